@@ -1,0 +1,84 @@
+"""Holdings adjustment: panel -> windows -> samples -> prompts -> datasets -> adapters -> evaluation.
+
+Targets: all (default), datasets, adapters, evaluation, or any file below results/{run}/.
+Settings: the embedded config/demo.yaml, or --configfile FILE; every key is in config/config.schema.yaml.
+"""
+
+from snakemake.utils import min_version, validate
+
+min_version("9.27")
+
+
+configfile: "config/demo.yaml"
+
+
+validate(config, "config/config.schema.yaml")
+
+
+pathvars:
+    results=f"results/{config['run']}",
+
+
+include: "rules/common.smk"
+include: "rules/panel.smk"
+include: "rules/datasets.smk"
+include: "rules/training.smk"
+include: "rules/evaluation.smk"
+include: "rules/report.smk"
+
+
+report: "rules/report/workflow.rst"
+
+
+wildcard_constraints:
+    firm_type="|".join(FIRM_TYPES),
+    split="|".join(SPLITS),
+    stage="|".join(STAGES),
+
+
+localrules:
+    all,
+    datasets,
+    adapters,
+    evaluation,
+    write_config,
+    check_panel,
+    build_windows,
+    sample_windows,
+    build_prompts,
+    build_sft_dataset,
+    build_grpo_dataset,
+    build_test_dataset,
+    parse_predictions,
+    predict_baselines,
+    score_rewards,
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/summary/report.html",
+        "<results>/config.yaml",
+
+
+rule datasets:
+    input:
+        expand("<results>/{firm_type}/datasets/{split}.jsonl", firm_type=FIRM_TYPES, split=SPLITS),
+
+
+rule adapters:
+    input:
+        expand(
+            "<results>/{firm_type}/adapters/{stage}/adapter_model.safetensors",
+            firm_type=FIRM_TYPES,
+            stage=["sft", "grpo"],
+        ),
+
+
+rule evaluation:
+    input:
+        expand(
+            "<results>/{firm_type}/evaluation/{table}.csv",
+            firm_type=FIRM_TYPES,
+            table=["metrics", "comparisons"],
+        ),

@@ -1,0 +1,109 @@
+# The only place for functions. Required inputs: config, validated by the schema. Outputs: none.
+import json
+import sys
+from pathlib import Path
+
+# Jobs of the SLURM executor load this file too, from a Python that may not have the project on its path.
+sys.path.insert(0, str(Path(workflow.basedir)))
+
+from snakemake.exceptions import WorkflowError
+from workflow_scripts.check_config import DEMO, SIMULATED, check_config
+from workflow_scripts.code_digest import code_of
+from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.sampling import SPLITS
+
+try:
+    check_config(config)
+except InputError as error:
+    raise WorkflowError(f"config: {error}") from error
+
+FIRM_TYPES = config["firm_types"]
+STAGES = ("base", "sft", "grpo")
+IS_SIMULATED = config["panel"] == SIMULATED
+IS_DEMO_MODEL = config["model"]["path"] == DEMO
+IS_WARM_START = config["grpo"]["warm_start"] == "sft"
+PANEL = "<results>/panel" if IS_SIMULATED else config["panel"].rstrip("/")
+FORECASTERS = ("no_change", *STAGES, *(["oracle"] if IS_SIMULATED else []))
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "training_log.jsonl", "manifest.json")
+
+# Jobs use the interpreter of the running Snakemake, so that no environment has to be activated.
+shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
+PYTHON = f"{sys.executable} -m workflow_scripts"
+
+
+def as_json(settings):
+    """Settings as one shell word; sorted, so that the order of keys in a config file reruns nothing."""
+    return literal(json.dumps(settings, sort_keys=True))
+
+
+def literal(text):
+    """A params value that Snakemake takes as it is: braces in a plain string would be wildcards."""
+    return lambda wildcards: text
+
+
+def pick(section, *keys):
+    """The named keys of a config section: what a rule does not use must not rerun it."""
+    return {key: config[section][key] for key in keys}
+
+
+def prompt_settings():
+    return {**pick("prompts", "target", "decimals", "identity"), **pick("windows", "history_quarters")}
+
+
+def reward_settings():
+    return {**config["rewards"], **pick("prompts", "target")}
+
+
+def training_settings(section):
+    return {key: value for key, value in config[section].items() if key != "warm_start"}
+
+
+def model_settings(path):
+    return {**config["model"], "path": str(path)}
+
+
+def base_model_input(wildcards):
+    """The folder that must exist before the base model can be used; a hub name is no file."""
+    return ["<results>/demo_model"] if IS_DEMO_MODEL else []
+
+
+def base_model_path():
+    return f"results/{config['run']}/demo_model" if IS_DEMO_MODEL else config["model"]["path"]
+
+
+def start_model_input(wildcards):
+    """What GRPO starts from: the merged SFT model, or the base model."""
+    return ["<results>/{firm_type}/merged/sft"] if IS_WARM_START else base_model_input(wildcards)
+
+
+def start_model_path(wildcards):
+    return f"results/{config['run']}/{wildcards.firm_type}/merged/sft" if IS_WARM_START else base_model_path()
+
+
+def stage_inputs(wildcards):
+    """Model and adapter files that the completions of a stage need."""
+    if wildcards.stage == "base":
+        return base_model_input(wildcards)
+    adapter = [f"<results>/{{firm_type}}/adapters/{wildcards.stage}/{name}" for name in ADAPTER_FILES[:2]]
+    model = base_model_input(wildcards) if wildcards.stage == "sft" else start_model_input(wildcards)
+    return [*adapter, *model]
+
+
+def stage_model(wildcards):
+    path = start_model_path(wildcards) if wildcards.stage == "grpo" else base_model_path()
+    return json.dumps(model_settings(path), sort_keys=True)
+
+
+def stage_adapter(wildcards):
+    if wildcards.stage == "base":
+        return "none"
+    return f"results/{config['run']}/{wildcards.firm_type}/adapters/{wildcards.stage}"
+
+
+def sample_settings(wildcards):
+    shared = pick("sample", "time_buckets", "max_per_pair", "drop_zero_holding")
+    return json.dumps({**shared, **config["sample"][wildcards.split]}, sort_keys=True)
+
+
+def split_day(wildcards, side):
+    return config["splits"][wildcards.split][side] or "open"

@@ -1,0 +1,130 @@
+# Windows, samples, prompts and the three datasets of a firm type.
+# Required inputs: the checked slice. Outputs: <results>/{firm_type}/datasets/{sft,grpo,test}.jsonl
+# Steps: build_windows -> sample_windows (per split) -> build_prompts (per split) -> build_*_dataset
+
+
+rule build_windows:
+    input:
+        panel=f"{PANEL}/{{firm_type}}.parquet",
+        # The report holds no input of this rule: it keeps an unchecked slice out.
+        report="<results>/{firm_type}/panel_report.json",
+    output:
+        "<results>/{firm_type}/windows.parquet",
+    log:
+        "<results>/logs/build_windows/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/build_windows/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.build_windows"),
+        history_quarters=config["windows"]["history_quarters"],
+    shell:
+        "python -m workflow_scripts.build_windows --panel {input.panel:q} --firm-type {wildcards.firm_type} "
+        "--history-quarters {params.history_quarters} --out {output:q} 2>&1 | tee {log:q}"
+
+
+rule sample_windows:
+    input:
+        panel=f"{PANEL}/{{firm_type}}.parquet",
+        windows="<results>/{firm_type}/windows.parquet",
+    output:
+        sample="<results>/{firm_type}/samples/{split}.parquet",
+        report="<results>/{firm_type}/samples/{split}.json",
+    log:
+        "<results>/logs/sample_windows/{firm_type}.{split}.log",
+    benchmark:
+        "<results>/benchmarks/sample_windows/{firm_type}.{split}.tsv"
+    params:
+        code=code_of("workflow_scripts.sample_windows"),
+        settings=sample_settings,
+        start=lambda wildcards: split_day(wildcards, "start"),
+        end=lambda wildcards: split_day(wildcards, "end"),
+        embargo_quarters=config["splits"]["embargo_quarters"],
+        history_quarters=config["windows"]["history_quarters"],
+        seed=config["seed"],
+    shell:
+        "python -m workflow_scripts.sample_windows --panel {input.panel:q} --windows {input.windows:q} "
+        "--firm-type {wildcards.firm_type} --split {wildcards.split} --start {params.start} --end {params.end} "
+        "--embargo-quarters {params.embargo_quarters} --history-quarters {params.history_quarters} "
+        "--settings {params.settings:q} --seed {params.seed} --out {output.sample:q} --report {output.report:q} "
+        "2>&1 | tee {log:q}"
+
+
+rule build_prompts:
+    input:
+        sample="<results>/{firm_type}/samples/{split}.parquet",
+        tickers=config["prompts"]["ticker_mapping"] or [],
+    output:
+        "<results>/{firm_type}/prompts/{split}.jsonl",
+    log:
+        "<results>/logs/build_prompts/{firm_type}.{split}.log",
+    benchmark:
+        "<results>/benchmarks/build_prompts/{firm_type}.{split}.tsv"
+    params:
+        code=code_of("workflow_scripts.build_prompts"),
+        settings=as_json(prompt_settings()),
+        tickers="--tickers" if config["prompts"]["ticker_mapping"] else "",
+    shell:
+        "python -m workflow_scripts.build_prompts --sample {input.sample:q} --firm-type {wildcards.firm_type} "
+        "--split {wildcards.split} --settings {params.settings:q} {params.tickers} {input.tickers:q} "
+        "--out {output:q} 2>&1 | tee {log:q}"
+
+
+rule build_sft_dataset:
+    input:
+        prompts="<results>/{firm_type}/prompts/sft.jsonl",
+        sample="<results>/{firm_type}/samples/sft.parquet",
+    output:
+        dataset="<results>/{firm_type}/datasets/sft.jsonl",
+        report="<results>/{firm_type}/datasets/sft.json",
+    log:
+        "<results>/logs/build_sft_dataset/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/build_sft_dataset/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.build_sft_dataset"),
+        target=config["prompts"]["target"],
+        decimals=config["labels"]["decimals"],
+        think_template=literal(config["labels"]["think_template"]),
+    shell:
+        "python -m workflow_scripts.build_sft_dataset --prompts {input.prompts:q} --sample {input.sample:q} "
+        "--firm-type {wildcards.firm_type} --target {params.target} --decimals {params.decimals} "
+        "--think-template {params.think_template:q} --out {output.dataset:q} --report {output.report:q} "
+        "2>&1 | tee {log:q}"
+
+
+rule build_grpo_dataset:
+    input:
+        prompts="<results>/{firm_type}/prompts/grpo.jsonl",
+        sample="<results>/{firm_type}/samples/grpo.parquet",
+    output:
+        "<results>/{firm_type}/datasets/grpo.jsonl",
+    log:
+        "<results>/logs/build_grpo_dataset/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/build_grpo_dataset/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.build_grpo_dataset"),
+        # Unused settings must not rerun the rule, so the template counts only with an exemplar.
+        exemplar_template=literal(config["labels"]["think_template"] if config["labels"]["grpo_exemplar"] else ""),
+        decimals=config["labels"]["decimals"],
+    shell:
+        "python -m workflow_scripts.build_grpo_dataset --prompts {input.prompts:q} --sample {input.sample:q} "
+        "--firm-type {wildcards.firm_type} --exemplar-template {params.exemplar_template:q} "
+        "--decimals {params.decimals} --out {output:q} 2>&1 | tee {log:q}"
+
+
+rule build_test_dataset:
+    input:
+        prompts="<results>/{firm_type}/prompts/test.jsonl",
+        sample="<results>/{firm_type}/samples/test.parquet",
+    output:
+        "<results>/{firm_type}/datasets/test.jsonl",
+    log:
+        "<results>/logs/build_test_dataset/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/build_test_dataset/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.build_test_dataset"),
+    shell:
+        "python -m workflow_scripts.build_test_dataset --prompts {input.prompts:q} --sample {input.sample:q} "
+        "--firm-type {wildcards.firm_type} --out {output:q} 2>&1 | tee {log:q}"

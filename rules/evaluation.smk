@@ -1,0 +1,124 @@
+# Predictions, metrics, paired comparisons and reward replays of a firm type.
+# Required inputs: completions/{stage}.jsonl, datasets/test.jsonl, samples/test.parquet
+# Outputs: predictions/{forecaster}.csv, evaluation/*.csv, evaluation/*.png
+# Steps: parse_predictions, predict_baselines -> evaluate_forecasts, compare_forecasts; score_rewards
+
+
+rule parse_predictions:
+    input:
+        completions="<results>/{firm_type}/completions/{stage}.jsonl",
+        dataset="<results>/{firm_type}/datasets/test.jsonl",
+    output:
+        "<results>/{firm_type}/predictions/{stage}.csv",
+    log:
+        "<results>/logs/parse_predictions/{firm_type}.{stage}.log",
+    benchmark:
+        "<results>/benchmarks/parse_predictions/{firm_type}.{stage}.tsv"
+    params:
+        code=code_of("workflow_scripts.parse_predictions"),
+        target=config["prompts"]["target"],
+    shell:
+        "python -m workflow_scripts.parse_predictions --completions {input.completions:q} --dataset {input.dataset:q} "
+        "--firm-type {wildcards.firm_type} --stage {wildcards.stage} --target {params.target} --out {output:q} "
+        "2>&1 | tee {log:q}"
+
+
+rule predict_baselines:
+    input:
+        sample="<results>/{firm_type}/samples/test.parquet",
+    output:
+        expand(
+            "<results>/{{firm_type}}/predictions/{forecaster}.csv",
+            forecaster=[name for name in FORECASTERS if name not in STAGES],
+        ),
+    log:
+        "<results>/logs/predict_baselines/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/predict_baselines/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.predict_baselines"),
+        law=lambda wildcards: (
+            f"--drift={config['simulation']['drift'][wildcards.firm_type]} "
+            f"--persistence={config['simulation']['persistence']}"
+            if IS_SIMULATED
+            else ""
+        ),
+    shell:
+        "python -m workflow_scripts.predict_baselines --sample {input.sample:q} --firm-type {wildcards.firm_type} {params.law} "
+        "--out {output:q} 2>&1 | tee {log:q}"
+
+
+rule evaluate_forecasts:
+    input:
+        dataset="<results>/{firm_type}/datasets/test.jsonl",
+        predictions=expand("<results>/{{firm_type}}/predictions/{forecaster}.csv", forecaster=FORECASTERS),
+    output:
+        multiext(
+            "<results>/{firm_type}/evaluation/",
+            "metrics.csv",
+            "metrics_by_quarter.csv",
+            "metrics_trimmed.csv",
+        ),
+        report("<results>/{firm_type}/evaluation/residuals.png", caption="report/residuals.rst", category="{firm_type}"),
+        report(
+            "<results>/{firm_type}/evaluation/ic_by_quarter.png",
+            caption="report/ic_by_quarter.rst",
+            category="{firm_type}",
+        ),
+    log:
+        "<results>/logs/evaluate_forecasts/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/evaluate_forecasts/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.evaluate_forecasts"),
+        out="<results>/{firm_type}/evaluation",
+        top_k=config["evaluation"]["top_k"],
+        trim_percentile=config["evaluation"]["trim_percentile"],
+    shell:
+        "python -m workflow_scripts.evaluate_forecasts --dataset {input.dataset:q} --predictions {input.predictions:q} "
+        "--firm-type {wildcards.firm_type} --top-k {params.top_k} --trim-percentile {params.trim_percentile} "
+        "--out {params.out:q} 2>&1 | tee {log:q}"
+
+
+rule compare_forecasts:
+    input:
+        dataset="<results>/{firm_type}/datasets/test.jsonl",
+        predictions=expand("<results>/{{firm_type}}/predictions/{forecaster}.csv", forecaster=FORECASTERS),
+    output:
+        "<results>/{firm_type}/evaluation/comparisons.csv",
+    log:
+        "<results>/logs/compare_forecasts/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/compare_forecasts/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.compare_forecasts"),
+        draws=config["evaluation"]["bootstrap_draws"],
+        confidence=config["evaluation"]["confidence"],
+        seed=config["seed"],
+    shell:
+        "python -m workflow_scripts.compare_forecasts --dataset {input.dataset:q} --predictions {input.predictions:q} "
+        "--firm-type {wildcards.firm_type} --draws {params.draws} --confidence {params.confidence} "
+        "--seed {params.seed} --out {output:q} 2>&1 | tee {log:q}"
+
+
+rule score_rewards:
+    input:
+        completions="<results>/{firm_type}/completions/{stage}.jsonl",
+        dataset="<results>/{firm_type}/datasets/test.jsonl",
+    output:
+        rewards="<results>/{firm_type}/evaluation/rewards_{stage}.csv",
+        samples="<results>/{firm_type}/evaluation/worst_rewards_{stage}.csv",
+    log:
+        "<results>/logs/score_rewards/{firm_type}.{stage}.log",
+    benchmark:
+        "<results>/benchmarks/score_rewards/{firm_type}.{stage}.tsv"
+    params:
+        code=code_of("workflow_scripts.score_rewards"),
+        rewards=config["evaluation"]["score_rewards"],
+        reward_settings=as_json(reward_settings()),
+        batch=config["grpo"]["per_device_train_batch_size"],
+    shell:
+        "python -m workflow_scripts.score_rewards --completions {input.completions:q} --dataset {input.dataset:q} "
+        "--firm-type {wildcards.firm_type} --stage {wildcards.stage} --rewards {params.rewards} "
+        "--reward-settings {params.reward_settings:q} --batch {params.batch} --out {output.rewards:q} "
+        "--samples {output.samples:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,122 @@
+# The demo's base model, the adapters and the completions: the rules that want a GPU.
+# Required inputs: datasets/{sft,grpo,test}.jsonl, the base model.
+# Outputs: adapters/{sft,grpo}/, merged/sft/, completions/{base,sft,grpo}.jsonl
+# Steps: train_sft -> merge_adapter -> train_grpo; generate_completions (per stage)
+#
+# Checkpoints and finished results live in <results>/store, which no rule declares: Snakemake deletes the
+# declared outputs of a failed job. `tee` ignores the signals that end a job, so that the trainer, which
+# then saves a checkpoint, can still write its last lines.
+
+if IS_DEMO_MODEL:
+
+    rule build_demo_model:
+        output:
+            directory("<results>/demo_model"),
+        log:
+            "<results>/logs/build_demo_model.log",
+        benchmark:
+            "<results>/benchmarks/build_demo_model.tsv"
+        threads: 2
+        params:
+            code=code_of("workflow_scripts.build_demo_model"),
+            settings=as_json(config["demo_model"]),
+            prompt_settings=as_json({**prompt_settings(), "identity": "permno"}),
+            think_template=literal(config["labels"]["think_template"]),
+            decimals=config["labels"]["decimals"],
+            seed=config["seed"],
+        shell:
+            "python -m workflow_scripts.build_demo_model --settings {params.settings:q} "
+            "--prompt-settings {params.prompt_settings:q} --think-template {params.think_template:q} "
+            "--decimals {params.decimals} --seed {params.seed} --threads {threads} --out {output:q} "
+            "2>&1 | tee {log:q}"
+
+
+rule train_sft:
+    input:
+        base_model_input,
+        dataset="<results>/{firm_type}/datasets/sft.jsonl",
+    output:
+        expand("<results>/{{firm_type}}/adapters/sft/{name}", name=ADAPTER_FILES),
+    log:
+        "<results>/logs/train_sft/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/train_sft/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.train_sft"),
+        model=as_json(model_settings(base_model_path())),
+        settings=as_json(training_settings("sft")),
+        seed=config["seed"],
+        store="<results>/store/{firm_type}/sft",
+        out="<results>/{firm_type}/adapters/sft",
+    shell:
+        "python -m workflow_scripts.train_sft --firm-type {wildcards.firm_type} --dataset {input.dataset:q} "
+        "--model {params.model:q} --settings {params.settings:q} --seed {params.seed} "
+        "--store {params.store:q} --out {params.out:q} 2>&1 | (trap '' TERM INT; tee {log:q})"
+
+
+rule merge_adapter:
+    input:
+        base_model_input,
+        adapter=expand("<results>/{{firm_type}}/adapters/sft/{name}", name=ADAPTER_FILES[:2]),
+    output:
+        directory("<results>/{firm_type}/merged/sft"),
+    log:
+        "<results>/logs/merge_adapter/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/merge_adapter/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.merge_adapter"),
+        model=as_json(model_settings(base_model_path())),
+        adapter="<results>/{firm_type}/adapters/sft",
+        export_log="<results>/logs/merge_adapter/{firm_type}.swift.log",
+    shell:
+        "python -m workflow_scripts.merge_adapter --firm-type {wildcards.firm_type} --model {params.model:q} "
+        "--adapter {params.adapter:q} --export-log {params.export_log:q} --out {output:q} 2>&1 | tee {log:q}"
+
+
+rule train_grpo:
+    input:
+        start_model_input,
+        dataset="<results>/{firm_type}/datasets/grpo.jsonl",
+    output:
+        expand("<results>/{{firm_type}}/adapters/grpo/{name}", name=ADAPTER_FILES),
+    log:
+        "<results>/logs/train_grpo/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/train_grpo/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.train_grpo", "workflow_scripts.plugins.swift_rewards"),
+        model=lambda wildcards: json.dumps(model_settings(start_model_path(wildcards)), sort_keys=True),
+        settings=as_json(training_settings("grpo")),
+        reward_settings=as_json(reward_settings()),
+        seed=config["seed"],
+        store="<results>/store/{firm_type}/grpo",
+        out="<results>/{firm_type}/adapters/grpo",
+    shell:
+        "python -m workflow_scripts.train_grpo --firm-type {wildcards.firm_type} --dataset {input.dataset:q} "
+        "--model {params.model:q} --settings {params.settings:q} --reward-settings {params.reward_settings:q} "
+        "--seed {params.seed} --store {params.store:q} --out {params.out:q} 2>&1 | (trap '' TERM INT; tee {log:q})"
+
+
+rule generate_completions:
+    input:
+        stage_inputs,
+        dataset="<results>/{firm_type}/datasets/test.jsonl",
+    output:
+        "<results>/{firm_type}/completions/{stage}.jsonl",
+    log:
+        "<results>/logs/generate_completions/{firm_type}.{stage}.log",
+    benchmark:
+        "<results>/benchmarks/generate_completions/{firm_type}.{stage}.tsv"
+    params:
+        code=code_of("workflow_scripts.generate_completions"),
+        model=stage_model,
+        adapter=stage_adapter,
+        settings=as_json(config["generation"]),
+        seed=config["seed"],
+        store="<results>/store/{firm_type}/completions",
+    shell:
+        "python -m workflow_scripts.generate_completions --firm-type {wildcards.firm_type} --stage {wildcards.stage} "
+        "--dataset {input.dataset:q} --model {params.model:q} --adapter {params.adapter:q} "
+        "--settings {params.settings:q} --seed {params.seed} --store {params.store:q} --out {output:q} "
+        "2>&1 | (trap '' TERM INT; tee {log:q})"

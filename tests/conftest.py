@@ -1,0 +1,85 @@
+"""Fixtures that several tests share: a hand-made slice, and golden files with an update flag."""
+
+import datetime as dt
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from workflow_scripts.holdings.panel import panel_quarters
+from workflow_scripts.holdings.windows import build_windows
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update-golden", action="store_true", help="write golden files instead of comparing")
+
+
+@pytest.fixture
+def golden(request):
+    """Compare a text with tests/golden/{name}, or write it with --update-golden."""
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--update-golden"):
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8"), f"{name} changed; if intended: pytest --update-golden"
+
+    return compare
+
+
+def make_panel(rows: list[tuple], firm_type: str = "banks", **overrides) -> pa.Table:
+    """A slice from (mgrno, permno, year, quarter, holding_t, holding_t1) tuples; other columns are constants.
+
+    `overrides` gives whole columns, or a function of the row number.
+    """
+    names = ("mgrno", "permno", "year", "quarter", "holding_t", "holding_t1")
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
+    n = len(rows)
+    constants = {"me": 1000.0, "be": 500.0, "profit": 0.25, "Gat": 0.1, "beta": 1.1}
+    constants |= {"aum": 250.0, "outaum": 50.0, "prc": 20.0}
+    table = {
+        "type": pa.array([firm_type] * n, pa.string()),
+        "mgrno": pa.array(columns["mgrno"], pa.int64()),
+        "permno": pa.array(columns["permno"], pa.int64()),
+        "date": pa.array(
+            [dt.date(y, 3 * q - 2, 1) for y, q in zip(columns["year"], columns["quarter"], strict=True)], pa.date32()
+        ),
+        "holding_t": pa.array(columns["holding_t"], pa.float64()),
+        "holding_t1": pa.array(columns["holding_t1"], pa.float64()),
+        **{name: pa.array([value] * n, pa.float64()) for name, value in constants.items()},
+    }
+    for name, values in overrides.items():
+        table[name] = [values(i) for i in range(n)] if callable(values) else values
+    return pa.table(table)
+
+
+def make_run(mgrno: int, permno: int, holdings: list[float], start: int = 8060) -> list[tuple]:
+    """Consecutive quarters of one pair; the last row has no label."""
+    labels = [*holdings[1:], None]
+    return [
+        (mgrno, permno, (start + i) // 4, (start + i) % 4 + 1, h, h1)
+        for i, (h, h1) in enumerate(zip(holdings, labels, strict=True))
+    ]
+
+
+def windows_of(panel: pa.Table, history_quarters: int = 4) -> pa.Table:
+    return build_windows(panel, panel_quarters(panel), history_quarters)
+
+
+@pytest.fixture
+def one_window_panel() -> pa.Table:
+    """Five quarters 2015Q1..2015Q4, 2016Q1 of one pair, with values that differ by quarter."""
+    rows = make_run(7, 10107, [10.0, 12.5, 12.25, 3.357637, 0.0])
+    return make_panel(
+        rows,
+        me=lambda i: 1000.5 + 10 * i,
+        be=lambda i: [500.0, None, 480.0, 470.123456789, 460.0][i],
+        profit=lambda i: 0.25 - 0.01 * i,
+        Gat=lambda i: 0.00000004 * i,
+        beta=lambda i: 1.1,
+        aum=lambda i: 250.0 + i,
+        outaum=lambda i: 50.0,
+        prc=lambda i: 20.0 + i / 4,
+    )

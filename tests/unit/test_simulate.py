@@ -1,0 +1,51 @@
+"""The simulated panel obeys the contract and its documented law; its random streams are separate."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from workflow_scripts.holdings.panel import check_panel
+from workflow_scripts.holdings.quarters import quarter_ids
+from workflow_scripts.holdings.simulate import SimulationSettings, oracle_delta, simulate_panel
+
+SETTINGS = SimulationSettings(managers=30, stocks=40, stocks_per_manager=15)
+
+
+@pytest.fixture(scope="module")
+def panel():
+    return simulate_panel("banks", -0.04, SETTINGS, 7)
+
+
+def test_passes_its_own_contract_with_every_roughness(panel, tmp_path):
+    pq.write_table(panel, tmp_path / "banks.parquet")
+    report = check_panel(tmp_path / "banks.parquet", "banks")
+    assert (report["first_quarter"], report["last_quarter"]) == ("2010Q1", "2021Q4")
+    assert report["zero_holding_rows"] > 0
+    assert report["gaps_between_rows_of_a_pair"] > 0
+    assert min(report["missing_values"][name] for name in ("me", "be", "profit", "Gat", "beta")) > 0
+    holding = panel["holding_t"].to_numpy()
+    assert holding.max() > 10 * np.median(holding[holding > 0]), "positions are heavy-tailed"
+
+
+def test_changes_follow_the_law(panel):
+    frame = panel.to_pandas()
+    frame["t"] = quarter_ids(frame["date"].to_numpy())
+    frame["before"] = frame.groupby(["mgrno", "permno"])["holding_t"].shift()
+    frame["t_before"] = frame.groupby(["mgrno", "permno"])["t"].shift()
+    rows = frame[(frame["t"] == frame["t_before"] + 1) & frame["holding_t1"].notna() & (frame["holding_t"] > 5)]
+    residual = rows["holding_t1"] - rows["holding_t"] - oracle_delta(rows["holding_t"], rows["before"], -0.04, 0.8)
+    assert len(rows) > 5000
+    assert residual.mean() == pytest.approx(0.0, abs=0.005)
+    assert residual.std() == pytest.approx(SETTINGS.noise_sd, rel=0.03)
+    expected = SETTINGS.noise_sd * np.sqrt(2 / np.pi)
+    assert residual.abs().mean() == pytest.approx(expected, rel=0.03), "the oracle's error is the noise's"
+
+
+def test_same_seed_same_panel_and_no_shared_stream(panel):
+    assert simulate_panel("banks", -0.04, SETTINGS, 7).to_pandas().equals(panel.to_pandas())
+    other = simulate_panel("other", -0.04, SETTINGS, 7)
+    assert not np.array_equal(other["holding_t"].to_numpy()[:50], panel["holding_t"].to_numpy()[:50])
+    price = {(r["permno"], r["date"]): r["prc"] for r in panel.slice(0, 500).to_pylist()}
+    shared = [(price[k], r["prc"]) for r in other.slice(0, 500).to_pylist() if (k := (r["permno"], r["date"])) in price]
+    assert shared
+    assert all(a == b for a, b in shared), "a stock has one price, whoever holds it"

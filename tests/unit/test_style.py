@@ -1,0 +1,84 @@
+"""The house rules: formatters and linters pass, every rule keeps log, benchmark and code digest."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow_scripts.code_digest import ROOT
+
+BIN = Path(sys.executable).parent
+RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
+TARGETS = {"all", "datasets", "adapters", "evaluation"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["snakefmt", "--check", "Snakefile", "rules"]],
+    ids=" ".join,
+)
+def test_formatters_and_linters(command):
+    result = subprocess.run([BIN / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_snakemake_lint_finds_nothing_but_known_exceptions():
+    """Findings that stay: no conda or container (the lock file is the environment), paths and functions in
+    common.smk (the design's only place for functions), absolute interpreter path (no activation needed)."""
+    result = subprocess.run([BIN / "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True)
+    findings = set(re.findall(r"^    \* (.*?)(?: in line \d+)?:$", result.stdout + result.stderr, re.MULTILINE))
+    known = {
+        "Specify a conda environment or container for each rule.",
+        "No conda environment or container specified",
+        "Mixed rules and functions in same snakefile.",
+    }
+    assert findings <= known, result.stdout + result.stderr
+
+
+def rules() -> dict[str, str]:
+    found = {}
+    for path in RULE_FILES:
+        for match in re.finditer(r"^( *)rule (\w+):\n((?:\1    .*\n|\n)+)", path.read_text(), re.MULTILINE):
+            found[match[2]] = match[3]
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(rules()))
+def test_rule_conventions(name):
+    body = rules()[name]
+    if name in TARGETS:
+        assert set(re.findall(r"^ +(\w+):$", body, re.MULTILINE)) == {"input"}
+        return
+    assert f"<results>/logs/{name}" in body
+    assert f"<results>/benchmarks/{name}" in body
+    assert f'code=code_of("workflow_scripts.{name}"' in body
+    assert f'"python -m workflow_scripts.{name} ' in body
+    assert (ROOT / "workflow_scripts" / f"{name}.py").is_file()
+
+
+def test_every_entry_module_is_a_rule():
+    shared = {"__init__", "cli", "check_config", "code_digest", "store", "trainer"}
+    entries = {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")} - shared
+    assert entries == set(rules()) - TARGETS
+
+
+def test_files_stay_short():
+    for path in RULE_FILES:
+        limit = 160 if path.parent.name == "rules" else 100
+        assert len(path.read_text().splitlines()) <= limit, path
+
+
+def test_the_cluster_profile_names_existing_rules():
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    assert set(profile["set-resources"]) <= set(rules())
+    assert not {"default-resources", "set-resources"} & set(
+        yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
+    ), "the default profile would erase the cluster's"
+
+
+def test_the_library_knows_neither_snakemake_nor_a_command_line():
+    for path in (ROOT / "workflow_scripts/holdings").glob("*.py"):
+        assert not re.search(r"^(from|import) (snakemake|argparse|sys\b)", path.read_text(), re.MULTILINE), path

@@ -1,0 +1,56 @@
+"""Build and pretrain the demo's tiny base model and tokenizer (holdings/demo_model.py says how)."""
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from workflow_scripts import cli
+from workflow_scripts.holdings.demo_model import (
+    CorpusStyle,
+    DemoModelSettings,
+    build_corpus,
+    curriculum,
+    pretrain,
+    save_model,
+    train_tokenizer,
+)
+from workflow_scripts.holdings.prompts import PromptSettings
+
+TOKENIZER_EXAMPLES = 800
+
+
+def main(args) -> str:
+    """Write the model to the folder `--out`, whole or not at all."""
+    torch.set_num_threads(args.threads)
+    torch.use_deterministic_algorithms(True)
+    settings = args.settings
+    style = CorpusStyle(args.prompt_settings, args.think_template, args.decimals)
+    corpus = build_corpus(style, settings.malformed_share, settings.windows_per_type, args.seed)
+    tokenizer = train_tokenizer(corpus[:TOKENIZER_EXAMPLES], settings.vocabulary)
+
+    def report(line: str) -> None:
+        print(f"build_demo_model: {line}", flush=True)
+
+    model = pretrain(curriculum(corpus, settings, args.seed), tokenizer, settings, args.seed, report)
+    out = Path(args.out)
+    temporary = out.with_name(f".{out.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    save_model(model, tokenizer, temporary)
+    shutil.rmtree(out, ignore_errors=True)
+    temporary.rename(out)
+    return f"build_demo_model: {sum(p.numel() for p in model.parameters()):,} parameters in {args.out}"
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        __doc__,
+        settings=cli.settings_option(DemoModelSettings),
+        prompt_settings=cli.settings_option(PromptSettings),
+        think_template=cli.TEXT,
+        decimals=cli.INTEGER,
+        seed=cli.INTEGER,
+        threads=cli.INTEGER,
+        out=cli.TEXT,
+    )

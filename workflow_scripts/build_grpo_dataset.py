@@ -1,0 +1,28 @@
+"""Write the GRPO prompts of one firm type, with the label columns that the rewards receive."""
+
+import pyarrow.parquet as pq
+
+from workflow_scripts import cli
+from workflow_scripts.holdings.conversations import grpo_rows
+from workflow_scripts.holdings.files import read_jsonl, write_jsonl
+
+
+def main(args) -> str:
+    """Write the rows to `--out`."""
+    sample = pq.read_table(args.sample)
+    rows = grpo_rows(read_jsonl(args.prompts), sample, args.exemplar_template, args.decimals)
+    write_jsonl(args.out, rows)
+    return f"build_grpo_dataset {args.firm_type}: {len(rows):,} rows"
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        __doc__,
+        prompts=cli.TEXT,
+        sample=cli.TEXT,
+        firm_type=cli.TEXT,
+        exemplar_template=cli.TEXT,
+        decimals=cli.INTEGER,
+        out=cli.TEXT,
+    )

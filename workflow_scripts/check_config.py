@@ -1,0 +1,101 @@
+"""Checks of a configuration that a schema cannot express: relations between keys."""
+
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+
+from workflow_scripts.holdings.conversations import check_think_template
+from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.quarters import quarter_ids
+from workflow_scripts.holdings.sampling import SPLITS
+
+SIMULATED = "simulated"
+DEMO = "demo"
+
+
+def check_config(config: Mapping) -> None:
+    """Raise InputError naming the key and the remedy; `config` has passed the schema."""
+    _check_splits(config["splits"])
+    grpo = config["grpo"]
+    if len(grpo["rewards"]) != len(grpo["reward_weights"]):
+        raise InputError(
+            f"grpo.reward_weights has {len(grpo['reward_weights'])} entries for {len(grpo['rewards'])} grpo.rewards; "
+            "give one weight per reward"
+        )
+    batch = grpo["per_device_train_batch_size"] * grpo["gradient_accumulation_steps"]
+    if batch % grpo["num_generations"]:
+        raise InputError(
+            f"grpo: per_device_train_batch_size x gradient_accumulation_steps = {batch} completions are not divisible "
+            f"by num_generations = {grpo['num_generations']}; a group must not be torn apart"
+        )
+    try:
+        check_think_template(config["labels"]["think_template"])
+    except ValueError as error:
+        raise InputError(f"labels.think_template: {error}") from error
+    prompts = config["prompts"]
+    if prompts["identity"] == "ticker" and not prompts["ticker_mapping"]:
+        raise InputError("prompts.identity is ticker; name the CSV in prompts.ticker_mapping")
+    if config["panel"] == SIMULATED:
+        simulation = _needed(config, "simulation", "panel: simulated")
+        missing = [name for name in config["firm_types"] if name not in simulation["drift"]]
+        if missing:
+            raise InputError(f"simulation.drift has no {', '.join(missing)}; every firm type needs one")
+        if simulation["first_year"] > simulation["last_year"]:
+            raise InputError("simulation.first_year lies after simulation.last_year")
+    else:
+        _check_slices(Path(config["panel"]), config["firm_types"])
+    if config["model"]["path"] == DEMO:
+        _needed(config, "demo_model", "model.path: demo")
+
+
+def _needed(config: Mapping, key: str, reason: str) -> Mapping:
+    if key not in config:
+        raise InputError(f"{key} is missing; {reason} needs it")
+    return config[key]
+
+
+def _quarter(key: str, day: str) -> int:
+    try:
+        return int(quarter_ids([dt.date.fromisoformat(day)])[0])
+    except ValueError as error:
+        raise InputError(f"{key}: {day} is not a day ({error})") from error
+
+
+def _check_splits(splits: Mapping) -> None:
+    """Splits follow each other, quarter by quarter, without an overlap."""
+    previous = None
+    for name in SPLITS:
+        start, end = (
+            None if splits[name][side] is None else _quarter(f"splits.{name}.{side}", splits[name][side])
+            for side in ("start", "end")
+        )
+        if start is not None and end is not None and start > end:
+            raise InputError(f"splits.{name} ends before it starts")
+        if previous is not None:
+            earlier, earlier_end = previous
+            if earlier_end is None or start is None:
+                raise InputError(
+                    f"splits.{earlier}.end and splits.{name}.start must be given: {name} comes after {earlier}"
+                )
+            if start <= earlier_end:
+                raise InputError(
+                    f"splits.{name} starts in a quarter that splits.{earlier} still covers; splits are in the order "
+                    f"{', '.join(SPLITS)} and do not overlap"
+                )
+        previous = name, end
+
+
+def _check_slices(folder: Path, firm_types: list[str]) -> None:
+    """A configured firm type without a slice is named, with what is there; a missing folder may still come.
+
+    The folder is not created by the workflow, so that Snakemake's own message names the missing file.
+    """
+    if not folder.is_dir():
+        return
+    there = sorted(path.stem for path in folder.glob("*.parquet"))
+    missing = [name for name in firm_types if name not in there]
+    if missing:
+        raise InputError(
+            f"panel: {folder} has no slice for {', '.join(missing)}; there are: {', '.join(there) or 'none'}. "
+            "Add the slice or change firm_types"
+        )

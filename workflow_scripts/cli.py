@@ -1,0 +1,57 @@
+"""What all entry modules share: options, settings given as JSON, and how errors are shown."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from workflow_scripts.holdings.errors import InputError
+
+Settings = TypeVar("Settings")
+
+
+def run(main: Callable[[argparse.Namespace], str], doc: str | None, **options: dict) -> None:
+    """Parse `--named options` (underscores become dashes), call `main`, print its one-line result.
+
+    An option without `type` or `default` is a required string. An InputError ends the process with
+    its message and status 1; any other exception is a bug and keeps its traceback.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, settings in options.items():
+        settings = {"required": "default" not in settings, **settings}
+        parser.add_argument(f"--{name.replace('_', '-')}", **settings)
+    args = parser.parse_args()
+    try:
+        print(main(args), flush=True)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+def json_settings(cls: type[Settings]) -> Callable[[str], Settings]:
+    """Option type that reads a JSON object into a settings dataclass; unknown fields are refused."""
+
+    def parse(text: str) -> Settings:
+        values = json.loads(text)
+        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{cls.__name__} has no {', '.join(sorted(unknown))}")
+        return cls(**values)
+
+    return parse
+
+
+TEXT: dict = {}
+INTEGER: dict = {"type": int}
+FILES: dict = {"nargs": "+"}
+
+
+def settings_option(cls: type) -> dict:
+    """Keyword arguments of an option that takes a settings dataclass as JSON."""
+    return {"type": json_settings(cls), "metavar": "JSON"}
+
+
+def names_and_paths(text: Sequence[str]) -> dict[str, str]:
+    """`name=path` arguments as a dictionary, in order."""
+    return dict(item.split("=", 1) for item in text)

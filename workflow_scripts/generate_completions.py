@@ -1,0 +1,153 @@
+"""Complete the test prompts of one firm type with one stage's model, through ms-swift's engine.
+
+Steps: fingerprint of model, adapter, generation settings and versions → read the completions that
+the store already has for these prompts → complete the missing rows in batches, each appended at
+once → write all rows in the order of the dataset, raw text untouched. A killed job loses one batch.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from workflow_scripts import cli
+from workflow_scripts.holdings.files import file_digest, json_digest, read_jsonl, write_jsonl
+from workflow_scripts.store import model_identity, open_entry, trainer_versions
+from workflow_scripts.trainer import ModelSettings, swift_environment
+
+CACHE = "completions.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerationSettings:
+    """How completions are drawn; temperature 0 is greedy. `backend` is transformers or vllm."""
+
+    backend: str = "transformers"
+    batch_size: int = 32
+    max_tokens: int = 512
+    temperature: float = 0.0
+
+
+def read_cache(path: Path) -> dict[str, dict]:
+    """Rows by prompt digest; a last line that a kill cut short is dropped from the file."""
+    if not path.is_file():
+        return {}
+    rows = {}
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole, encoding="utf-8")
+    for line in whole.splitlines():
+        row = json.loads(line)
+        rows[row.pop("prompt")] = row
+    return rows
+
+
+def build_engine(model: ModelSettings, adapter: str | None, settings: GenerationSettings):
+    """The ms-swift engine of the backend, with the adapter loaded."""
+    # Importing swift costs seconds and reads its environment once, so it happens here.
+    import torch
+    from swift.infer_engine import TransformersEngine
+
+    options = {
+        "torch_dtype": getattr(torch, model.torch_dtype),
+        "model_type": model.model_type or None,
+        "template_type": model.template or None,
+        "use_hf": True,
+    }
+    adapters = [str(Path(adapter).resolve())] if adapter else []
+    folder = Path(model.path)
+    path = str(folder.resolve()) if folder.is_dir() else model.path
+    if settings.backend == "transformers":
+        return TransformersEngine(path, adapters=adapters, max_batch_size=settings.batch_size, **options)
+    from swift.infer_engine import VllmEngine
+
+    rank = json.loads((Path(adapter) / "adapter_config.json").read_text())["r"] if adapter else 16
+    lora = {"enable_lora": True, "max_lora_rank": rank} if adapter else {}
+    return VllmEngine(path, adapters=adapters, **lora, **options)
+
+
+def complete(engine, prompts: list[dict], settings: GenerationSettings, seed: int) -> Iterator[list[dict]]:
+    """Batches of rows: window_id, completion, finish_reason, prompt_tokens, completion_tokens."""
+    from swift.infer_engine import InferRequest, RequestConfig
+
+    config = RequestConfig(max_tokens=settings.max_tokens, temperature=settings.temperature, seed=seed)
+    # Prompts of similar length share a batch, so that little of it is padding.
+    prompts = sorted(prompts, key=lambda row: sum(len(m["content"]) for m in row["messages"]))
+    for start in range(0, len(prompts), settings.batch_size):
+        batch = prompts[start : start + settings.batch_size]
+        requests = [InferRequest(messages=row["messages"]) for row in batch]
+        responses = engine.infer(requests, config, use_tqdm=False)
+        yield [
+            {
+                "window_id": row["window_id"],
+                "completion": response.choices[0].message.content,
+                "finish_reason": response.choices[0].finish_reason,
+                "prompt_tokens": response.usage.prompt_tokens,
+                "completion_tokens": response.usage.completion_tokens,
+            }
+            for row, response in zip(batch, responses, strict=True)
+        ]
+
+
+def main(args) -> str:
+    """Write one completion per test row to `--out`."""
+    os.environ.update(swift_environment(args.model.path))
+    adapter = None if args.adapter == "none" else args.adapter
+    rows = read_jsonl(args.dataset, ("window_id", "messages"))
+    prompts = [
+        {"window_id": row["window_id"], "messages": [m for m in row["messages"] if m["role"] != "assistant"]}
+        for row in rows
+    ]
+    digests = {prompt["window_id"]: json_digest(prompt) for prompt in prompts}
+    settings = {k: v for k, v in dataclasses.asdict(args.settings).items() if k != "batch_size"}
+    identity = {
+        "stage": "completions",
+        "model": model_identity(args.model.path),
+        "model_settings": {k: v for k, v in dataclasses.asdict(args.model).items() if k != "path"},
+        "adapter": file_digest(Path(adapter) / "adapter_model.safetensors") if adapter else None,
+        "settings": settings,
+        "seed": args.seed,
+        "versions": trainer_versions(),
+    }
+    cache = open_entry(args.store, identity) / CACHE
+    done = read_cache(cache)
+    missing = [prompt for prompt in prompts if digests[prompt["window_id"]] not in done]
+    label = f"generate_completions {args.firm_type} {args.stage}"
+    started, tokens = time.monotonic(), 0
+    if missing:
+        engine = build_engine(args.model, adapter, args.settings)
+        started, finished = time.monotonic(), 0
+        with cache.open("a", encoding="utf-8") as file:
+            for batch in complete(engine, missing, args.settings, args.seed):
+                for row in batch:
+                    digest = digests[row["window_id"]]
+                    file.write(json.dumps({"prompt": digest, **row}, ensure_ascii=False) + "\n")
+                    done[digest] = row
+                file.flush()
+                finished += len(batch)
+                tokens += sum(row["completion_tokens"] for row in batch)
+                print(f"{label}: {finished}/{len(missing)}", file=sys.stderr, flush=True)
+    seconds = time.monotonic() - started
+    write_jsonl(args.out, [done[digests[prompt["window_id"]]] for prompt in prompts])
+    speed = f", {tokens / seconds:,.0f} tokens/s" if tokens else ""
+    return f"{label}: {len(missing)} completed, {len(prompts) - len(missing)} from the store{speed}"
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        __doc__,
+        firm_type=cli.TEXT,
+        stage=cli.TEXT,
+        dataset=cli.TEXT,
+        model=cli.settings_option(ModelSettings),
+        adapter={"help": "folder of the adapter, or none"},
+        settings=cli.settings_option(GenerationSettings),
+        seed=cli.INTEGER,
+        store=cli.TEXT,
+        out=cli.TEXT,
+    )

@@ -1,0 +1,96 @@
+"""Reading and writing files: whole or not at all, and the same bytes for the same content."""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workflow_scripts.holdings.errors import InputError
+
+
+@contextlib.contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """A temporary name beside `path`, renamed to it on success and removed on failure."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` as UTF-8."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content: object) -> None:
+    """Write indented JSON in the order given; NaN is refused, because JSON has none."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> dict:
+    """Read one JSON document."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def write_jsonl(path: str | Path, rows: Iterable[dict]) -> None:
+    """Write one JSON object per line, keys in the order given."""
+    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(lines)
+
+
+def read_jsonl(path: str | Path, columns: Iterable[str] = ()) -> list[dict]:
+    """Read JSON lines; InputError names the line that is no JSON, or lacks one of `columns`."""
+    rows = []
+    with Path(path).open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise InputError(f"{path}: line {number} is not JSON ({error}); build the file again") from error
+            for column in columns:
+                if column not in row:
+                    raise InputError(f"{path}: line {number} has no {column!r}; build the file again")
+            rows.append(row)
+    return rows
+
+
+def write_table(path: str | Path, table: pa.Table) -> None:
+    """Write parquet (zstd) without the pandas metadata that would tie the bytes to a version."""
+    with whole_file(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
+
+
+def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
+    """Write a CSV with a header and without an index; missing values are empty."""
+    with whole_file(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_digest(folder: str | Path) -> str:
+    """SHA-256 over the names and bytes of all files below a folder."""
+    folder = Path(folder)
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return json_digest({str(p.relative_to(folder)): file_digest(p) for p in files})
+
+
+def json_digest(content: object) -> str:
+    """SHA-256 of a JSON value, independent of the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()

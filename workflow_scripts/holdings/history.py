@@ -1,0 +1,68 @@
+"""The history of sampled windows: every feature at every lag, as wide columns `{feature}_lag{k}`."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.panel import FEATURES, panel_quarters, read_panel
+from workflow_scripts.holdings.windows import window_ids
+
+
+def lagged(feature: str, lag: int) -> str:
+    """Column name of a feature `lag` quarters before t; lag 0 is t itself."""
+    return f"{feature}_lag{lag}"
+
+
+def history_lags(history_quarters: int) -> range:
+    """Lags of a window, oldest first: 3, 2, 1, 0 for four quarters."""
+    return range(history_quarters - 1, -1, -1)
+
+
+def prompt_columns(history_quarters: int) -> list[str]:
+    """The columns of a sample that a prompt may show: ids, and features dated t or before."""
+    features = [lagged(feature, lag) for lag in history_lags(history_quarters) for feature in FEATURES]
+    return ["window_id", "firm_type", "permno", *features]
+
+
+def read_history(panel_path: str | Path, sample: pa.Table) -> pa.Table:
+    """The panel rows of the sampled managers and stocks, all features; other row groups are skipped."""
+    managers, stocks = (pc.unique(sample[name]) for name in ("mgrno", "permno"))
+    rows = pc.field("mgrno").isin(managers) & pc.field("permno").isin(stocks)
+    return read_panel(panel_path, ("mgrno", "permno", "date", *FEATURES), rows)
+
+
+def attach_history(sample: pa.Table, panel: pa.Table, firm_type: str, history_quarters: int) -> pa.Table:
+    """Add window_id and the features of t-(n-1)..t to a sample of `build_windows` rows.
+
+    `panel` holds at least the rows of the sampled pairs (`read_history`). The result has the columns
+    window_id, firm_type, mgrno, permno, quarter, holding_t, holding_t1 ($ million), delta_sign,
+    then `{feature}_lag{k}` for k = n-1..0. Raises InputError if a row of a window has vanished from
+    the panel since the windows were built.
+    """
+    mgrno, permno, quarter = (sample[name].to_numpy() for name in ("mgrno", "permno", "quarter"))
+    names = "mgrno,permno,quarter"
+    keys = np.rec.fromarrays(
+        [panel["mgrno"].to_numpy(), panel["permno"].to_numpy(), panel_quarters(panel)], names=names
+    )
+    order = np.argsort(keys, order=names.split(","))
+    keys = keys[order]
+    columns = {
+        "window_id": window_ids(firm_type, mgrno, permno, quarter),
+        "firm_type": [firm_type] * sample.num_rows,
+        **{n: sample[n] for n in ("mgrno", "permno", "quarter", "holding_t", "holding_t1", "delta_sign")},
+    }
+    wanted = np.rec.fromarrays([mgrno, permno, quarter], dtype=keys.dtype)
+    last = np.searchsorted(keys, wanted)
+    for lag in history_lags(history_quarters):
+        expected = np.rec.fromarrays([mgrno, permno, quarter - lag], dtype=keys.dtype)
+        at = np.maximum(last - lag, 0)
+        if not np.array_equal(keys.take(at, mode="clip"), expected):
+            raise InputError(
+                f"{firm_type}: rows of sampled windows are no longer in the panel; build the windows again"
+            )
+        for feature in FEATURES:
+            columns[lagged(feature, lag)] = panel[feature].to_numpy()[order.take(at, mode="clip")]
+    return pa.table(columns)

@@ -1,0 +1,93 @@
+"""All figures, in one style: colour-blind-safe (Okabe and Ito 2008), readable at half a page."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.holdings.files import whole_file
+
+COLOURS = {
+    "no_change": "#999999",
+    "base": "#E69F00",
+    "sft": "#0072B2",
+    "grpo": "#009E73",
+    "oracle": "#000000",
+}
+STYLE = {
+    "figure.figsize": (6.4, 4.0),
+    "figure.dpi": 150,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+}
+
+
+def _save(figure: plt.Figure, path: str | Path) -> None:
+    figure.tight_layout()
+    with whole_file(path) as temporary:
+        # Without the version that matplotlib writes into it, the same data give the same bytes.
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+    plt.close(figure)
+
+
+def _colour(forecaster: str) -> str:
+    return COLOURS.get(forecaster, "#CC79A7")
+
+
+def plot_residuals(joined: pd.DataFrame, title: str, path: str | Path) -> None:
+    """Histogram of predicted - true change, one line per forecaster; the range is the central 98 %."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots()
+        error = joined["predicted_delta"].fillna(0.0) - joined["label_delta"]
+        low, high = np.percentile(error, [1, 99])
+        bins = np.linspace(low, high if high > low else low + 1.0, 41)
+        for forecaster, table in joined.groupby("forecaster", sort=False):
+            axes.hist(error[table.index], bins, histtype="step", lw=1.5, color=_colour(forecaster), label=forecaster)
+        axes.axvline(0, color="black", lw=0.8)
+        axes.set(xlabel="forecast - truth, change of holding ($ million)", ylabel="windows", title=title)
+        axes.legend()
+        _save(figure, path)
+
+
+def plot_ic(quarterly: pd.DataFrame, title: str, path: str | Path) -> None:
+    """Bars of the IC of the change per quarter and forecaster; an undefined IC leaves a gap."""
+    table = quarterly[quarterly["target"] == "change"].pivot(index="quarter", columns="forecaster", values="IC")
+    table = table[[name for name in quarterly["forecaster"].unique() if table[name].notna().any()]]
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots()
+        width = 0.8 / max(len(table.columns), 1)
+        places = np.arange(len(table))
+        for i, forecaster in enumerate(table.columns):
+            axes.bar(places + i * width, table[forecaster], width, color=_colour(forecaster), label=forecaster)
+        axes.axhline(0, color="black", lw=0.8)
+        axes.set_xticks(places + 0.4 - width / 2, table.index, rotation=45, ha="right")
+        axes.set(ylabel="IC (Pearson) of the change", title=title)
+        if len(table.columns):
+            axes.legend(ncols=2)
+        _save(figure, path)
+
+
+def plot_skill(metrics: pd.DataFrame, path: str | Path) -> None:
+    """Bars of the skill against no-change (headline, change) per firm type and forecaster."""
+    table = metrics.pivot(index="firm_type", columns="forecaster", values="skill")
+    table = table[[name for name in metrics["forecaster"].unique() if name != "no_change"]]
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots()
+        width = 0.8 / len(table.columns)
+        places = np.arange(len(table))
+        for i, forecaster in enumerate(table.columns):
+            axes.bar(places + i * width, table[forecaster], width, color=_colour(forecaster), label=forecaster)
+        axes.axhline(0, color="black", lw=0.8)
+        axes.set_xticks(places + 0.4 - width / 2, table.index, rotation=20, ha="right")
+        axes.set(ylabel="skill = 1 - MAE / MAE(no-change)", title="Skill on the change of holding, test quarters")
+        axes.legend()
+        _save(figure, path)

@@ -1,0 +1,120 @@
+"""Prompts: role, definition of the target, history blocks, output contract. Nothing dated after t."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from workflow_scripts.holdings.contract import check_target
+from workflow_scripts.holdings.history import history_lags, lagged
+from workflow_scripts.holdings.numbers import MAX_DECIMALS, format_numbers
+from workflow_scripts.holdings.panel import FACTORS, FEATURES
+
+ROLES = {
+    "banks": "a bank",
+    "households": "a household investor",
+    "insurance_companies": "an insurance company",
+    "investment_advisors": "an investment advisor",
+    "mutual_funds": "a mutual fund",
+    "pension_funds": "a pension fund",
+    "other": "an institutional investor",
+}
+IDENTITIES = ("permno", "ticker", "hidden")
+
+# How the line with the change from t-1 to t begins.
+LAST_CHANGE = "change of holding to t:"
+
+_DEFINITION = {
+    "holding_delta": "holding_delta is the change of the position over the next quarter: "
+    "holding_delta = holding(t+1) - holding(t), where holding = price x shares, in $ million.",
+    "holding_tp1": "holding_tp1 is the position at the end of the next quarter: "
+    "holding_tp1 = holding(t+1), where holding = price x shares, in $ million.",
+}
+_BOUND = {"holding_delta": "holding_delta >= -holding_t = -{holding_t}", "holding_tp1": "holding_tp1 >= 0"}
+
+
+@dataclass(frozen=True)
+class PromptSettings:
+    """What a prompt shows: target, decimals of the numbers (0..6), identity of the stock, history."""
+
+    target: str = "holding_delta"
+    decimals: int = MAX_DECIMALS
+    identity: str = "permno"
+    history_quarters: int = 4
+
+
+def system_prompt(firm_type: str) -> str:
+    """Role of the firm type; KeyError for one that is not in the panel contract."""
+    return (
+        f"You manage the stock portfolio of {ROLES[firm_type]}. From the last quarters of one position "
+        "you forecast the next one."
+    )
+
+
+def block_name(lag: int) -> str:
+    """`{t-3 data}` for lag 3, `{t data}` for lag 0."""
+    return f"{{t-{lag} data}}" if lag else "{t data}"
+
+
+def _contract(target: str, holding_t: str) -> str:
+    return (
+        "Reply with one <think>...</think> block, then one "
+        f'<answer>{{"{target}": <number>}}</answer>. '
+        f"The number is in $ million, in decimals, no scientific notation, and {_BOUND[target]}."
+    ).replace("{holding_t}", holding_t)
+
+
+def build_prompts(
+    sample: pa.Table, settings: PromptSettings, tickers: Mapping[int, tuple[str, str]] | None = None
+) -> list[dict[str, str]]:
+    """One dict per sampled window, in order: window_id, system, user.
+
+    `sample` is the table of `attach_history`; `tickers` maps permno to (ticker, company) and is used
+    with identity `ticker`, where a stock without an entry falls back to its permno. Only columns at
+    lag >= 0 are read, so that nothing of t+1 can enter. Raises ValueError for unknown settings.
+    """
+    check_target(settings.target)
+    if settings.identity not in IDENTITIES:
+        raise ValueError(f"identity {settings.identity!r} is unknown; choose one of {', '.join(IDENTITIES)}")
+    lags = history_lags(settings.history_quarters)
+    text = {
+        lagged(name, lag): format_numbers(sample[lagged(name, lag)].to_numpy(), settings.decimals)
+        for name in FEATURES
+        for lag in lags
+    }
+    holding = {lag: sample[lagged("holding_t", lag)].to_numpy() for lag in lags}
+    change = {lag: format_numbers(holding[lag - 1] - holding[lag], settings.decimals) for lag in lags if lag}
+    stocks = _identities(sample["permno"].to_pylist(), settings.identity, tickers or {})
+    # The bound is printed at full precision: it is a limit, not a description.
+    bounds = format_numbers(holding[0])
+    system = {firm_type: system_prompt(firm_type) for firm_type in set(sample["firm_type"].to_pylist())}
+    prompts = []
+    rows = zip(sample["window_id"].to_pylist(), sample["firm_type"].to_pylist(), strict=True)
+    for i, (window_id, firm_type) in enumerate(rows):
+        lines = [f"Forecast {settings.target}.", _DEFINITION[settings.target], *stocks[i]]
+        for lag in lags:
+            value = {name: text[lagged(name, lag)][i] for name in FEATURES}
+            lines += [
+                block_name(lag),
+                " ".join(f"{name}={value[name]}" for name in FACTORS),
+                f"aum={value['aum']} outaum={value['outaum']}",
+                f"holding={value['holding_t']} price={value['prc']}",
+            ]
+            if lag:
+                lines.append(f"change of holding to {block_name(lag - 1)[1:-6]}: {change[lag][i]}")
+        lines.append(_contract(settings.target, bounds[i]))
+        prompts.append({"window_id": window_id, "system": system[firm_type], "user": "\n".join(lines)})
+    return prompts
+
+
+def _identities(permnos: list[int], identity: str, tickers: Mapping[int, tuple[str, str]]) -> list[tuple[str, ...]]:
+    if identity == "hidden":
+        return [()] * len(permnos)
+    lines = []
+    for permno in permnos:
+        if identity == "ticker" and permno in tickers:
+            ticker, company = tickers[permno]
+            lines.append((f"Ticker: {ticker} ({company})",))
+        else:
+            lines.append((f"Ticker: permno {permno}",))
+    return lines

@@ -1,0 +1,37 @@
+"""Calendar quarters as integers: `quarter = 4 * year + (q - 1)`, so that t + 1 is the next quarter."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def quarter_ids(dates: ArrayLike) -> NDArray[np.int32]:
+    """Quarter id of each date; any day of a quarter gives the same id. Shape (n,) in, (n,) out.
+
+    Missing dates (NaT) raise ValueError: a row without a quarter has no place in a panel.
+
+    >>> quarter_ids(["2016-12-31", "2017-01-01"]).tolist()
+    [8067, 8068]
+    """
+    months = np.asarray(dates, dtype="datetime64[M]")
+    if np.isnat(months).any():
+        raise ValueError("a date is missing; every row needs a quarter")
+    return (months.astype(np.int64) // 3 + 1970 * 4).astype(np.int32)
+
+
+def quarter_labels(quarters: ArrayLike) -> list[str]:
+    """Labels such as `2019Q1` for quarter ids of shape (n,).
+
+    >>> quarter_labels([8067, 8068])
+    ['2016Q4', '2017Q1']
+    """
+    return [f"{q // 4}Q{q % 4 + 1}" for q in np.asarray(quarters).tolist()]
+
+
+def quarter_starts(quarters: ArrayLike) -> NDArray[np.datetime64]:
+    """First day of each quarter, the stamp that the field's files use.
+
+    >>> quarter_starts([8067]).tolist()
+    [datetime.date(2016, 10, 1)]
+    """
+    months = (np.asarray(quarters, dtype=np.int64) - 1970 * 4) * 3
+    return months.astype("datetime64[M]").astype("datetime64[D]")

@@ -1,0 +1,149 @@
+"""Reward functions of the GRPO stage: functions of completion texts and label columns, never raising.
+
+Each takes a batch of n completions and the columns of their prompts (lists of length n, $ million)
+and returns n floats in [-1, 1]. What "the batch" is decides the caller: ms-swift passes the
+completions that one process scores together. A row without a label gets 0 from the rewards that need
+one: the same for every completion of the prompt, hence without effect on the policy.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workflow_scripts.holdings.contract import Parsed, parse_completion
+
+MIN_SCALE = 1e-6
+
+
+@dataclass(frozen=True)
+class RewardSettings:
+    """Constants of the rewards; the defaults are the published recipe's."""
+
+    target: str = "holding_delta"
+    ema_decay: float = 0.9
+    magnitude_weight: float = 0.6
+    direction_weight: float = 0.4
+    magnitude_threshold: float = 1.5
+    direction_slope: float = 5.0
+    direction_margin: float = 0.0
+
+
+def _parse(completions: Sequence[str], holding_t: Sequence[float], settings: RewardSettings) -> list[Parsed]:
+    return [parse_completion(c, h, settings.target) for c, h in zip(completions, holding_t, strict=True)]
+
+
+def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _predicted_and_true(
+    completions: Sequence[str],
+    holding_t: Sequence[float],
+    label_delta: Sequence[float | None],
+    settings: RewardSettings,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    predicted = _numbers([parsed.delta for parsed in _parse(completions, holding_t, settings)])
+    return predicted, _numbers(label_delta)
+
+
+def contract_reward(
+    completions: Sequence[str], holding_t: Sequence[float], settings: RewardSettings = RewardSettings()
+) -> list[float]:
+    """+1 where the completion obeys the contract exactly and the bound holds, else -1.
+
+    >>> contract_reward(['<think></think><answer>{"holding_delta": 1.0}</answer>', "1.0"], [5.0, 5.0])
+    [1.0, -1.0]
+    """
+    return [1.0 if parsed.valid else -1.0 for parsed in _parse(completions, holding_t, settings)]
+
+
+def mse_reward(
+    completions: Sequence[str],
+    holding_t: Sequence[float],
+    label_delta: Sequence[float | None],
+    settings: RewardSettings = RewardSettings(),
+) -> list[float]:
+    """Squared error on the scale of the batch; -1 where nothing can be parsed.
+
+    e = predicted - true change; scale = 95th percentile (linear interpolation) of |e| over the
+    parsed, labelled completions of the batch, at least 1e-6; x = e / scale;
+    reward = 2 * (1 - min(x^2, 4) / 4) - 1.
+
+    >>> answer = '<answer>{"holding_delta": %s}</answer>'
+    >>> mse_reward([answer % 1, answer % 1, "no"], [5.0] * 3, [1.0] * 3)
+    [1.0, 1.0, -1.0]
+    """
+    predicted, true = _predicted_and_true(completions, holding_t, label_delta, settings)
+    # Clipping keeps the square finite; errors this large earn -1 in any case.
+    error = np.clip(predicted - true, -1e150, 1e150)
+    known = ~np.isnan(error)
+    scale = max(float(np.quantile(np.abs(error[known]), 0.95)), MIN_SCALE) if known.any() else MIN_SCALE
+    x = np.minimum(np.abs(error) / scale, 2.0)
+    reward = 2.0 * (1.0 - x**2 / 4.0) - 1.0
+    return _finish(reward, predicted, true)
+
+
+def _finish(reward: NDArray[np.float64], predicted: NDArray, true: NDArray) -> list[float]:
+    """0 without a label, -1 without a number, the reward otherwise."""
+    return np.where(np.isnan(true), 0.0, np.where(np.isnan(predicted), -1.0, reward)).tolist()
+
+
+@dataclass
+class ExternalReward:
+    """0.6 * magnitude + 0.4 * direction, each in [-1, 1], on scales that follow the training.
+
+    Scales are exponential moving averages over calls, decay lambda = 0.9, started by the first
+    batch's mean: c_mag = 1.5 * EMA(|e|), c_dir = EMA(|true change|), both at least 1e-6.
+    Magnitude: the Huber loss of e with threshold c_mag over its value at the threshold,
+    2 * (1 - min(., 1)) - 1. Direction: 2 * sigmoid(5 * (predicted / c_dir * sign(true) - margin)) - 1.
+    The state lives in the object: one per process, new in every process.
+    """
+
+    settings: RewardSettings = field(default_factory=RewardSettings)
+    mean_error: float | None = None
+    mean_change: float | None = None
+
+    def __call__(
+        self, completions: Sequence[str], holding_t: Sequence[float], label_delta: Sequence[float | None]
+    ) -> list[float]:
+        """Rewards of a batch; updates the moving averages first."""
+        s = self.settings
+        predicted, true = _predicted_and_true(completions, holding_t, label_delta, s)
+        error = np.clip(np.abs(predicted - true), 0.0, 1e150)
+        self.mean_error = self._averaged(self.mean_error, error)
+        self.mean_change = self._averaged(self.mean_change, np.abs(true))
+        threshold = s.magnitude_threshold * max(self.mean_error or 0.0, MIN_SCALE)
+        # Huber over its value at the threshold c is (e/c)^2 below c; above, the minimum with 1 takes over.
+        magnitude = 2.0 * (1.0 - np.minimum(error / threshold, 1.0) ** 2) - 1.0
+        relative = np.clip(predicted / max(self.mean_change or 0.0, MIN_SCALE), -1e3, 1e3)
+        slope = s.direction_slope * (relative * np.sign(true) - s.direction_margin)
+        # tanh(z / 2) is 2 * sigmoid(z) - 1, without overflow.
+        direction = np.tanh(slope / 2.0)
+        return _finish(s.magnitude_weight * magnitude + s.direction_weight * direction, predicted, true)
+
+    def _averaged(self, mean: float | None, values: NDArray[np.float64]) -> float | None:
+        values = values[~np.isnan(values)]
+        if not len(values):
+            return mean
+        batch = float(values.mean())
+        decay = self.settings.ema_decay
+        return batch if mean is None else decay * mean + (1.0 - decay) * batch
+
+
+def _contract_holdings(settings: RewardSettings) -> Callable[..., list[float]]:
+    return lambda completions, holding_t, label_delta: contract_reward(completions, holding_t, settings)
+
+
+def _mse_holdings(settings: RewardSettings) -> Callable[..., list[float]]:
+    return lambda completions, holding_t, label_delta: mse_reward(completions, holding_t, label_delta, settings)
+
+
+# Name -> factory of a reward(completions, holding_t, label_delta); training and replays share it.
+REWARDS: dict[str, Callable[[RewardSettings], Callable[..., list[float]]]] = {
+    "contract_holdings": _contract_holdings,
+    "mse_holdings": _mse_holdings,
+    "external_holdings": ExternalReward,
+}
+REWARD_COLUMNS = ("holding_t", "label_delta")

@@ -1,0 +1,46 @@
+"""Merge the SFT adapter into the base model with `swift export`, as the start of GRPO.
+
+A rank-32 adapter cannot continue a rank-8 one, and from the merged model the KL term starts at 0
+against the SFT model. Steps: merge into a temporary folder → drop the trainer's args.json, which holds
+absolute paths → rename. Fails when the export does; then no output is left.
+"""
+
+import shutil
+from pathlib import Path
+
+from workflow_scripts import cli
+from workflow_scripts.trainer import ModelSettings, model_arguments, run_swift, swift_environment
+
+
+def main(args) -> str:
+    """Write the merged model to the folder `--out`."""
+    out = Path(args.out)
+    temporary = out.with_name(f".{out.name}.part").resolve()
+    shutil.rmtree(temporary, ignore_errors=True)
+    label = f"merge_adapter {args.firm_type}"
+    arguments = [
+        *model_arguments(args.model),
+        *("--adapters", str(Path(args.adapter).resolve())),
+        *("--merge_lora", "true", "--safe_serialization", "true"),
+        *("--output_dir", str(temporary)),
+    ]
+    try:
+        run_swift("export", arguments, Path(args.export_log), swift_environment(args.model.path), label)
+        (temporary / "args.json").unlink(missing_ok=True)
+        shutil.rmtree(out, ignore_errors=True)
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return f"{label}: {sum(f.stat().st_size for f in out.iterdir()) / 1e6:,.1f} MB in {args.out}"
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        __doc__,
+        firm_type=cli.TEXT,
+        model=cli.settings_option(ModelSettings),
+        adapter=cli.TEXT,
+        export_log=cli.TEXT,
+        out=cli.TEXT,
+    )

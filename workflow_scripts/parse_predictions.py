@@ -1,0 +1,27 @@
+"""Read the forecasts out of one stage's completions, with the parser that the rewards use."""
+
+from workflow_scripts import cli
+from workflow_scripts.holdings.files import read_jsonl, write_csv
+from workflow_scripts.holdings.forecasts import parse_predictions
+
+
+def main(args) -> str:
+    """Write one row per test window to `--out`."""
+    completions = read_jsonl(args.completions, ("window_id", "completion"))
+    table = parse_predictions(completions, read_jsonl(args.dataset), args.target)
+    write_csv(args.out, table)
+    valid = (table["contract"] & table["bound"]).mean()
+    return f"parse_predictions {args.firm_type} {args.stage}: {table['parsed'].mean():.1%} parsed, {valid:.1%} valid"
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        __doc__,
+        completions=cli.TEXT,
+        dataset=cli.TEXT,
+        firm_type=cli.TEXT,
+        stage=cli.TEXT,
+        target=cli.TEXT,
+        out=cli.TEXT,
+    )

@@ -1,0 +1,55 @@
+"""Draw the stratified sample of one split and attach the history of every sampled window.
+
+Steps: windows of the split, by the quarter of t → drop those without a label (and at zero holding) →
+sample → read the panel rows of the sampled pairs → write the sample and the account of what was
+dropped. Fails when no window is left.
+"""
+
+import datetime as dt
+
+import pyarrow.parquet as pq
+
+from workflow_scripts import cli
+from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.files import write_json, write_table
+from workflow_scripts.holdings.history import attach_history, read_history
+from workflow_scripts.holdings.sampling import SampleSettings, random_stream, sample_windows, split_mask
+
+
+def _date(text: str) -> dt.date | None:
+    return None if text == "open" else dt.date.fromisoformat(text)
+
+
+def main(args) -> str:
+    """Write the sample to `--out` and the account to `--report`."""
+    windows = pq.read_table(args.windows)
+    in_split = split_mask(windows["quarter"].to_numpy(), args.start, args.end, args.embargo_quarters)
+    rng = random_stream(args.seed, args.firm_type, args.split)
+    try:
+        sample, account = sample_windows(windows, args.settings, rng, in_split)
+    except InputError as error:
+        raise InputError(f"{args.windows}, split {args.split}: {error}") from error
+    sample = attach_history(sample, read_history(args.panel, sample), args.firm_type, args.history_quarters)
+    write_table(args.out, sample)
+    write_json(args.report, {"firm_type": args.firm_type, "split": args.split, **account})
+    counts = f"{account['sampled']:,} of {account['candidates']:,} candidates"
+    return f"sample_windows {args.firm_type} {args.split}: {counts}"
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        __doc__,
+        panel=cli.TEXT,
+        windows=cli.TEXT,
+        firm_type=cli.TEXT,
+        split=cli.TEXT,
+        start={"type": _date, "help": "first day, or open"},
+        end={"type": _date, "help": "last day, or open"},
+        embargo_quarters=cli.INTEGER,
+        history_quarters=cli.INTEGER,
+        settings=cli.settings_option(SampleSettings),
+        seed=cli.INTEGER,
+        out=cli.TEXT,
+        report=cli.TEXT,
+    )

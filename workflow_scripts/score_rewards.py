@@ -1,0 +1,77 @@
+"""Replay one stage's completions through rewards: their distribution, and the completions that earn least.
+
+Any reward of `holdings.rewards.REWARDS` can be replayed. Batch rewards see batches of `--batch`
+completions in the order of the file, as in training.
+"""
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts import cli
+from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.files import read_jsonl, write_csv
+from workflow_scripts.holdings.rewards import REWARD_COLUMNS, REWARDS, RewardSettings
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+EXAMPLES = 5
+
+
+def replay(completions: list[str], columns: list[list], name: str, settings: RewardSettings, batch: int) -> np.ndarray:
+    """Rewards of shape (n,), computed batch by batch with one reward object."""
+    reward = REWARDS[name](settings)
+    parts = [
+        reward(completions[i : i + batch], *(column[i : i + batch] for column in columns))
+        for i in range(0, len(completions), batch)
+    ]
+    return np.concatenate([np.asarray(part, float) for part in parts])
+
+
+def main(args) -> str:
+    """Write the distributions to `--out` and the worst completions to `--samples`."""
+    by_id = {row["window_id"]: row["completion"] for row in read_jsonl(args.completions)}
+    rows = read_jsonl(args.dataset, REWARD_COLUMNS)
+    if set(by_id) != {row["window_id"] for row in rows}:
+        raise InputError(f"{args.completions} and {args.dataset} do not have the same window_ids")
+    completions = [by_id[row["window_id"]] for row in rows]
+    columns = [[row[column] for row in rows] for column in REWARD_COLUMNS]
+    summaries, samples = [], []
+    for name in args.rewards:
+        rewards = replay(completions, columns, name, args.reward_settings, args.batch)
+        quantiles = {f"q{int(q * 100):02d}": np.quantile(rewards, q) for q in QUANTILES}
+        summaries.append(
+            {
+                "firm_type": args.firm_type,
+                "stage": args.stage,
+                "reward": name,
+                "count": len(rewards),
+                "mean": rewards.mean(),
+                "std": rewards.std(ddof=1) if len(rewards) > 1 else float("nan"),
+                "min": rewards.min(),
+                **quantiles,
+                "max": rewards.max(),
+            }
+        )
+        for i in np.argsort(rewards, kind="stable")[:EXAMPLES]:
+            labels = {column: rows[i][column] for column in REWARD_COLUMNS}
+            sample = {"reward": name, "value": rewards[i], "window_id": rows[i]["window_id"], **labels}
+            samples.append({**sample, "completion": completions[i]})
+    write_csv(args.out, pd.DataFrame(summaries))
+    write_csv(args.samples, pd.DataFrame(samples))
+    means = ", ".join(f"{row['reward']} {row['mean']:+.2f}" for row in summaries)
+    return f"score_rewards {args.firm_type} {args.stage}: {means}"
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        __doc__,
+        completions=cli.TEXT,
+        dataset=cli.TEXT,
+        firm_type=cli.TEXT,
+        stage=cli.TEXT,
+        rewards=cli.FILES,
+        reward_settings=cli.settings_option(RewardSettings),
+        batch=cli.INTEGER,
+        out=cli.TEXT,
+        samples=cli.TEXT,
+    )

@@ -1,0 +1,18 @@
+"""Write the resolved configuration of a run, so that its results can be read without its command."""
+
+import json
+
+import yaml
+
+from workflow_scripts import cli
+from workflow_scripts.holdings.files import write_text
+
+
+def main(args) -> str:
+    """Write `--out`."""
+    write_text(args.out, yaml.safe_dump(args.config, sort_keys=False, allow_unicode=True))
+    return f"write_config: {args.out}"
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__, config={"type": json.loads, "metavar": "JSON"}, out=cli.TEXT)
