@@ -41,10 +41,8 @@ localrules:
     datasets,
     adapters,
     evaluation,
+    # Seconds of work on small files, not worth a place in a queue. What reads a whole slice is a job.
     write_config,
-    check_panel,
-    build_windows,
-    sample_windows,
     build_prompts,
     build_sft_dataset,
     build_grpo_dataset,

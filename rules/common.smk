@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir)))
 
 from snakemake.exceptions import WorkflowError
-from workflow_scripts.check_config import DEMO, SIMULATED, check_config
+from workflow_scripts.check_config import DEMO, SIMULATED, check_config, missing_slices
 from workflow_scripts.code_digest import code_of
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.sampling import SPLITS
@@ -17,18 +17,34 @@ try:
 except InputError as error:
     raise WorkflowError(f"config: {error}") from error
 
+SLICES_MISSING = missing_slices(config)
+if SLICES_MISSING:
+    print(f"WARNING: {SLICES_MISSING}", file=sys.stderr)
+
 FIRM_TYPES = config["firm_types"]
 STAGES = ("base", "sft", "grpo")
 IS_SIMULATED = config["panel"] == SIMULATED
 IS_DEMO_MODEL = config["model"]["path"] == DEMO
 IS_WARM_START = config["grpo"]["warm_start"] == "sft"
-PANEL = "<results>/panel" if IS_SIMULATED else config["panel"].rstrip("/")
+# Path variables reach files, not params.
+RESULTS = f"results/{config['run']}"
+PANEL = f"{RESULTS}/panel" if IS_SIMULATED else config["panel"].rstrip("/")
 FORECASTERS = ("no_change", *STAGES, *(["oracle"] if IS_SIMULATED else []))
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "training_log.jsonl", "manifest.json")
 
 # Jobs use the interpreter of the running Snakemake, so that no environment has to be activated.
 shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
 PYTHON = f"{sys.executable} -m workflow_scripts"
+
+
+def panel_slice(wildcards):
+    """The slice of a firm type. A plan can be shown before the data are there; a run cannot begin."""
+    path = f"{PANEL}/{wildcards.firm_type}.parquet"
+    if IS_SIMULATED or Path(path).is_file():
+        return path
+    if not workflow.dryrun:
+        raise WorkflowError(SLICES_MISSING)
+    return []
 
 
 def as_json(settings):
@@ -68,7 +84,7 @@ def base_model_input(wildcards):
 
 
 def base_model_path():
-    return f"results/{config['run']}/demo_model" if IS_DEMO_MODEL else config["model"]["path"]
+    return f"{RESULTS}/demo_model" if IS_DEMO_MODEL else config["model"]["path"]
 
 
 def start_model_input(wildcards):
@@ -77,7 +93,7 @@ def start_model_input(wildcards):
 
 
 def start_model_path(wildcards):
-    return f"results/{config['run']}/{wildcards.firm_type}/merged/sft" if IS_WARM_START else base_model_path()
+    return f"{RESULTS}/{wildcards.firm_type}/merged/sft" if IS_WARM_START else base_model_path()
 
 
 def stage_inputs(wildcards):
@@ -97,7 +113,7 @@ def stage_model(wildcards):
 def stage_adapter(wildcards):
     if wildcards.stage == "base":
         return "none"
-    return f"results/{config['run']}/{wildcards.firm_type}/adapters/{wildcards.stage}"
+    return f"{RESULTS}/{wildcards.firm_type}/adapters/{wildcards.stage}"
 
 
 def sample_settings(wildcards):

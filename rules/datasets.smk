@@ -5,7 +5,7 @@
 
 rule build_windows:
     input:
-        panel=f"{PANEL}/{{firm_type}}.parquet",
+        panel=panel_slice,
         # The report holds no input of this rule: it keeps an unchecked slice out.
         report="<results>/{firm_type}/panel_report.json",
     output:
@@ -24,7 +24,7 @@ rule build_windows:
 
 rule sample_windows:
     input:
-        panel=f"{PANEL}/{{firm_type}}.parquet",
+        panel=panel_slice,
         windows="<results>/{firm_type}/windows.parquet",
     output:
         sample="<results>/{firm_type}/samples/{split}.parquet",
@@ -84,7 +84,7 @@ rule build_sft_dataset:
         code=code_of("workflow_scripts.build_sft_dataset"),
         target=config["prompts"]["target"],
         decimals=config["labels"]["decimals"],
-        think_template=literal(config["labels"]["think_template"]),
+        think_template=as_json(config["labels"]["think_template"]),
     shell:
         "python -m workflow_scripts.build_sft_dataset --prompts {input.prompts:q} --sample {input.sample:q} "
         "--firm-type {wildcards.firm_type} --target {params.target} --decimals {params.decimals} "
@@ -105,7 +105,7 @@ rule build_grpo_dataset:
     params:
         code=code_of("workflow_scripts.build_grpo_dataset"),
         # Unused settings must not rerun the rule, so the template counts only with an exemplar.
-        exemplar_template=literal(config["labels"]["think_template"] if config["labels"]["grpo_exemplar"] else ""),
+        exemplar_template=as_json(config["labels"]["think_template"] if config["labels"]["grpo_exemplar"] else ""),
         decimals=config["labels"]["decimals"],
     shell:
         "python -m workflow_scripts.build_grpo_dataset --prompts {input.prompts:q} --sample {input.sample:q} "

@@ -23,7 +23,7 @@ if IS_SIMULATED:
 
 rule check_panel:
     input:
-        panel=f"{PANEL}/{{firm_type}}.parquet",
+        panel=panel_slice,
     output:
         "<results>/{firm_type}/panel_report.json",
     log:

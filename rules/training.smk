@@ -21,7 +21,7 @@ if IS_DEMO_MODEL:
             code=code_of("workflow_scripts.build_demo_model"),
             settings=as_json(config["demo_model"]),
             prompt_settings=as_json({**prompt_settings(), "identity": "permno"}),
-            think_template=literal(config["labels"]["think_template"]),
+            think_template=as_json(config["labels"]["think_template"]),
             decimals=config["labels"]["decimals"],
             seed=config["seed"],
         shell:
@@ -46,8 +46,8 @@ rule train_sft:
         model=as_json(model_settings(base_model_path())),
         settings=as_json(training_settings("sft")),
         seed=config["seed"],
-        store="<results>/store/{firm_type}/sft",
-        out="<results>/{firm_type}/adapters/sft",
+        store=RESULTS + "/store/{firm_type}/sft",
+        out=RESULTS + "/{firm_type}/adapters/sft",
     shell:
         "python -m workflow_scripts.train_sft --firm-type {wildcards.firm_type} --dataset {input.dataset:q} "
         "--model {params.model:q} --settings {params.settings:q} --seed {params.seed} "
@@ -67,8 +67,8 @@ rule merge_adapter:
     params:
         code=code_of("workflow_scripts.merge_adapter"),
         model=as_json(model_settings(base_model_path())),
-        adapter="<results>/{firm_type}/adapters/sft",
-        export_log="<results>/logs/merge_adapter/{firm_type}.swift.log",
+        adapter=RESULTS + "/{firm_type}/adapters/sft",
+        export_log=RESULTS + "/logs/merge_adapter/{firm_type}.swift.log",
     shell:
         "python -m workflow_scripts.merge_adapter --firm-type {wildcards.firm_type} --model {params.model:q} "
         "--adapter {params.adapter:q} --export-log {params.export_log:q} --out {output:q} 2>&1 | tee {log:q}"
@@ -90,8 +90,8 @@ rule train_grpo:
         settings=as_json(training_settings("grpo")),
         reward_settings=as_json(reward_settings()),
         seed=config["seed"],
-        store="<results>/store/{firm_type}/grpo",
-        out="<results>/{firm_type}/adapters/grpo",
+        store=RESULTS + "/store/{firm_type}/grpo",
+        out=RESULTS + "/{firm_type}/adapters/grpo",
     shell:
         "python -m workflow_scripts.train_grpo --firm-type {wildcards.firm_type} --dataset {input.dataset:q} "
         "--model {params.model:q} --settings {params.settings:q} --reward-settings {params.reward_settings:q} "
@@ -114,7 +114,7 @@ rule generate_completions:
         adapter=stage_adapter,
         settings=as_json(config["generation"]),
         seed=config["seed"],
-        store="<results>/store/{firm_type}/completions",
+        store=RESULTS + "/store/{firm_type}/completions",
     shell:
         "python -m workflow_scripts.generate_completions --firm-type {wildcards.firm_type} --stage {wildcards.stage} "
         "--dataset {input.dataset:q} --model {params.model:q} --adapter {params.adapter:q} "

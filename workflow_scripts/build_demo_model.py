@@ -48,7 +48,7 @@ if __name__ == "__main__":
         __doc__,
         settings=cli.settings_option(DemoModelSettings),
         prompt_settings=cli.settings_option(PromptSettings),
-        think_template=cli.TEXT,
+        think_template=cli.JSON,
         decimals=cli.INTEGER,
         seed=cli.INTEGER,
         threads=cli.INTEGER,

@@ -22,7 +22,7 @@ if __name__ == "__main__":
         prompts=cli.TEXT,
         sample=cli.TEXT,
         firm_type=cli.TEXT,
-        exemplar_template=cli.TEXT,
+        exemplar_template=cli.JSON,
         decimals=cli.INTEGER,
         out=cli.TEXT,
     )

@@ -26,7 +26,7 @@ if __name__ == "__main__":
         firm_type=cli.TEXT,
         target=cli.TEXT,
         decimals=cli.INTEGER,
-        think_template=cli.TEXT,
+        think_template=cli.JSON,
         out=cli.TEXT,
         report=cli.TEXT,
     )

@@ -42,8 +42,6 @@ def check_config(config: Mapping) -> None:
             raise InputError(f"simulation.drift has no {', '.join(missing)}; every firm type needs one")
         if simulation["first_year"] > simulation["last_year"]:
             raise InputError("simulation.first_year lies after simulation.last_year")
-    else:
-        _check_slices(Path(config["panel"]), config["firm_types"])
     if config["model"]["path"] == DEMO:
         _needed(config, "demo_model", "model.path: demo")
 
@@ -85,17 +83,14 @@ def _check_splits(splits: Mapping) -> None:
         previous = name, end
 
 
-def _check_slices(folder: Path, firm_types: list[str]) -> None:
-    """A configured firm type without a slice is named, with what is there; a missing folder may still come.
-
-    The folder is not created by the workflow, so that Snakemake's own message names the missing file.
-    """
-    if not folder.is_dir():
-        return
+def missing_slices(config: Mapping) -> str:
+    """What to tell the user about configured firm types without a slice; empty where all are there."""
+    folder = Path(config["panel"])
     there = sorted(path.stem for path in folder.glob("*.parquet"))
-    missing = [name for name in firm_types if name not in there]
-    if missing:
-        raise InputError(
-            f"panel: {folder} has no slice for {', '.join(missing)}; there are: {', '.join(there) or 'none'}. "
-            "Add the slice or change firm_types"
-        )
+    missing = [name for name in config["firm_types"] if name not in there]
+    if config["panel"] == SIMULATED or not missing:
+        return ""
+    return (
+        f"panel: {folder} has no slice for {', '.join(missing)}; there are: {', '.join(there) or 'none'}. "
+        "Add {firm_type}.parquet (data/README.md) or change firm_types"
+    )

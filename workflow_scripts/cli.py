@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from workflow_scripts.holdings.errors import InputError
@@ -44,14 +44,11 @@ def json_settings(cls: type[Settings]) -> Callable[[str], Settings]:
 
 TEXT: dict = {}
 INTEGER: dict = {"type": int}
+# A value as JSON: also text that is empty or begins with a dash reaches the option whole.
+JSON: dict = {"type": json.loads, "metavar": "JSON"}
 FILES: dict = {"nargs": "+"}
 
 
 def settings_option(cls: type) -> dict:
     """Keyword arguments of an option that takes a settings dataclass as JSON."""
     return {"type": json_settings(cls), "metavar": "JSON"}
-
-
-def names_and_paths(text: Sequence[str]) -> dict[str, str]:
-    """`name=path` arguments as a dictionary, in order."""
-    return dict(item.split("=", 1) for item in text)

@@ -16,7 +16,7 @@ from pathlib import Path
 from workflow_scripts import cli
 from workflow_scripts.holdings.files import file_digest, json_digest, read_jsonl, write_jsonl
 from workflow_scripts.store import model_identity, open_entry, trainer_versions
-from workflow_scripts.trainer import ModelSettings, swift_environment
+from workflow_scripts.trainer import ModelSettings, swift_environment, what_decides
 
 CACHE = "completions.jsonl"
 
@@ -95,7 +95,7 @@ def complete(engine, prompts: list[dict], settings: GenerationSettings, seed: in
 
 def main(args) -> str:
     """Write one completion per test row to `--out`."""
-    os.environ.update(swift_environment(args.model.path))
+    os.environ.update(swift_environment(args.model.path, LOG_LEVEL="WARNING", TQDM_DISABLE="1"))
     adapter = None if args.adapter == "none" else args.adapter
     rows = read_jsonl(args.dataset, ("window_id", "messages"))
     prompts = [
@@ -103,13 +103,12 @@ def main(args) -> str:
         for row in rows
     ]
     digests = {prompt["window_id"]: json_digest(prompt) for prompt in prompts}
-    settings = {k: v for k, v in dataclasses.asdict(args.settings).items() if k != "batch_size"}
     identity = {
         "stage": "completions",
         "model": model_identity(args.model.path),
-        "model_settings": {k: v for k, v in dataclasses.asdict(args.model).items() if k != "path"},
+        "model_settings": what_decides(args.model),
         "adapter": file_digest(Path(adapter) / "adapter_model.safetensors") if adapter else None,
-        "settings": settings,
+        "settings": what_decides(args.settings),
         "seed": args.seed,
         "versions": trainer_versions(),
     }

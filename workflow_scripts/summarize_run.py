@@ -62,12 +62,11 @@ def main(args) -> str:
     for name, frame in {"metrics": metrics, "comparisons": comparisons, "rewards": rewards, "samples": samples}.items():
         write_csv(out / f"{name}.csv", frame)
     plot_skill(table, out / "skill.png")
-    changes = comparisons[comparisons["target"] == "change"].drop(columns="target")
     body = "\n".join(
         [
             _section("Forecasters", table),
             _image(str(out / "skill.png")),
-            _section("Paired comparisons of MAE, bootstrap clustered by quarter", changes),
+            _section("Paired comparisons of MAE, bootstrap clustered by quarter", comparisons),
             _section("Rewards of the test completions", rewards),
             _section("Windows", samples),
             "<h2>Residuals and IC by quarter</h2>",

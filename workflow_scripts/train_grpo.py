@@ -18,6 +18,7 @@ from workflow_scripts.trainer import (
     grpo_arguments,
     train,
     training_arguments,
+    what_decides,
     write_reward_settings,
 )
 
@@ -30,8 +31,8 @@ def main(args) -> str:
         "stage": "grpo",
         "data": file_digest(args.dataset),
         "model": model_identity(args.model.path),
-        "model_settings": {k: v for k, v in dataclasses.asdict(args.model).items() if k != "path"},
-        "settings": dataclasses.asdict(args.settings),
+        "model_settings": what_decides(args.model),
+        "settings": what_decides(args.settings),
         "rewards": {"code": code_of("workflow_scripts.plugins.swift_rewards"), "settings": reward_settings},
         "seed": args.seed,
         "versions": trainer_versions(),

@@ -5,12 +5,10 @@ publish adapter_model.safetensors, adapter_config.json, training_log.jsonl, mani
 Fails when the trainer does, or when it stops before its last step.
 """
 
-import dataclasses
-
 from workflow_scripts import cli
 from workflow_scripts.holdings.files import file_digest, read_jsonl
 from workflow_scripts.store import model_identity, open_entry, trainer_versions
-from workflow_scripts.trainer import LoraSettings, ModelSettings, train, training_arguments
+from workflow_scripts.trainer import LoraSettings, ModelSettings, train, training_arguments, what_decides
 
 
 def main(args) -> str:
@@ -20,8 +18,8 @@ def main(args) -> str:
         "stage": "sft",
         "data": file_digest(args.dataset),
         "model": model_identity(args.model.path),
-        "model_settings": {k: v for k, v in dataclasses.asdict(args.model).items() if k != "path"},
-        "settings": dataclasses.asdict(args.settings),
+        "model_settings": what_decides(args.model),
+        "settings": what_decides(args.settings),
         "seed": args.seed,
         "versions": trainer_versions(),
     }

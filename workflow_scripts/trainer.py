@@ -4,6 +4,7 @@ ms-swift is called as `python -m swift.cli.*` in a process of its own: its `swif
 child on SIGTERM. Its output goes to a log file, a line of progress per logged step to ours.
 """
 
+import dataclasses
 import json
 import os
 import shlex
@@ -64,6 +65,16 @@ class GrpoSettings(LoraSettings):
     scale_rewards: str = "group"
     rewards: list[str] = field(default_factory=lambda: ["contract_holdings", "mse_holdings"])
     reward_weights: list[float] = field(default_factory=lambda: [0.3, 0.7])
+
+
+def what_decides(settings: object) -> dict:
+    """The settings that can change a result, for its fingerprint.
+
+    Left out: where the model lies (its digest counts), how often checkpoints are written, how many
+    prompts share a batch of the generation.
+    """
+    neutral = ("path", "save_steps", "batch_size")
+    return {name: value for name, value in dataclasses.asdict(settings).items() if name not in neutral}
 
 
 def swift_environment(model: str, **extra: str) -> dict[str, str]:

@@ -1,7 +1,5 @@
 """Write the resolved configuration of a run, so that its results can be read without its command."""
 
-import json
-
 import yaml
 
 from workflow_scripts import cli
@@ -15,4 +13,4 @@ def main(args) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main, __doc__, config={"type": json.loads, "metavar": "JSON"}, out=cli.TEXT)
+    cli.run(main, __doc__, config=cli.JSON, out=cli.TEXT)

@@ -7,7 +7,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.evaluation import true_and_predicted
-from workflow_scripts.holdings.metrics import TARGETS
 
 MIN_QUARTERS = 10
 
@@ -33,39 +32,38 @@ def compare_forecasts(
     confidence: float,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """One row per (baseline, candidate) and target: the change of MAE from baseline to candidate.
+    """One row per (baseline, candidate): the change of MAE from baseline to candidate.
 
     `mae_difference` = MAE(candidate) - MAE(baseline) in $ million: negative means the candidate is
-    better; unparsed completions count as no change. The interval is the percentile interval of the
-    bootstrap, `p_value` twice the smaller share of draws on one side of 0 (at least 1/draws).
-    `few_quarters` flags fewer than 10 clusters, where the interval is too narrow.
+    better; unparsed completions count as no change. The absolute error of the level is that of the
+    change, so one comparison serves both. The interval is the percentile interval of the bootstrap,
+    `p_value` twice the smaller share of draws on one side of 0 (at least 1/draws). `few_quarters`
+    flags fewer than 10 clusters, where the interval is too narrow.
     """
     rows = []
     tables = {name: table.set_index("window_id") for name, table in joined.groupby("forecaster", sort=False)}
     for baseline, candidate in pairs:
         base, other = tables[baseline], tables[candidate].loc[tables[baseline].index]
         quarter = base["quarter"].to_numpy()
-        for target in TARGETS:
-            errors = [np.abs(np.subtract(*true_and_predicted(table, target))) for table in (base, other)]
-            difference = errors[1] - errors[0]
-            means = bootstrap_mean(difference, quarter, draws, rng)
-            tail = (1.0 - confidence) / 2.0
-            low, high = np.quantile(means, [tail, 1.0 - tail])
-            one_sided = min((means <= 0).mean(), (means >= 0).mean())
-            rows.append(
-                {
-                    "baseline": baseline,
-                    "candidate": candidate,
-                    "target": target,
-                    "n": len(difference),
-                    "quarters": len(np.unique(quarter)),
-                    "mae_baseline": errors[0].mean(),
-                    "mae_candidate": errors[1].mean(),
-                    "mae_difference": difference.mean(),
-                    "interval_low": low,
-                    "interval_high": high,
-                    "p_value": min(1.0, max(2.0 * one_sided, 1.0 / draws)),
-                    "few_quarters": len(np.unique(quarter)) < MIN_QUARTERS,
-                }
-            )
+        errors = [np.abs(np.subtract(*true_and_predicted(table, "change"))) for table in (base, other)]
+        difference = errors[1] - errors[0]
+        means = bootstrap_mean(difference, quarter, draws, rng)
+        tail = (1.0 - confidence) / 2.0
+        low, high = np.quantile(means, [tail, 1.0 - tail])
+        one_sided = min((means <= 0).mean(), (means >= 0).mean())
+        rows.append(
+            {
+                "baseline": baseline,
+                "candidate": candidate,
+                "n": len(difference),
+                "quarters": len(np.unique(quarter)),
+                "mae_baseline": errors[0].mean(),
+                "mae_candidate": errors[1].mean(),
+                "mae_difference": difference.mean(),
+                "interval_low": low,
+                "interval_high": high,
+                "p_value": min(1.0, max(2.0 * one_sided, 1.0 / draws)),
+                "few_quarters": len(np.unique(quarter)) < MIN_QUARTERS,
+            }
+        )
     return pd.DataFrame(rows)

@@ -1,0 +1,104 @@
+"""A copy of the project in which the whole workflow has run once, on tiny input, with the real ms-swift."""
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow_scripts.code_digest import ROOT
+
+SNAKEMAKE = Path(sys.executable).parent / "snakemake"
+TINY = {
+    "run": "tiny",
+    "simulation": {"managers": 8, "stocks": 20, "stocks_per_manager": 6, "first_year": 2014},
+    "sample": {name: {"per_type_limit": 16} for name in ("sft", "grpo", "test")},
+    "demo_model": {"steps": 12},
+    "sft": {"max_steps": 2, "per_device_train_batch_size": 4, "save_steps": 1, "logging_steps": 1},
+    "grpo": {"max_steps": 2, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1, "save_steps": 1,
+             "max_completion_length": 24},
+    "generation": {"max_tokens": 24},
+    "evaluation": {"bootstrap_draws": 200},
+}  # fmt: skip
+
+
+def merged(base: dict, changes: dict) -> dict:
+    result = copy.deepcopy(base)
+    for key, value in changes.items():
+        result[key] = merged(result[key], value) if isinstance(value, dict) else value
+    return result
+
+
+def tiny_config(**changes) -> dict:
+    demo = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
+    return merged(merged(demo, TINY), changes)
+
+
+@dataclass
+class Project:
+    """A checkout of its own; `run` and `plan` call Snakemake in it."""
+
+    root: Path
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run([SNAKEMAKE, *arguments], cwd=self.root, capture_output=True, text=True)
+
+    def run(self, config: dict, *targets: str) -> subprocess.CompletedProcess:
+        return self.snakemake(*targets, "--cores", "2", "--configfile", str(self.write(config)))
+
+    def plan(self, config: dict, *targets: str) -> dict[str, int]:
+        """Jobs per rule that a run would start."""
+        result = self.snakemake(*targets, "-n", "--cores", "2", "--configfile", str(self.write(config)))
+        assert result.returncode == 0, result.stdout + result.stderr
+        return job_counts(result.stdout + result.stderr)
+
+    def write(self, config: dict) -> Path:
+        path = self.root / "tiny.json"
+        path.write_text(json.dumps(config))
+        return path
+
+    def results(self, path: str) -> Path:
+        return self.root / "results/tiny" / path
+
+
+def job_counts(output: str) -> dict[str, int]:
+    table = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
+    if table is None:
+        assert "Nothing to be done" in output, output
+        return {}
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table[1], re.MULTILINE)}
+
+
+def checkout(folder: Path) -> Project:
+    """The files that git knows or would add, as a fresh clone would have them."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        source = ROOT / name
+        if source.is_symlink() or source.is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, folder / name, follow_symlinks=False)
+    return Project(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """Nothing may change its results: tests that edit code work on a copy (`edited`)."""
+    project = checkout(tmp_path_factory.mktemp("workflow"))
+    result = project.run(tiny_config())
+    assert result.returncode == 0, result.stdout + result.stderr
+    return project
+
+
+@pytest.fixture
+def edited(finished, tmp_path) -> Project:
+    """A copy of the finished project, its memory of parameters included, to edit and plan in."""
+    shutil.copytree(finished.root, tmp_path / "copy", symlinks=True)
+    return Project(tmp_path / "copy")

@@ -1,0 +1,280 @@
+"""The whole DAG on tiny input with the real ms-swift, and exactly what reruns after a change."""
+
+import filecmp
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+from tests.integration.conftest import checkout, job_counts, tiny_config
+from workflow_scripts.holdings.files import read_json, read_jsonl
+from workflow_scripts.holdings.panel import FIRM_TYPES
+from workflow_scripts.holdings.simulate import SimulationSettings, simulate_panel
+from workflow_scripts.trainer import swift_environment
+
+AGGREGATES = {"summarize_run": 1, "write_config": 1, "all": 1}
+
+
+def test_every_artefact_is_there(finished):
+    for firm_type in ("banks", "mutual_funds"):
+        folder = finished.results(firm_type)
+        for name in ("panel_report.json", "windows.parquet", "evaluation/metrics.csv", "evaluation/comparisons.csv",
+                     "evaluation/residuals.png", "evaluation/ic_by_quarter.png", "evaluation/metrics_trimmed.csv",
+                     "evaluation/worst_rewards_grpo.csv", "merged/sft/model.safetensors"):  # fmt: skip
+            assert (folder / name).stat().st_size > 0, name
+    assert read_json(finished.results("banks/samples/sft.json"))["sampled"] == 16
+    left = list(finished.results(".").rglob(".*.part"))
+    assert left == [], "temporary files are renamed or removed"
+
+
+def test_every_rule_left_a_log_and_a_benchmark(finished):
+    rules = {path.name for path in finished.results("logs").iterdir() if path.is_dir()}
+    benchmarks = {path.name for path in finished.results("benchmarks").iterdir() if path.is_dir()}
+    assert len(rules) == 17
+    assert rules == benchmarks
+
+
+def test_adapters_are_those_of_the_config(finished):
+    for stage, rank, alpha in (("sft", 8, 32), ("grpo", 32, 128)):
+        folder = finished.results(f"banks/adapters/{stage}")
+        config = read_json(folder / "adapter_config.json")
+        assert (config["r"], config["lora_alpha"]) == (rank, alpha)
+        weights = load_file(folder / "adapter_model.safetensors")
+        assert {w.shape[0] for name, w in weights.items() if "lora_A" in name} == {rank}
+        manifest = read_json(folder / "manifest.json")
+        assert manifest["steps"] == 2
+        assert manifest["versions"]["ms-swift"] == "4.6.0"
+        assert len(read_jsonl(folder / "training_log.jsonl")) == 2
+
+
+def test_grpo_starts_at_the_sft_model(finished):
+    first = read_jsonl(finished.results("banks/adapters/grpo/training_log.jsonl"))[0]
+    assert first["kl"] == pytest.approx(0.0, abs=1e-6), "the KL reference is the merged SFT model"
+    rewards = [name for name in first if name.startswith("rewards/") and name.endswith("/mean")]
+    assert sorted(rewards) == ["rewards/contract_holdings/mean", "rewards/mse_holdings/mean"]
+
+
+def test_rows_are_joined_by_window_id(finished):
+    ids = [row["window_id"] for row in read_jsonl(finished.results("banks/datasets/test.jsonl"))]
+    assert len(set(ids)) == 16
+    for stage in ("base", "sft", "grpo"):
+        completions = read_jsonl(finished.results(f"banks/completions/{stage}.jsonl"))
+        assert [row["window_id"] for row in completions] == ids
+        assert all(row["completion_tokens"] > 0 for row in completions)
+
+
+def test_all_forecasters_are_scored_on_the_same_windows(finished):
+    metrics = pd.read_csv(finished.results("summary/metrics.csv"))
+    headline = metrics[(metrics["target"] == "change") & (metrics["treatment"] == "unparsed_as_no_change")]
+    assert set(headline["forecaster"]) == {"no_change", "base", "sft", "grpo", "oracle"}
+    assert set(headline["n"]) == {16}
+    assert (headline[headline["forecaster"] == "no_change"]["skill"] == 0).all()
+    comparisons = pd.read_csv(finished.results("summary/comparisons.csv"))
+    assert len(comparisons) == 2 * 6
+
+
+def test_the_report_needs_nothing_from_outside(finished):
+    text = finished.results("summary/report.html").read_text()
+    assert text.count("data:image/png;base64,") == 5
+    assert "http" not in text
+
+
+def test_the_resolved_config_is_kept(finished):
+    assert yaml.safe_load(finished.results("config.yaml").read_text()) == tiny_config()
+
+
+def test_a_second_run_does_nothing(finished):
+    assert finished.plan(tiny_config()) == {}
+
+
+def test_touch_and_fresh_checkout_rerun_nothing(edited):
+    for path in edited.root.rglob("*.py"):
+        os.utime(path)
+    os.utime(edited.results("banks/datasets/sft.jsonl"))
+    assert edited.plan(tiny_config()) == {}
+
+
+def test_a_sampler_setting_reruns_its_split_only(finished):
+    config = tiny_config(sample={"test": {"per_type_limit": 12}})
+    assert finished.plan(config) == {
+        "sample_windows": 2,
+        "build_prompts": 2,
+        "build_test_dataset": 2,
+        "generate_completions": 6,
+        "predict_baselines": 2,
+        "parse_predictions": 6,
+        "score_rewards": 6,
+        "evaluate_forecasts": 2,
+        "compare_forecasts": 2,
+        **AGGREGATES,
+    }
+
+
+def test_a_grpo_setting_reruns_grpo_and_what_follows(finished):
+    assert finished.plan(tiny_config(grpo={"beta": 0.1})) == {
+        "train_grpo": 2,
+        "generate_completions": 2,
+        "parse_predictions": 2,
+        "score_rewards": 2,
+        "evaluate_forecasts": 2,
+        "compare_forecasts": 2,
+        **AGGREGATES,
+    }
+
+
+def test_an_edited_metric_reruns_evaluation_only(edited):
+    path = edited.root / "workflow_scripts/holdings/metrics.py"
+    path.write_text(
+        path.read_text().replace("np.mean(np.abs(predicted - true))", "np.median(np.abs(predicted - true))")
+    )
+    plan = edited.plan(tiny_config())
+    assert plan == {"evaluate_forecasts": 2, "compare_forecasts": 2, "summarize_run": 1, "all": 1}
+
+
+def test_an_edited_comment_reruns_nothing(edited):
+    path = edited.root / "workflow_scripts/holdings/windows.py"
+    path.write_text(path.read_text().replace('"""True where', '"""Right where').replace("def ", "# A remark.\ndef ", 1))
+    assert edited.plan(tiny_config()) == {}
+
+
+def test_a_new_firm_type_runs_its_own_jobs_and_the_aggregates(finished):
+    assert finished.plan(tiny_config(firm_types=["banks", "mutual_funds", "other"])) == {
+        **dict.fromkeys(
+            ("simulate_panel", "check_panel", "build_windows", "build_sft_dataset", "build_grpo_dataset",
+             "build_test_dataset", "train_sft", "merge_adapter", "train_grpo", "predict_baselines",
+             "evaluate_forecasts", "compare_forecasts"), 1),
+        **dict.fromkeys(
+            ("sample_windows", "build_prompts", "generate_completions", "parse_predictions", "score_rewards"), 3),
+        **AGGREGATES,
+    }  # fmt: skip
+
+
+def test_a_lost_output_is_republished_without_training(edited):
+    for name in ("adapter_model.safetensors", "manifest.json"):
+        edited.results(f"banks/adapters/sft/{name}").unlink()
+    target = "results/tiny/banks/adapters/sft/adapter_model.safetensors"
+    result = edited.run(tiny_config(), target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    log = edited.results("logs/train_sft/banks.log").read_text()
+    assert "was trained before" in log
+    assert filecmp.cmp(
+        edited.results("banks/adapters/sft/adapter_model.safetensors"),
+        next(edited.results("store/banks/sft").glob("*/result/adapter_model.safetensors")),
+        shallow=False,
+    )
+
+
+def test_data_stages_are_byte_identical_in_another_folder(finished, tmp_path):
+    again = checkout(tmp_path / "again")
+    result = again.run(tiny_config(), "datasets")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for firm_type in ("banks", "mutual_funds"):
+        names = ["windows.parquet", "panel_report.json"]
+        for split in ("sft", "grpo", "test"):
+            names += [f"samples/{split}.parquet", f"prompts/{split}.jsonl", f"datasets/{split}.jsonl"]
+        for name in names:
+            a, b = (project.results(f"{firm_type}/{name}") for project in (finished, again))
+            assert filecmp.cmp(a, b, shallow=False), name
+
+
+def test_one_firm_type_builds_only_what_it_needs(tmp_path):
+    project = checkout(tmp_path)
+    plan = project.plan(tiny_config(), "results/tiny/banks/evaluation/metrics.csv")
+    assert plan["train_sft"] == plan["train_grpo"] == plan["simulate_panel"] == 1
+    assert plan["generate_completions"] == 3
+    assert "summarize_run" not in plan
+
+
+def test_own_data_by_settings_alone(tmp_path):
+    project = checkout(tmp_path)
+    folder = tmp_path / "my_panel"
+    folder.mkdir()
+    pq.write_table(
+        simulate_panel("pension_funds", 0.05, SimulationSettings(6, 9, 4), 3), folder / "pension_funds.parquet"
+    )
+    arguments = ["--config", "run=tiny", f"panel={folder}", 'firm_types=["pension_funds"]']
+    result = project.snakemake("datasets", "--cores", "2", "--configfile", "config/demo.yaml", *arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert project.results("pension_funds/datasets/test.jsonl").is_file()
+    assert not project.results("panel").exists(), "nothing is simulated, and the panel is not copied"
+
+
+def test_a_bad_slice_stops_with_a_message_and_leaves_nothing(tmp_path):
+    project = checkout(tmp_path)
+    folder = tmp_path / "my_panel"
+    folder.mkdir()
+    (folder / "banks.parquet").write_text("not parquet")
+    arguments = ["--config", "run=tiny", f"panel={folder}", 'firm_types=["banks"]']
+    result = project.snakemake("datasets", "--cores", "1", "--configfile", "config/demo.yaml", *arguments)
+    assert result.returncode != 0
+    assert "not a readable parquet file" in result.stdout + result.stderr
+    assert "Traceback" not in project.results("logs/check_panel/banks.log").read_text()
+    assert not project.results("banks/panel_report.json").exists()
+    assert (folder / "banks.parquet").read_text() == "not parquet"
+
+
+def test_the_literal_cluster_command_plans_the_production_run(tmp_path):
+    project = checkout(tmp_path)
+    result = project.snakemake("--profile", "slurm", "-n", "all")
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
+    plan = job_counts(output)
+    assert plan["train_sft"] == plan["train_grpo"] == len(FIRM_TYPES) == 7
+    assert "build_demo_model" not in plan
+    jobs = output.split("\nrule ")
+    for rule, gpu in (
+        ("train_sft", True),
+        ("train_grpo", True),
+        ("generate_completions", True),
+        ("build_windows", False),
+    ):
+        texts = [job for job in jobs if job.startswith(f"{rule}:")]
+        assert texts
+        assert all(("slurm_partition=gpu" in job and "gpu=1" in job) == gpu for job in texts), rule
+    assert "has no slice for" in output, "without data the plan says so"
+    real = project.snakemake(
+        "results/production/banks/windows.parquet", "--cores", "1", "--configfile", "config/config.yaml"
+    )
+    assert real.returncode != 0
+    assert "has no slice for" in real.stdout + real.stderr
+
+
+def test_unknown_settings_stop_before_anything_runs(tmp_path):
+    project = checkout(tmp_path)
+    result = project.snakemake("-n", "--cores", "1", "--config", "sft_rank=8")
+    assert result.returncode != 0
+    assert "sft_rank" in result.stdout + result.stderr
+
+
+def test_the_policy_sees_the_exemplar(finished):
+    """ms-swift's own rollout steps, drop the response and encode, on a GRPO row with an exemplar."""
+    code = """
+import json, sys
+from swift.infer_engine import InferRequest, TransformersEngine
+from workflow_scripts.holdings.conversations import grpo_rows
+from workflow_scripts.holdings.files import read_jsonl
+import pyarrow.parquet as pq
+folder, model = sys.argv[1:]
+sample = pq.read_table(f"{folder}/samples/grpo.parquet")
+row = grpo_rows(read_jsonl(f"{folder}/prompts/grpo.jsonl"), sample, "holding {holding_change}", 1)[0]
+engine = TransformersEngine(model, model_type="qwen2", template_type="qwen2_5")
+InferRequest.remove_response(row["messages"])
+encoded = engine.template.encode({"messages": row["messages"]})
+print("ENCODED" + engine.template.safe_decode(encoded["input_ids"]))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code, finished.results("banks"), finished.results("demo_model")],
+        cwd=finished.root,
+        capture_output=True,
+        text=True,
+        env=swift_environment(str(finished.results("demo_model"))),
+    )
+    assert result.returncode == 0, result.stderr
+    prompt = result.stdout.split("ENCODED")[1]
+    assert "An example of a think block: <think>holding " in prompt
+    assert prompt.rstrip().endswith("<|im_start|>assistant")
