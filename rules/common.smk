@@ -1,5 +1,6 @@
 # The only place for functions. Required inputs: config, validated by the schema. Outputs: none.
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -33,7 +34,7 @@ FORECASTERS = ("no_change", *STAGES, *(["oracle"] if IS_SIMULATED else []))
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "training_log.jsonl", "manifest.json")
 
 # Jobs use the interpreter of the running Snakemake, so that no environment has to be activated.
-shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
+shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 PYTHON = f"{sys.executable} -m workflow_scripts"
 
 

@@ -71,7 +71,7 @@ rule evaluate_forecasts:
         "<results>/benchmarks/evaluate_forecasts/{firm_type}.tsv"
     params:
         code=code_of("workflow_scripts.evaluate_forecasts"),
-        out=RESULTS + "/{firm_type}/evaluation",
+        out=subpath(output[0], parent=True),
         top_k=config["evaluation"]["top_k"],
         trim_percentile=config["evaluation"]["trim_percentile"],
     shell:

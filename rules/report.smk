@@ -39,7 +39,7 @@ rule summarize_run:
     params:
         code=code_of("workflow_scripts.summarize_run"),
         run=config["run"],
-        out=RESULTS + "/summary",
+        out=subpath(output[0], parent=True),
     shell:
         "python -m workflow_scripts.summarize_run --run {params.run} --metrics {input.metrics:q} --comparisons {input.comparisons:q} "
         "--rewards {input.rewards:q} --samples {input.samples:q} --figures {input.figures:q} --out {params.out:q} "

@@ -46,8 +46,8 @@ rule train_sft:
         model=as_json(model_settings(base_model_path())),
         settings=as_json(training_settings("sft")),
         seed=config["seed"],
-        store=RESULTS + "/store/{firm_type}/sft",
-        out=RESULTS + "/{firm_type}/adapters/sft",
+        store=f"{RESULTS}/store/{{firm_type}}/sft",
+        out=subpath(output[0], parent=True),
     shell:
         "python -m workflow_scripts.train_sft --firm-type {wildcards.firm_type} --dataset {input.dataset:q} "
         "--model {params.model:q} --settings {params.settings:q} --seed {params.seed} "
@@ -57,7 +57,8 @@ rule train_sft:
 rule merge_adapter:
     input:
         base_model_input,
-        adapter=expand("<results>/{{firm_type}}/adapters/sft/{name}", name=ADAPTER_FILES[:2]),
+        adapter="<results>/{firm_type}/adapters/sft/adapter_model.safetensors",
+        adapter_config="<results>/{firm_type}/adapters/sft/adapter_config.json",
     output:
         directory("<results>/{firm_type}/merged/sft"),
     log:
@@ -67,8 +68,8 @@ rule merge_adapter:
     params:
         code=code_of("workflow_scripts.merge_adapter"),
         model=as_json(model_settings(base_model_path())),
-        adapter=RESULTS + "/{firm_type}/adapters/sft",
-        export_log=RESULTS + "/logs/merge_adapter/{firm_type}.swift.log",
+        adapter=subpath(input.adapter, parent=True),
+        export_log=f"{RESULTS}/logs/merge_adapter/{{firm_type}}.swift.log",
     shell:
         "python -m workflow_scripts.merge_adapter --firm-type {wildcards.firm_type} --model {params.model:q} "
         "--adapter {params.adapter:q} --export-log {params.export_log:q} --out {output:q} 2>&1 | tee {log:q}"
@@ -90,8 +91,8 @@ rule train_grpo:
         settings=as_json(training_settings("grpo")),
         reward_settings=as_json(reward_settings()),
         seed=config["seed"],
-        store=RESULTS + "/store/{firm_type}/grpo",
-        out=RESULTS + "/{firm_type}/adapters/grpo",
+        store=f"{RESULTS}/store/{{firm_type}}/grpo",
+        out=subpath(output[0], parent=True),
     shell:
         "python -m workflow_scripts.train_grpo --firm-type {wildcards.firm_type} --dataset {input.dataset:q} "
         "--model {params.model:q} --settings {params.settings:q} --reward-settings {params.reward_settings:q} "
@@ -114,7 +115,7 @@ rule generate_completions:
         adapter=stage_adapter,
         settings=as_json(config["generation"]),
         seed=config["seed"],
-        store=RESULTS + "/store/{firm_type}/completions",
+        store=f"{RESULTS}/store/{{firm_type}}/completions",
     shell:
         "python -m workflow_scripts.generate_completions --firm-type {wildcards.firm_type} --stage {wildcards.stage} "
         "--dataset {input.dataset:q} --model {params.model:q} --adapter {params.adapter:q} "

@@ -43,7 +43,7 @@ def is_finished(entry: Path) -> bool:
 
 
 def finish(entry: Path, files: dict[str, Path], manifest: dict) -> None:
-    """Move `files` (name -> source) into the entry's `result`, then write the manifest."""
+    """Copy `files` (name -> source) into the entry's `result`, then write the manifest."""
     result = entry / "result"
     result.mkdir(exist_ok=True)
     for name, source in files.items():

@@ -9,16 +9,16 @@ import dataclasses
 
 from workflow_scripts import cli
 from workflow_scripts.code_digest import code_of
-from workflow_scripts.holdings.files import file_digest, read_jsonl
+from workflow_scripts.holdings.files import read_jsonl
 from workflow_scripts.holdings.rewards import REWARD_COLUMNS, RewardSettings
-from workflow_scripts.store import model_identity, open_entry, trainer_versions
+from workflow_scripts.store import open_entry
 from workflow_scripts.trainer import (
     GrpoSettings,
     ModelSettings,
     grpo_arguments,
     train,
     training_arguments,
-    what_decides,
+    training_identity,
     write_reward_settings,
 )
 
@@ -27,16 +27,9 @@ def main(args) -> str:
     """Train and publish to the folder `--out`."""
     read_jsonl(args.dataset, ("messages", "window_id", *REWARD_COLUMNS))
     reward_settings = dataclasses.asdict(args.reward_settings)
-    identity = {
-        "stage": "grpo",
-        "data": file_digest(args.dataset),
-        "model": model_identity(args.model.path),
-        "model_settings": what_decides(args.model),
-        "settings": what_decides(args.settings),
-        "rewards": {"code": code_of("workflow_scripts.plugins.swift_rewards"), "settings": reward_settings},
-        "seed": args.seed,
-        "versions": trainer_versions(),
-    }
+    identity = training_identity("grpo", args.dataset, args.model, args.settings, args.seed)
+    reward_code = code_of("workflow_scripts.plugins.swift_rewards")
+    identity["rewards"] = {"code": reward_code, "settings": reward_settings}
     entry = open_entry(args.store, identity)
     arguments = training_arguments(args.model, args.settings, args.dataset, args.seed)
     arguments += grpo_arguments(args.settings)

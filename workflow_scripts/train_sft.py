@@ -6,23 +6,15 @@ Fails when the trainer does, or when it stops before its last step.
 """
 
 from workflow_scripts import cli
-from workflow_scripts.holdings.files import file_digest, read_jsonl
-from workflow_scripts.store import model_identity, open_entry, trainer_versions
-from workflow_scripts.trainer import LoraSettings, ModelSettings, train, training_arguments, what_decides
+from workflow_scripts.holdings.files import read_jsonl
+from workflow_scripts.store import open_entry
+from workflow_scripts.trainer import LoraSettings, ModelSettings, train, training_arguments, training_identity
 
 
 def main(args) -> str:
     """Train and publish to the folder `--out`."""
     read_jsonl(args.dataset, ("messages",))
-    identity = {
-        "stage": "sft",
-        "data": file_digest(args.dataset),
-        "model": model_identity(args.model.path),
-        "model_settings": what_decides(args.model),
-        "settings": what_decides(args.settings),
-        "seed": args.seed,
-        "versions": trainer_versions(),
-    }
+    identity = training_identity("sft", args.dataset, args.model, args.settings, args.seed)
     entry = open_entry(args.store, identity)
     arguments = training_arguments(args.model, args.settings, args.dataset, args.seed)
     manifest = {"firm_type": args.firm_type, "identity": identity, "base_model": args.model.path}

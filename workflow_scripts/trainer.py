@@ -17,8 +17,8 @@ from pathlib import Path
 
 from workflow_scripts.code_digest import ROOT
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import write_json
-from workflow_scripts.store import finish, is_finished, newest_checkpoint, publish, trainer_versions
+from workflow_scripts.holdings.files import file_digest, write_json
+from workflow_scripts.store import finish, is_finished, model_identity, newest_checkpoint, publish, trainer_versions
 
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 TRAINING_LOG = "training_log.jsonl"
@@ -75,6 +75,19 @@ def what_decides(settings: object) -> dict:
     """
     neutral = ("path", "save_steps", "batch_size")
     return {name: value for name, value in dataclasses.asdict(settings).items() if name not in neutral}
+
+
+def training_identity(stage: str, dataset: str, model: ModelSettings, settings: LoraSettings, seed: int) -> dict:
+    """What the fingerprint of a training covers; the versions of the trainers are part of it."""
+    return {
+        "stage": stage,
+        "data": file_digest(dataset),
+        "model": model_identity(model.path),
+        "model_settings": what_decides(model),
+        "settings": what_decides(settings),
+        "seed": seed,
+        "versions": trainer_versions(),
+    }
 
 
 def swift_environment(model: str, **extra: str) -> dict[str, str]:

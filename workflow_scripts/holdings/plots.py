@@ -22,6 +22,7 @@ COLOURS = {
 STYLE = {
     "figure.figsize": (6.4, 4.0),
     "figure.dpi": 150,
+    "figure.constrained_layout.use": True,
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -32,7 +33,9 @@ STYLE = {
 
 
 def _save(figure: plt.Figure, path: str | Path) -> None:
-    figure.tight_layout()
+    # Outside the axes a legend hides no data.
+    if figure.axes[0].get_legend_handles_labels()[1]:
+        figure.legend(loc="outside lower center", ncols=5)
     with whole_file(path) as temporary:
         # Without the version that matplotlib writes into it, the same data give the same bytes.
         figure.savefig(temporary, format="png", metadata={"Software": None})
@@ -41,6 +44,20 @@ def _save(figure: plt.Figure, path: str | Path) -> None:
 
 def _colour(forecaster: str) -> str:
     return COLOURS.get(forecaster, "#CC79A7")
+
+
+def _grouped_bars(table: pd.DataFrame, labels: dict[str, str], path: str | Path) -> None:
+    """A group of bars per row of `table`, a bar per column (forecaster); missing values leave gaps."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots()
+        width = 0.8 / max(len(table.columns), 1)
+        places = np.arange(len(table))
+        for i, forecaster in enumerate(table.columns):
+            axes.bar(places + i * width, table[forecaster], width, color=_colour(forecaster), label=forecaster)
+        axes.axhline(0, color="black", lw=0.8)
+        axes.set_xticks(places + 0.4 - width / 2, table.index, rotation=45, ha="right")
+        axes.set(**labels)
+        _save(figure, path)
 
 
 def plot_residuals(joined: pd.DataFrame, title: str, path: str | Path) -> None:
@@ -54,7 +71,6 @@ def plot_residuals(joined: pd.DataFrame, title: str, path: str | Path) -> None:
             axes.hist(error[table.index], bins, histtype="step", lw=1.5, color=_colour(forecaster), label=forecaster)
         axes.axvline(0, color="black", lw=0.8)
         axes.set(xlabel="forecast - truth, change of holding ($ million)", ylabel="windows", title=title)
-        axes.legend()
         _save(figure, path)
 
 
@@ -62,32 +78,12 @@ def plot_ic(quarterly: pd.DataFrame, title: str, path: str | Path) -> None:
     """Bars of the IC of the change per quarter and forecaster; an undefined IC leaves a gap."""
     table = quarterly[quarterly["target"] == "change"].pivot(index="quarter", columns="forecaster", values="IC")
     table = table[[name for name in quarterly["forecaster"].unique() if table[name].notna().any()]]
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots()
-        width = 0.8 / max(len(table.columns), 1)
-        places = np.arange(len(table))
-        for i, forecaster in enumerate(table.columns):
-            axes.bar(places + i * width, table[forecaster], width, color=_colour(forecaster), label=forecaster)
-        axes.axhline(0, color="black", lw=0.8)
-        axes.set_xticks(places + 0.4 - width / 2, table.index, rotation=45, ha="right")
-        axes.set(ylabel="IC (Pearson) of the change", title=title)
-        if len(table.columns):
-            axes.legend(ncols=2)
-        _save(figure, path)
+    _grouped_bars(table, {"ylabel": "IC (Pearson) of the change", "title": title}, path)
 
 
 def plot_skill(metrics: pd.DataFrame, path: str | Path) -> None:
     """Bars of the skill against no-change (headline, change) per firm type and forecaster."""
     table = metrics.pivot(index="firm_type", columns="forecaster", values="skill")
     table = table[[name for name in metrics["forecaster"].unique() if name != "no_change"]]
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots()
-        width = 0.8 / len(table.columns)
-        places = np.arange(len(table))
-        for i, forecaster in enumerate(table.columns):
-            axes.bar(places + i * width, table[forecaster], width, color=_colour(forecaster), label=forecaster)
-        axes.axhline(0, color="black", lw=0.8)
-        axes.set_xticks(places + 0.4 - width / 2, table.index, rotation=20, ha="right")
-        axes.set(ylabel="skill = 1 - MAE / MAE(no-change)", title="Skill on the change of holding, test quarters")
-        axes.legend()
-        _save(figure, path)
+    title = "Skill on the change of holding, test quarters"
+    _grouped_bars(table, {"ylabel": "skill = 1 - MAE / MAE(no-change)", "title": title}, path)
