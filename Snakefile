@@ -4,7 +4,7 @@ Targets: all (default), datasets, adapters, evaluation, or any file below result
 Settings: the embedded config/demo.yaml, or --configfile FILE; every key is in config/config.schema.yaml.
 """
 
-from snakemake.utils import min_version, validate
+from snakemake.utils import min_version
 
 min_version("9.27")
 
@@ -12,14 +12,14 @@ min_version("9.27")
 configfile: "config/demo.yaml"
 
 
-validate(config, "config/config.schema.yaml")
+# Types, schema and cross-checks come first: nothing else may see an unchecked config.
+include: "rules/common.smk"
 
 
 pathvars:
-    results=f"results/{config['run']}",
+    results=RESULTS,
 
 
-include: "rules/common.smk"
 include: "rules/panel.smk"
 include: "rules/datasets.smk"
 include: "rules/training.smk"

@@ -1,18 +1,27 @@
-# The only place for functions. Required inputs: config, validated by the schema. Outputs: none.
+# The only place for functions. Required inputs: config, config/config.schema.yaml. Outputs: none.
+# Steps: restore the types of command-line settings -> schema -> cross-checks -> what the rules share
 import json
 import shlex
 import sys
 from pathlib import Path
 
+import yaml
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
 # Jobs of the SLURM executor load this file too, from a Python that may not have the project on its path.
 sys.path.insert(0, str(Path(workflow.basedir)))
 
-from snakemake.exceptions import WorkflowError
-from workflow_scripts.check_config import DEMO, SIMULATED, check_config, missing_slices
+from workflow_scripts.check_config import DEMO, SIMULATED, check_config, missing_slices, restore_types
 from workflow_scripts.code_digest import code_of
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.sampling import SPLITS
+from workflow_scripts.store import MANIFEST
+from workflow_scripts.trainer import ADAPTER_FILES, TRAINING_LOG
 
+SCHEMA = Path(workflow.basedir) / "config/config.schema.yaml"
+restore_types(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+validate(config, str(SCHEMA))
 try:
     check_config(config)
 except InputError as error:
@@ -31,11 +40,10 @@ IS_WARM_START = config["grpo"]["warm_start"] == "sft"
 RESULTS = f"results/{config['run']}"
 PANEL = f"{RESULTS}/panel" if IS_SIMULATED else config["panel"].rstrip("/")
 FORECASTERS = ("no_change", *STAGES, *(["oracle"] if IS_SIMULATED else []))
-ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "training_log.jsonl", "manifest.json")
+PUBLISHED_FILES = (*ADAPTER_FILES, TRAINING_LOG, MANIFEST)
 
 # Jobs use the interpreter of the running Snakemake, so that no environment has to be activated.
 shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
-PYTHON = f"{sys.executable} -m workflow_scripts"
 
 
 def panel_slice(wildcards):
@@ -67,8 +75,10 @@ def prompt_settings():
     return {**pick("prompts", "target", "decimals", "identity"), **pick("windows", "history_quarters")}
 
 
-def reward_settings():
-    return {**config["rewards"], **pick("prompts", "target")}
+def reward_settings(rewards):
+    """Settings of the named rewards; the constants are those of external_holdings alone."""
+    constants = config["rewards"] if "external_holdings" in rewards else {}
+    return {**constants, **pick("prompts", "target")}
 
 
 def training_settings(section):
@@ -81,7 +91,9 @@ def model_settings(path):
 
 def base_model_input(wildcards):
     """The folder that must exist before the base model can be used; a hub name is no file."""
-    return ["<results>/demo_model"] if IS_DEMO_MODEL else []
+    if IS_DEMO_MODEL:
+        return ["<results>/demo_model"]
+    return [config["model"]["path"]] if Path(config["model"]["path"]).is_dir() else []
 
 
 def base_model_path():
@@ -101,7 +113,7 @@ def stage_inputs(wildcards):
     """Model and adapter files that the completions of a stage need."""
     if wildcards.stage == "base":
         return base_model_input(wildcards)
-    adapter = [f"<results>/{{firm_type}}/adapters/{wildcards.stage}/{name}" for name in ADAPTER_FILES[:2]]
+    adapter = [f"<results>/{{firm_type}}/adapters/{wildcards.stage}/{name}" for name in ADAPTER_FILES]
     model = base_model_input(wildcards) if wildcards.stage == "sft" else start_model_input(wildcards)
     return [*adapter, *model]
 
@@ -120,6 +132,12 @@ def stage_adapter(wildcards):
 def sample_settings(wildcards):
     shared = pick("sample", "time_buckets", "max_per_pair", "drop_zero_holding")
     return json.dumps({**shared, **config["sample"][wildcards.split]}, sort_keys=True)
+
+
+def next_split_start(wildcards):
+    """Where the next split begins, if an embargo looks at it; `open` for the last split."""
+    later = SPLITS[SPLITS.index(wildcards.split) + 1 :]
+    return config["splits"][later[0]]["start"] if later and config["splits"]["embargo_quarters"] else "open"
 
 
 def split_day(wildcards, side):

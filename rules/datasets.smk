@@ -38,13 +38,14 @@ rule sample_windows:
         settings=sample_settings,
         start=lambda wildcards: split_day(wildcards, "start"),
         end=lambda wildcards: split_day(wildcards, "end"),
+        next_start=next_split_start,
         embargo_quarters=config["splits"]["embargo_quarters"],
         history_quarters=config["windows"]["history_quarters"],
         seed=config["seed"],
     shell:
         "python -m workflow_scripts.sample_windows --panel {input.panel:q} --windows {input.windows:q} "
         "--firm-type {wildcards.firm_type} --split {wildcards.split} --start {params.start} --end {params.end} "
-        "--embargo-quarters {params.embargo_quarters} --history-quarters {params.history_quarters} "
+        "--next-start {params.next_start} --embargo-quarters {params.embargo_quarters} --history-quarters {params.history_quarters} "
         "--settings {params.settings:q} --seed {params.seed} --out {output.sample:q} --report {output.report:q} "
         "2>&1 | tee {log:q}"
 

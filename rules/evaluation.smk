@@ -115,8 +115,8 @@ rule score_rewards:
     params:
         code=code_of("workflow_scripts.score_rewards"),
         rewards=config["evaluation"]["score_rewards"],
-        reward_settings=as_json(reward_settings()),
-        batch=config["grpo"]["per_device_train_batch_size"],
+        reward_settings=as_json(reward_settings(config["evaluation"]["score_rewards"])),
+        batch=config["grpo"]["per_device_train_batch_size"] * config["grpo"]["gradient_accumulation_steps"],
     shell:
         "python -m workflow_scripts.score_rewards --completions {input.completions:q} --dataset {input.dataset:q} "
         "--firm-type {wildcards.firm_type} --stage {wildcards.stage} --rewards {params.rewards} "

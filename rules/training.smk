@@ -36,7 +36,7 @@ rule train_sft:
         base_model_input,
         dataset="<results>/{firm_type}/datasets/sft.jsonl",
     output:
-        expand("<results>/{{firm_type}}/adapters/sft/{name}", name=ADAPTER_FILES),
+        expand("<results>/{{firm_type}}/adapters/sft/{name}", name=PUBLISHED_FILES),
     log:
         "<results>/logs/train_sft/{firm_type}.log",
     benchmark:
@@ -80,7 +80,7 @@ rule train_grpo:
         start_model_input,
         dataset="<results>/{firm_type}/datasets/grpo.jsonl",
     output:
-        expand("<results>/{{firm_type}}/adapters/grpo/{name}", name=ADAPTER_FILES),
+        expand("<results>/{{firm_type}}/adapters/grpo/{name}", name=PUBLISHED_FILES),
     log:
         "<results>/logs/train_grpo/{firm_type}.log",
     benchmark:
@@ -89,7 +89,7 @@ rule train_grpo:
         code=code_of("workflow_scripts.train_grpo", "workflow_scripts.plugins.swift_rewards"),
         model=lambda wildcards: json.dumps(model_settings(start_model_path(wildcards)), sort_keys=True),
         settings=as_json(training_settings("grpo")),
-        reward_settings=as_json(reward_settings()),
+        reward_settings=as_json(reward_settings(config["grpo"]["rewards"])),
         seed=config["seed"],
         store=f"{RESULTS}/store/{{firm_type}}/grpo",
         out=subpath(output[0], parent=True),

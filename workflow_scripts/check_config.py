@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
 from workflow_scripts.holdings.conversations import check_think_template
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.quarters import quarter_ids
@@ -11,6 +13,25 @@ from workflow_scripts.holdings.sampling import SPLITS
 
 SIMULATED = "simulated"
 DEMO = "demo"
+
+
+def restore_types(config: dict, schema: Mapping, root: Mapping | None = None) -> None:
+    """Turn text leaves into the schema's types, in place.
+
+    Snakemake reads nested values of `--config 'grpo={"beta": 0.04}'` as text. Only text where the schema
+    allows none, or a written-out null where it allows one, is read as YAML; the schema then judges it.
+    """
+    root = schema if root is None else root
+    for key, child in schema.get("properties", {}).items():
+        if "$ref" in child:
+            child = root["$defs"][child["$ref"].rsplit("/", 1)[1]]
+        value, types = config.get(key), child.get("type", "string")
+        if isinstance(value, dict):
+            restore_types(value, child, root)
+        elif isinstance(value, list) and child.get("items", {}).get("type", "string") != "string":
+            config[key] = [yaml.safe_load(v) if isinstance(v, str) else v for v in value]
+        elif isinstance(value, str) and ("string" not in types or ("null" in types and value == "null")):
+            config[key] = yaml.safe_load(value)
 
 
 def check_config(config: Mapping) -> None:
@@ -42,8 +63,11 @@ def check_config(config: Mapping) -> None:
             raise InputError(f"simulation.drift has no {', '.join(missing)}; every firm type needs one")
         if simulation["first_year"] > simulation["last_year"]:
             raise InputError("simulation.first_year lies after simulation.last_year")
-    if config["model"]["path"] == DEMO:
+    model = config["model"]["path"]
+    if model == DEMO:
         _needed(config, "demo_model", "model.path: demo")
+    elif model.startswith(("/", "./", "../", "~")) and not Path(model).is_dir():
+        raise InputError(f"model.path: {model} is not a folder; name an existing one, or a model on the hub")
 
 
 def _needed(config: Mapping, key: str, reason: str) -> Mapping:

@@ -16,7 +16,7 @@ from pathlib import Path
 from workflow_scripts import cli
 from workflow_scripts.holdings.files import file_digest, json_digest, read_jsonl, write_jsonl
 from workflow_scripts.store import model_identity, open_entry, trainer_versions
-from workflow_scripts.trainer import ModelSettings, swift_environment, what_decides
+from workflow_scripts.trainer import ModelSettings, swift_environment
 
 CACHE = "completions.jsonl"
 
@@ -40,10 +40,36 @@ def read_cache(path: Path) -> dict[str, dict]:
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
         path.write_text(whole, encoding="utf-8")
-    for line in whole.splitlines():
+    for line in whole.split("\n")[:-1]:
         row = json.loads(line)
         rows[row.pop("prompt")] = row
     return rows
+
+
+def engine_options(model: ModelSettings) -> dict:
+    """Precision, model type, template and revision as ms-swift's engines take them."""
+    return {
+        "torch_dtype": model.torch_dtype,
+        "model_type": model.model_type or None,
+        "template_type": model.template or None,
+        "revision": model.revision or None,
+    }
+
+
+def request_options(settings: GenerationSettings, seed: int) -> dict:
+    """The whole request: what is left open, ms-swift takes from the model's own generation config.
+
+    Qwen's instruct models, for one, bring a repetition penalty, which GRPO's rollouts do not use and
+    which would push digits away that the prompt already has.
+    """
+    return {
+        "max_tokens": settings.max_tokens,
+        "temperature": settings.temperature,
+        "top_p": 1.0,
+        "top_k": -1,
+        "repetition_penalty": 1.0,
+        "seed": seed,
+    }
 
 
 def build_engine(model: ModelSettings, adapter: str | None, settings: GenerationSettings):
@@ -52,12 +78,7 @@ def build_engine(model: ModelSettings, adapter: str | None, settings: Generation
     import torch
     from swift.infer_engine import TransformersEngine
 
-    options = {
-        "torch_dtype": getattr(torch, model.torch_dtype),
-        "model_type": model.model_type or None,
-        "template_type": model.template or None,
-        "use_hf": True,
-    }
+    options = {**engine_options(model), "torch_dtype": getattr(torch, model.torch_dtype), "use_hf": True}
     adapters = [str(Path(adapter).resolve())] if adapter else []
     folder = Path(model.path)
     path = str(folder.resolve()) if folder.is_dir() else model.path
@@ -72,13 +93,16 @@ def build_engine(model: ModelSettings, adapter: str | None, settings: Generation
 
 def complete(engine, prompts: list[dict], settings: GenerationSettings, seed: int) -> Iterator[list[dict]]:
     """Batches of rows: window_id, completion, finish_reason, prompt_tokens, completion_tokens."""
+    import torch
     from swift.infer_engine import InferRequest, RequestConfig
 
-    config = RequestConfig(max_tokens=settings.max_tokens, temperature=settings.temperature, seed=seed)
+    config = RequestConfig(**request_options(settings, seed))
     # Prompts of similar length share a batch, so that little of it is padding.
     prompts = sorted(prompts, key=lambda row: sum(len(m["content"]) for m in row["messages"]))
     for start in range(0, len(prompts), settings.batch_size):
         batch = prompts[start : start + settings.batch_size]
+        # The transformers backend ignores the request's seed; a batch's draw depends on its first row alone.
+        torch.manual_seed(int(json_digest([seed, batch[0]["window_id"]])[:8], 16))
         requests = [InferRequest(messages=row["messages"]) for row in batch]
         responses = engine.infer(requests, config, use_tqdm=False)
         yield [
@@ -106,10 +130,12 @@ def main(args) -> str:
     identity = {
         "stage": "completions",
         "model": model_identity(args.model.path),
-        "model_settings": what_decides(args.model),
+        "engine": engine_options(args.model),
         "adapter": file_digest(Path(adapter) / "adapter_model.safetensors") if adapter else None,
-        "settings": what_decides(args.settings),
-        "seed": args.seed,
+        "request": request_options(args.settings, args.seed),
+        # Padding changes sums in low precision, and batches share a random stream.
+        "batch_size": args.settings.batch_size,
+        "backend": args.settings.backend,
         "versions": trainer_versions(),
     }
     cache = open_entry(args.store, identity) / CACHE

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from workflow_scripts import cli
-from workflow_scripts.trainer import ModelSettings, model_arguments, run_swift, swift_environment
+from workflow_scripts.trainer import ModelSettings, model_options, run_swift, swift_environment
 
 
 def main(args) -> str:
@@ -18,14 +18,15 @@ def main(args) -> str:
     temporary = out.with_name(f".{out.name}.part").resolve()
     shutil.rmtree(temporary, ignore_errors=True)
     label = f"merge_adapter {args.firm_type}"
-    arguments = [
-        *model_arguments(args.model),
-        *("--adapters", str(Path(args.adapter).resolve())),
-        *("--merge_lora", "true", "--safe_serialization", "true"),
-        *("--output_dir", str(temporary)),
-    ]
+    options = {
+        **model_options(args.model),
+        "adapters": str(Path(args.adapter).resolve()),
+        "merge_lora": True,
+        "safe_serialization": True,
+        "output_dir": str(temporary),
+    }
     try:
-        run_swift("export", arguments, Path(args.export_log), swift_environment(args.model.path), label)
+        run_swift("export", options, Path(args.export_log), swift_environment(args.model.path), label)
         (temporary / "args.json").unlink(missing_ok=True)
         shutil.rmtree(out, ignore_errors=True)
         temporary.rename(out)

@@ -23,7 +23,7 @@ def _date(text: str) -> dt.date | None:
 def main(args) -> str:
     """Write the sample to `--out` and the account to `--report`."""
     windows = pq.read_table(args.windows)
-    in_split = split_mask(windows["quarter"].to_numpy(), args.start, args.end, args.embargo_quarters)
+    in_split = split_mask(windows["quarter"].to_numpy(), args.start, args.end, args.next_start, args.embargo_quarters)
     rng = random_stream(args.seed, args.firm_type, args.split)
     try:
         sample, account = sample_windows(windows, args.settings, rng, in_split)
@@ -46,6 +46,7 @@ if __name__ == "__main__":
         split=cli.TEXT,
         start={"type": _date, "help": "first day, or open"},
         end={"type": _date, "help": "last day, or open"},
+        next_start={"type": _date, "help": "first day of the next split, or open for the last"},
         embargo_quarters=cli.INTEGER,
         history_quarters=cli.INTEGER,
         settings=cli.settings_option(SampleSettings),

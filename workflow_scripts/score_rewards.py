@@ -1,7 +1,8 @@
 """Replay one stage's completions through rewards: their distribution, and the completions that earn least.
 
 Any reward of `holdings.rewards.REWARDS` can be replayed. Batch rewards see batches of `--batch`
-completions in the order of the file, as in training.
+completions in the order of the file: as many as one optimizer step scores in training, but one per
+prompt, where training has several.
 """
 
 import numpy as np

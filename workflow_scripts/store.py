@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-from workflow_scripts.holdings.files import file_digest, folder_digest, json_digest, write_json
+from workflow_scripts.holdings.files import file_digest, folder_digest, json_digest, read_json, write_json
 
 MANIFEST = "manifest.json"
 TRAINER_PACKAGES = ("ms-swift", "torch", "transformers", "trl", "peft")
@@ -24,7 +24,7 @@ def trainer_versions() -> dict[str, str]:
 
 
 def model_identity(model: str) -> str:
-    """Digest of a local model folder, or the name of one on a hub (pin a revision in its name)."""
+    """Digest of a local model folder, or the name of one on a hub (`model.revision` pins its version)."""
     return folder_digest(model) if Path(model).is_dir() else model
 
 
@@ -38,8 +38,12 @@ def open_entry(store: str | Path, identity: dict) -> Path:
 
 
 def is_finished(entry: Path) -> bool:
-    """Whether the entry holds a result: its manifest is written last."""
-    return (entry / "result" / MANIFEST).is_file()
+    """Whether the entry holds a whole result: a manifest, written last, and files of its digests."""
+    result = entry / "result"
+    if not (result / MANIFEST).is_file():
+        return False
+    files = read_json(result / MANIFEST)["files"]
+    return all((result / name).is_file() and file_digest(result / name) == digest for name, digest in files.items())
 
 
 def finish(entry: Path, files: dict[str, Path], manifest: dict) -> None:

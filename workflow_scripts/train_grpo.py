@@ -15,10 +15,9 @@ from workflow_scripts.store import open_entry
 from workflow_scripts.trainer import (
     GrpoSettings,
     ModelSettings,
-    grpo_arguments,
     train,
-    training_arguments,
     training_identity,
+    training_options,
     write_reward_settings,
 )
 
@@ -27,16 +26,13 @@ def main(args) -> str:
     """Train and publish to the folder `--out`."""
     read_jsonl(args.dataset, ("messages", "window_id", *REWARD_COLUMNS))
     reward_settings = dataclasses.asdict(args.reward_settings)
-    identity = training_identity("grpo", args.dataset, args.model, args.settings, args.seed)
-    reward_code = code_of("workflow_scripts.plugins.swift_rewards")
-    identity["rewards"] = {"code": reward_code, "settings": reward_settings}
+    options = training_options(args.model, args.settings, args.dataset, args.seed)
+    rewards = {"code": code_of("workflow_scripts.plugins.swift_rewards"), "settings": reward_settings}
+    identity = {"stage": "grpo", **training_identity(options), "rewards": rewards}
     entry = open_entry(args.store, identity)
-    arguments = training_arguments(args.model, args.settings, args.dataset, args.seed)
-    arguments += grpo_arguments(args.settings)
     manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": args.model.path}
-    label = f"train_grpo {args.firm_type}"
     environment = write_reward_settings(entry, reward_settings)
-    return train("rlhf", arguments, args.model, entry, args.out, manifest, label, environment)
+    return train("rlhf", options, entry, args.out, manifest, f"train_grpo {args.firm_type}", environment)
 
 
 if __name__ == "__main__":

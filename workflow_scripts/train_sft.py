@@ -8,18 +8,17 @@ Fails when the trainer does, or when it stops before its last step.
 from workflow_scripts import cli
 from workflow_scripts.holdings.files import read_jsonl
 from workflow_scripts.store import open_entry
-from workflow_scripts.trainer import LoraSettings, ModelSettings, train, training_arguments, training_identity
+from workflow_scripts.trainer import LoraSettings, ModelSettings, train, training_identity, training_options
 
 
 def main(args) -> str:
     """Train and publish to the folder `--out`."""
     read_jsonl(args.dataset, ("messages",))
-    identity = training_identity("sft", args.dataset, args.model, args.settings, args.seed)
+    options = training_options(args.model, args.settings, args.dataset, args.seed)
+    identity = {"stage": "sft", **training_identity(options)}
     entry = open_entry(args.store, identity)
-    arguments = training_arguments(args.model, args.settings, args.dataset, args.seed)
-    manifest = {"firm_type": args.firm_type, "identity": identity, "base_model": args.model.path}
-    label = f"train_sft {args.firm_type}"
-    return train("sft", arguments, args.model, entry, args.out, manifest, label)
+    manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": args.model.path}
+    return train("sft", options, entry, args.out, manifest, f"train_sft {args.firm_type}")
 
 
 if __name__ == "__main__":

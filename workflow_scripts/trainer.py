@@ -22,6 +22,8 @@ from workflow_scripts.store import finish, is_finished, model_identity, newest_c
 
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 TRAINING_LOG = "training_log.jsonl"
+# ms-swift's graceful_exit callback, which saves a checkpoint on SIGTERM, also watches for this file.
+STOP_FILE = Path("/tmp/stop")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class ModelSettings:
     model_type: str = ""
     template: str = ""
     torch_dtype: str = "bfloat16"
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,29 +70,6 @@ class GrpoSettings(LoraSettings):
     reward_weights: list[float] = field(default_factory=lambda: [0.3, 0.7])
 
 
-def what_decides(settings: object) -> dict:
-    """The settings that can change a result, for its fingerprint.
-
-    Left out: where the model lies (its digest counts), how often checkpoints are written, how many
-    prompts share a batch of the generation.
-    """
-    neutral = ("path", "save_steps", "batch_size")
-    return {name: value for name, value in dataclasses.asdict(settings).items() if name not in neutral}
-
-
-def training_identity(stage: str, dataset: str, model: ModelSettings, settings: LoraSettings, seed: int) -> dict:
-    """What the fingerprint of a training covers; the versions of the trainers are part of it."""
-    return {
-        "stage": stage,
-        "data": file_digest(dataset),
-        "model": model_identity(model.path),
-        "model_settings": what_decides(model),
-        "settings": what_decides(settings),
-        "seed": seed,
-        "versions": trainer_versions(),
-    }
-
-
 def swift_environment(model: str, **extra: str) -> dict[str, str]:
     """Environment of a trainer: the project on the path, no telemetry, offline for a local model."""
     environment = {**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1", "USE_HF": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -99,83 +79,91 @@ def swift_environment(model: str, **extra: str) -> dict[str, str]:
     return environment | extra
 
 
-def model_arguments(model: ModelSettings) -> list[str]:
-    """Model, template and precision as options that training and export share."""
+def model_options(model: ModelSettings) -> dict[str, object]:
+    """Model, template and precision as ms-swift options that training and export share."""
     folder = Path(model.path)
-    arguments = ["--model", str(folder.resolve()) if folder.is_dir() else model.path]
-    arguments += ["--torch_dtype", model.torch_dtype]
-    if model.model_type:
-        arguments += ["--model_type", model.model_type]
-    if model.template:
-        arguments += ["--template", model.template]
-    return arguments
+    options = {
+        "model": str(folder.resolve()) if folder.is_dir() else model.path,
+        "torch_dtype": model.torch_dtype,
+        "model_type": model.model_type,
+        "template": model.template,
+        "model_revision": model.revision,
+    }
+    return {name: value for name, value in options.items() if value}
 
 
-def training_arguments(model: ModelSettings, settings: LoraSettings, dataset: str, seed: int) -> list[str]:
-    """Options that SFT and GRPO share, without the output folder."""
-    # Setting only torch_dtype float32 would silently train in fp16.
-    bf16, fp16 = model.torch_dtype == "bfloat16", model.torch_dtype == "float16"
-    values = {
+def training_options(model: ModelSettings, settings: LoraSettings, dataset: str, seed: int) -> dict[str, object]:
+    """All ms-swift options of a training but the output folder: the settings, and what never varies."""
+    options = {
+        **model_options(model),
         "dataset": str(Path(dataset).resolve()),
-        "split_dataset_ratio": 0,
-        # Otherwise the trainer asks a hub about the model, with retries, whatever the environment says.
-        "check_model": "false",
-        "tuner_type": "lora",
-        "lora_rank": settings.lora_rank,
-        "lora_alpha": settings.lora_alpha,
-        "target_modules": settings.target_modules,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": settings.lr_scheduler_type,
-        "warmup_ratio": settings.warmup_ratio,
-        "num_train_epochs": settings.num_train_epochs,
-        "max_steps": settings.max_steps,
-        "per_device_train_batch_size": settings.per_device_train_batch_size,
-        "gradient_accumulation_steps": settings.gradient_accumulation_steps,
-        "max_length": settings.max_length,
-        "save_steps": settings.save_steps,
-        "save_total_limit": 2,
-        "logging_steps": settings.logging_steps,
-        "bf16": str(bf16).lower(),
-        "fp16": str(fp16).lower(),
+        **dataclasses.asdict(settings),
+        # Setting only torch_dtype float32 would silently train in fp16.
+        "bf16": model.torch_dtype == "bfloat16",
+        "fp16": model.torch_dtype == "float16",
         "seed": seed,
         "data_seed": seed,
+        # Otherwise the trainer asks a hub about the model, with retries, whatever the environment says.
+        "check_model": False,
+        "tuner_type": "lora",
+        "split_dataset_ratio": 0,
         "eval_strategy": "no",
         "report_to": "none",
         "callbacks": "graceful_exit",
         "dataset_num_proc": 1,
         "dataloader_num_workers": 0,
-        "add_version": "false",
+        "save_total_limit": 2,
+        "add_version": False,
     }
-    return model_arguments(model) + [text for k, v in values.items() for text in (f"--{k}", str(v))]
+    if isinstance(settings, GrpoSettings):
+        options |= {
+            "rlhf_type": "grpo",
+            "reward_funcs": options.pop("rewards"),
+            "external_plugins": str(ROOT / "workflow_scripts/plugins/swift_rewards.py"),
+            "use_vllm": False,
+            "log_completions": False,
+        }
+    return options
 
 
-def grpo_arguments(settings: GrpoSettings) -> list[str]:
-    """Options that only GRPO has."""
-    values = {
-        "rlhf_type": "grpo",
-        "num_generations": settings.num_generations,
-        "max_completion_length": settings.max_completion_length,
-        "temperature": settings.temperature,
-        "beta": settings.beta,
-        "loss_type": settings.loss_type,
-        "scale_rewards": settings.scale_rewards,
-        "use_vllm": "false",
-        "log_completions": "false",
+def command_line(options: dict[str, object]) -> list[str]:
+    """Options as words; a list gives several words, true and false are spelt in small letters.
+
+    >>> command_line({"seed": 1, "bf16": True, "reward_funcs": ["a", "b"]})
+    ['--seed', '1', '--bf16', 'true', '--reward_funcs', 'a', 'b']
+    """
+    words = []
+    for name, value in options.items():
+        values = value if isinstance(value, list) else [value]
+        words += [f"--{name}", *(str(v).lower() if isinstance(v, bool) else str(v) for v in values)]
+    return words
+
+
+def training_identity(options: dict[str, object]) -> dict:
+    """What the fingerprint of a training covers: data and model by content, every option, the versions.
+
+    Options that cannot change the result are left out: where files lie, how often checkpoints are
+    written and how many are kept.
+    """
+    neutral = {"model", "dataset", "external_plugins", "save_steps", "save_total_limit"}
+    return {
+        "data": file_digest(options["dataset"]),
+        "model": model_identity(options["model"]),
+        "options": {name: value for name, value in options.items() if name not in neutral},
+        "versions": trainer_versions(),
     }
-    arguments = [text for k, v in values.items() for text in (f"--{k}", str(v))]
-    arguments += ["--external_plugins", str(ROOT / "workflow_scripts/plugins/swift_rewards.py")]
-    arguments += ["--reward_funcs", *settings.rewards]
-    return [*arguments, "--reward_weights", *map(str, settings.reward_weights)]
 
 
-def run_swift(command: str, arguments: list[str], log: Path, environment: dict[str, str], label: str) -> None:
+def run_swift(command: str, options: dict[str, object], log: Path, environment: dict[str, str], label: str) -> None:
     """Run `python -m swift.cli.{command}`; forwards SIGTERM and SIGINT, raises InputError on failure.
 
     The exact command line opens the log. While it runs, new lines of the trainer's own
     `logging.jsonl` are reported.
     """
-    call = [sys.executable, "-m", f"swift.cli.{command}", *arguments]
-    output = Path(arguments[arguments.index("--output_dir") + 1])
+    if STOP_FILE.exists():
+        raise InputError(f"{label}: {STOP_FILE} exists, which tells every ms-swift training to stop; remove it")
+    call = [sys.executable, "-m", f"swift.cli.{command}", *command_line(options)]
+    output = Path(options["output_dir"])
     log.parent.mkdir(parents=True, exist_ok=True)
     print(f"{label}: trainer log {os.path.relpath(log)}", flush=True)
     with log.open("a", encoding="utf-8") as file:
@@ -241,8 +229,7 @@ def training_log(checkpoints: Path) -> list[dict]:
 
 def train(
     command: str,
-    arguments: list[str],
-    model: ModelSettings,
+    options: dict[str, object],
     entry: Path,
     out: str | Path,
     manifest: dict,
@@ -259,14 +246,16 @@ def train(
         return f"{label}: fingerprint {entry.name} was trained before; published its adapter"
     checkpoints = entry / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
-    arguments = [*arguments, "--output_dir", str(checkpoints)]
+    options = {**options, "output_dir": str(checkpoints)}
     resumed = newest_checkpoint(checkpoints)
     if resumed:
         print(f"{label}: resumes from {resumed.name}", flush=True)
-        arguments += ["--resume_from_checkpoint", str(resumed)]
-    environment = swift_environment(model.path, HF_DATASETS_CACHE=str(entry / "datasets"), **(extra_environment or {}))
+        options["resume_from_checkpoint"] = str(resumed)
+    environment = swift_environment(
+        options["model"], HF_DATASETS_CACHE=str(entry / "datasets"), **(extra_environment or {})
+    )
     started = time.time()
-    run_swift(command, arguments, entry / "trainer.log", environment, label)
+    run_swift(command, options, entry / "trainer.log", environment, label)
     final = newest_checkpoint(checkpoints)
     if final is None:
         raise InputError(f"{label}: the trainer left no complete checkpoint; see {entry / 'trainer.log'}")
@@ -283,7 +272,7 @@ def train(
         {
             **manifest,
             "fingerprint": entry.name,
-            "command": arguments,
+            "options": options,
             "versions": trainer_versions(),
             "steps": state["global_step"],
             "resumed_from": resumed.name if resumed else None,

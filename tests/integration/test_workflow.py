@@ -54,7 +54,12 @@ def test_adapters_are_those_of_the_config(finished):
 
 def test_grpo_starts_at_the_sft_model(finished):
     first = read_jsonl(finished.results("banks/adapters/grpo/training_log.jsonl"))[0]
-    assert first["kl"] == pytest.approx(0.0, abs=1e-6), "the KL reference is the merged SFT model"
+    assert first["kl"] == pytest.approx(0.0, abs=1e-6), "the KL reference is the start model"
+    # A fresh LoRA is neutral, so that KL is 0 from any start: it also has to be the merged SFT model.
+    manifest = read_json(finished.results("banks/adapters/grpo/manifest.json"))
+    assert manifest["start_model"] == "results/tiny/banks/merged/sft"
+    merged, base = (load_file(finished.results(f"{p}/model.safetensors")) for p in ("banks/merged/sft", "demo_model"))
+    assert any((merged[name] != base[name]).any() for name in merged)
     rewards = [name for name in first if name.startswith("rewards/") and name.endswith("/mean")]
     assert sorted(rewards) == ["rewards/contract_holdings/mean", "rewards/mse_holdings/mean"]
 
@@ -125,6 +130,16 @@ def test_a_grpo_setting_reruns_grpo_and_what_follows(finished):
         "compare_forecasts": 2,
         **AGGREGATES,
     }
+
+
+def test_a_constant_of_a_replayed_reward_trains_nothing(finished):
+    assert finished.plan(tiny_config(rewards={"direction_margin": 0.1})) == {"score_rewards": 6, **AGGREGATES}
+
+
+def test_a_setting_on_the_command_line(finished):
+    path = str(finished.write(tiny_config()))
+    result = finished.snakemake("-n", "--cores", "1", "--configfile", path, "--config", 'grpo={"beta": 0.1}')
+    assert job_counts(result.stdout + result.stderr)["train_grpo"] == 2
 
 
 def test_an_edited_metric_reruns_evaluation_only(edited):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from workflow_scripts.check_config import check_config, missing_slices
+from workflow_scripts.check_config import check_config, missing_slices, restore_types
 from workflow_scripts.code_digest import ROOT
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.panel import FIRM_TYPES
@@ -96,6 +96,7 @@ def changed(**changes) -> dict:
         ({"labels__think_template": "{holding_t1}"}, "labels.think_template: .*unknown"),
         ({"prompts__identity": "ticker"}, "name the CSV in prompts.ticker_mapping"),
         ({"simulation__drift": {"banks": 0.1}}, "simulation.drift has no mutual_funds"),
+        ({"model__path": "./no_such_model"}, "no_such_model is not a folder"),
         ({"simulation__first_year": 2030}, "first_year lies after"),
     ],
 )
@@ -110,6 +111,18 @@ def test_sections_that_a_choice_needs(key):
     del config[key]
     with pytest.raises(InputError, match=f"{key} is missing"):
         check_config(config)
+
+
+def test_settings_of_the_command_line_get_their_types_back():
+    config = changed(grpo__beta="0.04", sample__drop_zero_holding="false", grpo__reward_weights=["0.5", "0.5"])
+    config["splits"]["sft"] = {"start": "null", "end": "2016-12-31"}
+    restore_types(config, SCHEMA)
+    assert config["grpo"]["beta"] == 0.04
+    assert config["sample"]["drop_zero_holding"] is False
+    assert config["grpo"]["reward_weights"] == [0.5, 0.5]
+    assert config["splits"]["sft"] == {"start": None, "end": "2016-12-31"}
+    assert config["labels"] == load("demo.yaml")["labels"]
+    assert list(VALIDATOR.iter_errors(config)) == []
 
 
 def test_a_missing_slice_is_named_with_what_is_there(tmp_path):

@@ -163,6 +163,19 @@ def test_comparison_finds_a_better_forecast_and_not_an_equal_one():
     assert not table["few_quarters"].any()
 
 
+def test_one_quarter_has_no_interval():
+    test = rows([8076] * 4, [10.0] * 4, [1.0, 2.0, 3.0, 4.0])
+    ids = [r["window_id"] for r in test]
+    frames = {name: prediction_table(ids, [10.0] * 4, [x] * 4) for name, x in (("no_change", 0.0), ("sft", 1.0))}
+    row = compare_forecasts(join_predictions(test, frames), [("no_change", "sft")], 100, 0.95, np.random.default_rng(0))
+    assert row[["interval_low", "interval_high", "p_value"]].isna().all(axis=None)
+    assert row["few_quarters"].all()
+
+
+def test_constant_forecast_ranks_nothing():
+    assert np.isnan(metrics.recall_precision_ndcg(np.array([5.0, 4.0, -1.0]), np.zeros(3), 2)).all()
+
+
 def test_bootstrap_draws_whole_clusters():
     # The variance of a mean of 4 drawn clusters is their variance, 1/4, over 4.
     clusters = np.repeat(np.arange(4), 50)

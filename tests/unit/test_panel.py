@@ -98,6 +98,12 @@ def test_label_of_a_gap_is_a_contradiction(tmp_path):
         check_panel(write(tmp_path, make_panel(rows)), "banks")
 
 
+def test_a_label_on_the_last_row_is_a_contradiction(tmp_path):
+    rows = [*make_run(1, 1, [1.0, 2.0])[:1], (1, 1, 2015, 2, 2.0, 0.0)]
+    with pytest.raises(PanelError, match="in 1 of 2 rows"):
+        check_panel(write(tmp_path, make_panel(rows)), "banks")
+
+
 def test_read_panel_gives_one_kind_of_missing_value(tmp_path):
     path = write(tmp_path, make_panel(GOOD, me=pa.array([1, 2, None, 4, 5], pa.int32())))
     values = read_panel(path, ("me",))["me"].to_numpy()

@@ -121,6 +121,9 @@ def test_split_edges_and_embargo():
     assert (sft.astype(int) + grpo + test == 1).all()
     assert quarter[sft][-1] == 8067
     assert quarter[test][0] == 8076
-    embargoed = split_mask(quarter, dt.date(2017, 1, 1), dt.date(2018, 12, 31), 1)
-    assert quarter[embargoed][-1] == 8074, "the label of 2018Q3 lies in 2018Q4, still inside the split"
-    assert split_mask(quarter, dt.date(2019, 1, 1), None, 1).sum() == 4, "an open end has no next split"
+    embargoed = split_mask(quarter, dt.date(2017, 1, 1), dt.date(2018, 12, 31), dt.date(2019, 1, 1), 1)
+    assert quarter[embargoed][-1] == 8074, "the label of 2018Q3 lies in 2018Q4, still before the next split"
+    gap = split_mask(quarter, dt.date(2017, 1, 1), dt.date(2018, 6, 30), dt.date(2019, 1, 1), 1)
+    assert quarter[gap][-1] == 8073, "a gap between the splits is embargo enough"
+    last = split_mask(quarter, dt.date(2019, 1, 1), dt.date(2019, 12, 31), None, 1)
+    assert last.sum() == 4, "the last split has no next one to reach into"

@@ -10,7 +10,14 @@ from workflow_scripts.generate_completions import read_cache
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.files import folder_digest, read_json, read_jsonl, whole_file, write_jsonl
 from workflow_scripts.store import finish, is_finished, newest_checkpoint, open_entry, publish
-from workflow_scripts.trainer import training_log
+from workflow_scripts.trainer import (
+    GrpoSettings,
+    LoraSettings,
+    ModelSettings,
+    training_identity,
+    training_log,
+    training_options,
+)
 
 
 def checkpoint(folder, step: int):
@@ -54,6 +61,8 @@ def test_finish_and_publish(tmp_path):
     assert (tmp_path / "out/adapter_model.safetensors").read_bytes() == b"abc"
     assert read_json(tmp_path / "out/manifest.json")["steps"] == 3
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["adapter_model.safetensors", "manifest.json"]
+    (entry / "result/adapter_model.safetensors").write_bytes(b"")
+    assert not is_finished(entry), "a damaged result is made again, not published"
 
 
 def test_training_log_has_every_step_once(tmp_path):
@@ -66,8 +75,8 @@ def test_training_log_has_every_step_once(tmp_path):
 
 def test_completion_cache_survives_a_kill(tmp_path):
     path = tmp_path / "completions.jsonl"
-    path.write_text('{"prompt": "a", "completion": "x"}\n{"prompt": "b", "comple')
-    assert read_cache(path) == {"a": {"completion": "x"}}
+    path.write_text('{"prompt": "a", "completion": "x\u2028y"}\n{"prompt": "b", "comple')
+    assert read_cache(path) == {"a": {"completion": "x\u2028y"}}
     assert path.read_text().endswith("\n")
 
 
@@ -97,3 +106,20 @@ def test_folder_digest_sees_names_and_bytes(tmp_path):
     one = folder_digest(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
     assert folder_digest(tmp_path) != one
+
+
+def options(tmp_path, **changes):
+    (tmp_path / "data.jsonl").write_text("{}\n")
+    values = dict.fromkeys(LoraSettings.__dataclass_fields__, 1) | {"lr_scheduler_type": "cosine"} | changes
+    return training_options(ModelSettings("hub/name"), GrpoSettings(**values), tmp_path / "data.jsonl", 7)
+
+
+def test_fingerprint_covers_every_option_that_matters(tmp_path):
+    identity = training_identity(options(tmp_path))
+    assert training_identity(options(tmp_path, save_steps=99)) == identity, "checkpoints change no result"
+    for name, value in (("lora_rank", 2), ("beta", 0.5), ("rewards", ["mse_holdings"]), ("logging_steps", 9)):
+        assert training_identity(options(tmp_path, **{name: value})) != identity, name
+    assert training_identity(options(tmp_path) | {"weight_decay": 0.5}) != identity, "an option that only code sets"
+    changed = options(tmp_path)
+    (tmp_path / "data.jsonl").write_text('{"a": 1}\n')
+    assert training_identity(changed) != identity, "other data under the same name"

@@ -35,6 +35,7 @@ def test_snakemake_lint_finds_nothing_but_known_exceptions():
         "No conda environment or container specified",
         "Mixed rules and functions in same snakefile.",
     }
+    assert findings, "lint itself failed:\n" + result.stdout + result.stderr
     assert findings <= known, result.stdout + result.stderr
 
 

@@ -38,7 +38,7 @@ def compare_forecasts(
     better; unparsed completions count as no change. The absolute error of the level is that of the
     change, so one comparison serves both. The interval is the percentile interval of the bootstrap,
     `p_value` twice the smaller share of draws on one side of 0 (at least 1/draws). `few_quarters`
-    flags fewer than 10 clusters, where the interval is too narrow.
+    flags fewer than 10 clusters, where the interval is too narrow; with one quarter there is none.
     """
     rows = []
     tables = {name: table.set_index("window_id") for name, table in joined.groupby("forecaster", sort=False)}
@@ -47,23 +47,27 @@ def compare_forecasts(
         quarter = base["quarter"].to_numpy()
         errors = [np.abs(np.subtract(*true_and_predicted(table, "change"))) for table in (base, other)]
         difference = errors[1] - errors[0]
-        means = bootstrap_mean(difference, quarter, draws, rng)
-        tail = (1.0 - confidence) / 2.0
-        low, high = np.quantile(means, [tail, 1.0 - tail])
-        one_sided = min((means <= 0).mean(), (means >= 0).mean())
+        quarters = len(np.unique(quarter))
+        low = high = p_value = float("nan")
+        if quarters > 1:
+            means = bootstrap_mean(difference, quarter, draws, rng)
+            tail = (1.0 - confidence) / 2.0
+            low, high = np.quantile(means, [tail, 1.0 - tail])
+            one_sided = min((means <= 0).mean(), (means >= 0).mean())
+            p_value = min(1.0, max(2.0 * one_sided, 1.0 / draws))
         rows.append(
             {
                 "baseline": baseline,
                 "candidate": candidate,
                 "n": len(difference),
-                "quarters": len(np.unique(quarter)),
+                "quarters": quarters,
                 "mae_baseline": errors[0].mean(),
                 "mae_candidate": errors[1].mean(),
                 "mae_difference": difference.mean(),
                 "interval_low": low,
                 "interval_high": high,
-                "p_value": min(1.0, max(2.0 * one_sided, 1.0 / draws)),
-                "few_quarters": len(np.unique(quarter)) < MIN_QUARTERS,
+                "p_value": p_value,
+                "few_quarters": quarters < MIN_QUARTERS,
             }
         )
     return pd.DataFrame(rows)

@@ -13,10 +13,6 @@ from workflow_scripts.holdings.numbers import format_numbers, round_labels
 from workflow_scripts.holdings.panel import FEATURES
 
 THINK_FIELDS = tuple(f"{name.removesuffix('_t')}_{what}" for name in FEATURES for what in ("change", "direction"))
-DEFAULT_THINK = (
-    "From t-1 to t: me {me_change}, be {be_change}, profit {profit_change}, Gat {Gat_change}, "
-    "beta {beta_change}, price {prc_change}, holding {holding_change}."
-)
 
 
 def check_think_template(template: str) -> None:

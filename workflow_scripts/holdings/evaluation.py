@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.files import json_digest
 from workflow_scripts.holdings.metrics import TARGETS, metrics_by_quarter, summarize
 from workflow_scripts.holdings.quarters import quarter_labels
 
@@ -14,7 +15,7 @@ TREATMENTS = ("unparsed_as_no_change", "unparsed_dropped")
 
 
 def join_predictions(test_rows: Sequence[dict], predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Long table: one row per forecaster and test window, joined by window_id.
+    """Long table: one row per forecaster and test window, joined by window_id, in the order of its hash.
 
     Columns: forecaster, window_id, quarter (label), holding_t, label_delta, label_tp1,
     predicted_delta, predicted_tp1 ($ million), parsed, contract, bound. Every forecaster must cover
@@ -23,6 +24,8 @@ def join_predictions(test_rows: Sequence[dict], predictions: Mapping[str, pd.Dat
     names = ("window_id", "quarter", "holding_t", "label_delta", "label_tp1")
     truth = pd.DataFrame([{name: row[name] for name in names} for row in test_rows])
     truth["quarter"] = quarter_labels(truth["quarter"])
+    # Ties in a ranking fall back on the order of the rows, which must not follow managers or stocks.
+    truth = truth.sort_values("window_id", key=lambda ids: ids.map(json_digest), ignore_index=True)
     tables = []
     for forecaster, table in predictions.items():
         if table["window_id"].duplicated().any() or set(table["window_id"]) != set(truth["window_id"]):

@@ -65,11 +65,12 @@ def recall_precision_ndcg(true: Array, predicted: Array, k: int) -> tuple[float,
 
     Relevant are the (at most k) largest truths that are positive. Recall = hits / relevant,
     Precision = hits / ranked (k, or all windows where there are fewer). NDCG has gain max(true, 0) and
-    discount 1 / log2(rank + 1) (Järvelin and Kekäläinen 2002). NaN where nothing is relevant.
+    discount 1 / log2(rank + 1) (Järvelin and Kekäläinen 2002). NaN where nothing is relevant, and for a
+    constant forecast, which ranks nothing: its score would be that of the rows' order.
     """
     best = top_k(true, k)
     relevant = best[true[best] > 0]
-    if not len(relevant):
+    if not len(relevant) or (np.ptp(predicted) == 0 and len(predicted) > 1):
         return float("nan"), float("nan"), float("nan")
     ranked = top_k(predicted, k)
     hits = len(np.intersect1d(ranked, relevant))

@@ -109,8 +109,8 @@ def check_panel(path: str | Path, firm_type: str) -> dict:
 
     Errors: missing or mistyped columns, an empty slice, rows of another firm type, duplicate
     (mgrno, permno, quarter), a missing, negative or infinite holding_t, a negative or infinite
-    holding_t1, and a holding_t1 that contradicts the pair's next row or has no next quarter's row
-    to come from although the pair goes on. Missing factors are normal: they are counted.
+    holding_t1, and a holding_t1 that contradicts the pair's next row or has no next quarter's row to
+    come from. Missing factors are normal: they are counted.
     """
     path = Path(path)
     panel = read_panel(path, PANEL_COLUMNS)
@@ -159,7 +159,7 @@ def check_panel(path: str | Path, firm_type: str) -> dict:
     stored = holding_t1[at]
     differs = np.abs(stored - next_holding) > LABEL_TOLERANCE * np.maximum(1.0, np.abs(next_holding))
     contradiction = np.zeros(len(q), dtype=bool)
-    contradiction[at[(follows & differs) | (same_pair & ~follows & ~np.isnan(stored))]] = True
+    contradiction[at[(follows & differs) | (~follows & ~np.isnan(stored))]] = True
     refuse(
         contradiction,
         "column 'holding_t1' is not the pair's next-quarter holding_t",

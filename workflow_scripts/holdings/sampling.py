@@ -29,18 +29,22 @@ def split_mask(
     quarter: NDArray[np.int32],
     start: dt.date | None,
     end: dt.date | None,
+    next_start: dt.date | None = None,
     embargo_quarters: int = 0,
 ) -> NDArray[np.bool_]:
     """True for windows whose quarter t lies between the quarters of `start` and `end`, both included.
 
-    None leaves a side open. The label lies at t+1, so an embargo of 1 keeps the labels of a split out
-    of the next one: windows with t > end - embargo are left out. An open end has no next split.
+    None leaves a side open. `next_start` is the first day of the next split, None for the last one. The
+    label lies at t+1, so an embargo of 1 keeps the labels of a split out of the next one: windows with
+    t + embargo in or after the next split's first quarter are left out.
     """
     mask = np.ones(len(quarter), dtype=bool)
     if start is not None:
         mask &= quarter >= quarter_ids([start])[0]
     if end is not None:
-        mask &= quarter <= quarter_ids([end])[0] - embargo_quarters
+        mask &= quarter <= quarter_ids([end])[0]
+    if next_start is not None:
+        mask &= quarter + embargo_quarters < quarter_ids([next_start])[0]
     return mask
 
 
