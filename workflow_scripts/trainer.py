@@ -7,6 +7,7 @@ child on SIGTERM. Its output goes to a log file, a line of progress per logged s
 import dataclasses
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -227,6 +228,13 @@ def training_log(checkpoints: Path) -> list[dict]:
     return [steps[step] for step in sorted(steps)]
 
 
+def rows_dropped(log: Path) -> int:
+    """Samples that ms-swift left out as too long for `max_length`, from what its log says."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    found = re.findall(r"Dataset filtered, origin length: (\d+), filtered dataset length: (\d+)", text)
+    return max((int(before) - int(after) for before, after in found), default=0)
+
+
 def train(
     command: str,
     options: dict[str, object],
@@ -262,6 +270,9 @@ def train(
     state = json.loads((final / "trainer_state.json").read_text(encoding="utf-8"))
     if state["global_step"] < state["max_steps"]:
         raise InputError(f"{label}: stopped at step {state['global_step']} of {state['max_steps']}; run it again")
+    dropped = rows_dropped(entry / "trainer.log")
+    if dropped:
+        print(f"{label}: WARNING: {dropped} samples are longer than max_length and were not trained on", flush=True)
     log = training_log(checkpoints)
     lines = "".join(json.dumps(line) + "\n" for line in log)
     (entry / TRAINING_LOG).write_text(lines, encoding="utf-8")
@@ -276,6 +287,7 @@ def train(
             "versions": trainer_versions(),
             "steps": state["global_step"],
             "resumed_from": resumed.name if resumed else None,
+            "rows_dropped_for_length": dropped,
             "wall_seconds": round(time.time() - started, 1),
             "last_log": log[-1] if log else {},
         },

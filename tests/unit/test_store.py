@@ -14,6 +14,7 @@ from workflow_scripts.trainer import (
     GrpoSettings,
     LoraSettings,
     ModelSettings,
+    rows_dropped,
     training_identity,
     training_log,
     training_options,
@@ -123,3 +124,11 @@ def test_fingerprint_covers_every_option_that_matters(tmp_path):
     changed = options(tmp_path)
     (tmp_path / "data.jsonl").write_text('{"a": 1}\n')
     assert training_identity(changed) != identity, "other data under the same name"
+
+
+def test_dropped_rows_are_counted(tmp_path):
+    log = tmp_path / "trainer.log"
+    log.write_text("[INFO:swift] Dataset Token Length: 9\n")
+    assert rows_dropped(log) == 0
+    log.write_text("[INFO:swift] Dataset filtered, origin length: 800, filtered dataset length: 790\n" * 2)
+    assert rows_dropped(log) == 10
