@@ -52,7 +52,7 @@ def engine_options(model: ModelSettings) -> dict:
         "torch_dtype": model.torch_dtype,
         "model_type": model.model_type or None,
         "template_type": model.template or None,
-        "revision": model.revision or None,
+        "revision": model.hub_revision or None,
     }
 
 

@@ -37,6 +37,11 @@ class ModelSettings:
     torch_dtype: str = "bfloat16"
     revision: str = ""
 
+    @property
+    def hub_revision(self) -> str:
+        """The revision of a hub model; a folder, such as the merged SFT model, has none."""
+        return "" if Path(self.path).is_dir() else self.revision
+
 
 @dataclass(frozen=True)
 class LoraSettings:
@@ -88,7 +93,7 @@ def model_options(model: ModelSettings) -> dict[str, object]:
         "torch_dtype": model.torch_dtype,
         "model_type": model.model_type,
         "template": model.template,
-        "model_revision": model.revision,
+        "model_revision": model.hub_revision,
     }
     return {name: value for name, value in options.items() if value}
 

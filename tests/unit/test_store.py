@@ -14,6 +14,7 @@ from workflow_scripts.trainer import (
     GrpoSettings,
     LoraSettings,
     ModelSettings,
+    model_options,
     rows_dropped,
     training_identity,
     training_log,
@@ -124,6 +125,12 @@ def test_fingerprint_covers_every_option_that_matters(tmp_path):
     changed = options(tmp_path)
     (tmp_path / "data.jsonl").write_text('{"a": 1}\n')
     assert training_identity(changed) != identity, "other data under the same name"
+
+
+def test_a_revision_belongs_to_hub_models_only(tmp_path):
+    settings = ModelSettings("hub/name", revision="abc")
+    assert model_options(settings)["model_revision"] == "abc"
+    assert "model_revision" not in model_options(ModelSettings(str(tmp_path), revision="abc"))
 
 
 def test_dropped_rows_are_counted(tmp_path):
