@@ -56,9 +56,14 @@ def panel_slice(wildcards):
     return []
 
 
-def as_json(settings):
+def to_json(settings):
     """Settings as one shell word; sorted, so that the order of keys in a config file reruns nothing."""
-    return literal(json.dumps(settings, sort_keys=True))
+    return json.dumps(settings, sort_keys=True)
+
+
+def as_json(settings):
+    """`to_json` as a params value."""
+    return literal(to_json(settings))
 
 
 def literal(text):
@@ -120,7 +125,7 @@ def stage_inputs(wildcards):
 
 def stage_model(wildcards):
     path = start_model_path(wildcards) if wildcards.stage == "grpo" else base_model_path()
-    return json.dumps(model_settings(path), sort_keys=True)
+    return to_json(model_settings(path))
 
 
 def stage_adapter(wildcards):
@@ -131,7 +136,7 @@ def stage_adapter(wildcards):
 
 def sample_settings(wildcards):
     shared = pick("sample", "time_buckets", "max_per_pair", "drop_zero_holding")
-    return json.dumps({**shared, **config["sample"][wildcards.split]}, sort_keys=True)
+    return to_json({**shared, **config["sample"][wildcards.split]})
 
 
 def next_split_start(wildcards):

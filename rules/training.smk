@@ -87,7 +87,7 @@ rule train_grpo:
         "<results>/benchmarks/train_grpo/{firm_type}.tsv"
     params:
         code=code_of("workflow_scripts.train_grpo", "workflow_scripts.plugins.swift_rewards"),
-        model=lambda wildcards: json.dumps(model_settings(start_model_path(wildcards)), sort_keys=True),
+        model=lambda wildcards: to_json(model_settings(start_model_path(wildcards))),
         settings=as_json(training_settings("grpo")),
         reward_settings=as_json(reward_settings(config["grpo"]["rewards"])),
         seed=config["seed"],

@@ -80,15 +80,13 @@ def build_engine(model: ModelSettings, adapter: str | None, settings: Generation
 
     options = {**engine_options(model), "torch_dtype": getattr(torch, model.torch_dtype), "use_hf": True}
     adapters = [str(Path(adapter).resolve())] if adapter else []
-    folder = Path(model.path)
-    path = str(folder.resolve()) if folder.is_dir() else model.path
     if settings.backend == "transformers":
-        return TransformersEngine(path, adapters=adapters, max_batch_size=settings.batch_size, **options)
+        return TransformersEngine(model.location, adapters=adapters, max_batch_size=settings.batch_size, **options)
     from swift.infer_engine import VllmEngine
 
     rank = json.loads((Path(adapter) / "adapter_config.json").read_text())["r"] if adapter else 16
     lora = {"enable_lora": True, "max_lora_rank": rank} if adapter else {}
-    return VllmEngine(path, adapters=adapters, **lora, **options)
+    return VllmEngine(model.location, adapters=adapters, **lora, **options)
 
 
 def complete(engine, prompts: list[dict], settings: GenerationSettings, seed: int) -> Iterator[list[dict]]:

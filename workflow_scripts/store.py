@@ -7,11 +7,10 @@ change the result. A finished folder is never trained again: it is published in 
 
 import importlib.metadata
 import json
-import os
 import shutil
 from pathlib import Path
 
-from workflow_scripts.holdings.files import file_digest, folder_digest, json_digest, read_json, write_json
+from workflow_scripts.holdings.files import file_digest, folder_digest, json_digest, read_json, whole_file, write_json
 
 MANIFEST = "manifest.json"
 TRAINER_PACKAGES = ("ms-swift", "torch", "transformers", "trl", "peft")
@@ -62,11 +61,9 @@ def publish(entry: Path, folder: str | Path) -> None:
     Hard links would be faster, but an edit of the published file would then reach into the store.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     for source in sorted((entry / "result").iterdir()):
-        temporary = folder / f".{source.name}.{os.getpid()}.part"
-        shutil.copyfile(source, temporary)
-        os.replace(temporary, folder / source.name)
+        with whole_file(folder / source.name) as temporary:
+            shutil.copyfile(source, temporary)
 
 
 def _is_whole_safetensors(path: Path) -> bool:

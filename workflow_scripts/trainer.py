@@ -23,6 +23,8 @@ from workflow_scripts.store import finish, is_finished, model_identity, newest_c
 
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 TRAINING_LOG = "training_log.jsonl"
+# ms-swift's key of the step in its logging.jsonl; the value reads "10/50".
+STEP = "global_step/max_steps"
 # ms-swift's graceful_exit callback, which saves a checkpoint on SIGTERM, also watches for this file.
 STOP_FILE = Path("/tmp/stop")
 
@@ -36,6 +38,11 @@ class ModelSettings:
     template: str = ""
     torch_dtype: str = "bfloat16"
     revision: str = ""
+
+    @property
+    def location(self) -> str:
+        """Absolute path of a folder (ms-swift writes down what it is given), or the name on the hub."""
+        return str(Path(self.path).resolve()) if Path(self.path).is_dir() else self.path
 
     @property
     def hub_revision(self) -> str:
@@ -87,9 +94,8 @@ def swift_environment(model: str, **extra: str) -> dict[str, str]:
 
 def model_options(model: ModelSettings) -> dict[str, object]:
     """Model, template and precision as ms-swift options that training and export share."""
-    folder = Path(model.path)
     options = {
-        "model": str(folder.resolve()) if folder.is_dir() else model.path,
+        "model": model.location,
         "torch_dtype": model.torch_dtype,
         "model_type": model.model_type,
         "template": model.template,
@@ -175,7 +181,7 @@ def run_swift(command: str, options: dict[str, object], log: Path, environment: 
     with log.open("a", encoding="utf-8") as file:
         file.write(shlex.join(call) + "\n")
         file.flush()
-        seen = len(_log_lines(output))
+        seen = len(_log_entries(output))
         process = subprocess.Popen(call, stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=ROOT)
         stopped_by = []
 
@@ -187,12 +193,10 @@ def run_swift(command: str, options: dict[str, object], log: Path, environment: 
         try:
             while process.poll() is None:
                 time.sleep(1)
-                lines = _log_lines(output)
-                for line in lines[seen:]:
-                    report = _progress(line)
-                    if report:
-                        print(f"{label}: {report}", flush=True)
-                seen = max(seen, len(lines))
+                entries = _log_entries(output)
+                for entry in entries[seen:]:
+                    print(f"{label}: {_progress(entry)}", flush=True)
+                seen = len(entries)
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -203,33 +207,29 @@ def run_swift(command: str, options: dict[str, object], log: Path, environment: 
         raise InputError(f"{label}: ms-swift ended with status {process.returncode}; the end of {log}:\n{tail}")
 
 
-def _log_lines(output: Path) -> list[str]:
+def _log_entries(output: Path) -> list[dict]:
+    """Entries of the trainer's own log that belong to a step; a line that is still being written is none."""
     path = output / "logging.jsonl"
-    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-
-
-def _progress(line: str) -> str:
-    """`step 10/50 loss 0.31 reward 0.5` from a line of the trainer's log, empty where it has no step."""
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError:
-        return ""
-    if "global_step/max_steps" not in entry:
-        return ""
-    shown = {name: entry[name] for name in ("loss", "reward", "kl") if isinstance(entry.get(name), int | float)}
-    return " ".join([f"step {entry['global_step/max_steps']}", *(f"{k} {v:.3g}" for k, v in shown.items())])
-
-
-def training_log(checkpoints: Path) -> list[dict]:
-    """The trainer's log as one entry per step: after a resume the later entry of a step counts."""
-    steps: dict[int, dict] = {}
-    for line in _log_lines(checkpoints):
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:
             continue
-        if "loss" in entry and "global_step/max_steps" in entry:
-            steps[int(str(entry["global_step/max_steps"]).split("/")[0])] = entry
+        if STEP in entry:
+            entries.append(entry)
+    return entries
+
+
+def _progress(entry: dict) -> str:
+    """`step 10/50 loss 0.31 reward 0.5` from an entry of the trainer's log."""
+    shown = {name: entry[name] for name in ("loss", "reward", "kl") if isinstance(entry.get(name), int | float)}
+    return " ".join([f"step {entry[STEP]}", *(f"{k} {v:.3g}" for k, v in shown.items())])
+
+
+def training_log(checkpoints: Path) -> list[dict]:
+    """The trainer's log as one entry per step: after a resume the later entry of a step counts."""
+    steps = {int(entry[STEP].split("/")[0]): entry for entry in _log_entries(checkpoints) if "loss" in entry}
     return [steps[step] for step in sorted(steps)]
 
 

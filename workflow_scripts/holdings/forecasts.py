@@ -9,23 +9,26 @@ from numpy.typing import ArrayLike
 from workflow_scripts.holdings.contract import parse_completion
 from workflow_scripts.holdings.errors import InputError
 
-PREDICTION_COLUMNS = ("window_id", "predicted_delta", "predicted_tp1", "parsed", "contract", "bound", "fault")
 
-
-def prediction_table(window_ids: Sequence[str], holding_t: ArrayLike, predicted_delta: ArrayLike) -> pd.DataFrame:
-    """Table of PREDICTION_COLUMNS for a numeric forecaster ($ million); it always answers."""
-    delta, held = np.asarray(predicted_delta, float), np.asarray(holding_t, float)
+def _table(window_ids, holding_t, predicted_delta, parsed, contract, bound, fault) -> pd.DataFrame:
+    """The columns of every prediction file, $ million."""
     return pd.DataFrame(
         {
             "window_id": list(window_ids),
-            "predicted_delta": delta,
-            "predicted_tp1": held + delta,
-            "parsed": True,
-            "contract": True,
-            "bound": delta >= -held,
-            "fault": "",
+            "predicted_delta": predicted_delta,
+            "predicted_tp1": holding_t + predicted_delta,
+            "parsed": parsed,
+            "contract": contract,
+            "bound": bound,
+            "fault": fault,
         }
     )
+
+
+def prediction_table(window_ids: Sequence[str], holding_t: ArrayLike, predicted_delta: ArrayLike) -> pd.DataFrame:
+    """Predictions of a numeric forecaster ($ million), in the columns of `parse_predictions`; it always answers."""
+    delta, held = np.asarray(predicted_delta, float), np.asarray(holding_t, float)
+    return _table(window_ids, held, delta, parsed=True, contract=True, bound=delta >= -held, fault="")
 
 
 def parse_predictions(
@@ -33,6 +36,7 @@ def parse_predictions(
 ) -> pd.DataFrame:
     """One row per test row, in its order, joined by window_id; predictions in $ million.
 
+    Columns: window_id, predicted_delta, predicted_tp1, parsed, contract, bound, fault.
     `predicted_delta` is missing where nothing could be parsed. A prediction below the bound is kept
     as it was written: evaluation must not repair a model. Raises InputError when the ids differ.
     """
@@ -43,14 +47,12 @@ def parse_predictions(
     parsed = [parse_completion(by_id[row["window_id"]], row["holding_t"], target) for row in test_rows]
     held = np.array([row["holding_t"] for row in test_rows], dtype=float)
     delta = np.array([np.nan if p.delta is None else p.delta for p in parsed])
-    return pd.DataFrame(
-        {
-            "window_id": ids,
-            "predicted_delta": delta,
-            "predicted_tp1": held + delta,
-            "parsed": ~np.isnan(delta),
-            "contract": [p.contract for p in parsed],
-            "bound": [p.bound for p in parsed],
-            "fault": [p.fault for p in parsed],
-        }
+    return _table(
+        ids,
+        held,
+        delta,
+        parsed=~np.isnan(delta),
+        contract=[p.contract for p in parsed],
+        bound=[p.bound for p in parsed],
+        fault=[p.fault for p in parsed],
     )
