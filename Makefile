@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= 2
 
-.PHONY: demo test install lock format lint clean-demo
+.PHONY: demo test benchmark-data install lock format lint clean-demo
 
 install: $(STAMP)
 
@@ -32,6 +32,12 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# Wall time and memory of the data stages beside peers; ROWS in millions, "0.2 5 20 100" for the largest.
+ROWS ?= 0.2 5 20
+benchmark-data: $(STAMP)
+	$(BIN)/python -m pip install --quiet -r tests/benchmarks/requirements.txt
+	$(BIN)/python tests/benchmarks/data_stages.py --rows $(ROWS) --shuffled
 
 format: $(STAMP)
 	$(BIN)/ruff format .

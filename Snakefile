@@ -1,6 +1,6 @@
 """Holdings adjustment: panel -> windows -> samples -> prompts -> datasets -> adapters -> evaluation.
 
-Targets: all (default), datasets, adapters, evaluation, or any file below results/{run}/.
+Targets: all (default), panel, datasets, adapters, evaluation, or any file below results/{run}/.
 Settings: the embedded config/demo.yaml, or --configfile FILE; every key is in config/config.schema.yaml.
 """
 
@@ -38,11 +38,13 @@ wildcard_constraints:
 
 localrules:
     all,
+    panel,
     datasets,
     adapters,
     evaluation,
     # Seconds of work on small files, not worth a place in a queue. What reads a whole slice is a job.
     write_config,
+    summarize_panel,
     build_prompts,
     build_sft_dataset,
     build_grpo_dataset,
@@ -57,6 +59,11 @@ rule all:
     input:
         "<results>/summary/report.html",
         "<results>/config.yaml",
+
+
+rule panel:
+    input:
+        "<results>/summary/panel.txt",
 
 
 rule datasets:

@@ -1,5 +1,4 @@
-# The only place for functions. Required inputs: config, config/config.schema.yaml. Outputs: none.
-# Steps: restore the types of command-line settings -> schema -> cross-checks -> what the rules share
+# The only place for functions: types of command-line settings -> schema -> cross-checks -> what the rules share
 import json
 import shlex
 import sys
@@ -12,9 +11,10 @@ from snakemake.utils import validate
 # Jobs of the SLURM executor load this file too, from a Python that may not have the project on its path.
 sys.path.insert(0, str(Path(workflow.basedir)))
 
-from workflow_scripts.check_config import DEMO, SIMULATED, check_config, missing_slices, restore_types
+from workflow_scripts.check_config import DEMO, IMPORTED, SIMULATED, check_config, missing_slices, restore_types
 from workflow_scripts.code_digest import code_of
 from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.panel import FIRM_TYPES as ALL_FIRM_TYPES
 from workflow_scripts.holdings.sampling import SPLITS
 from workflow_scripts.store import MANIFEST
 from workflow_scripts.trainer import ADAPTER_FILES, TRAINING_LOG
@@ -34,11 +34,12 @@ if SLICES_MISSING:
 FIRM_TYPES = config["firm_types"]
 STAGES = ("base", "sft", "grpo")
 IS_SIMULATED = config["panel"] == SIMULATED
+IS_IMPORTED = config["panel"] == IMPORTED
 IS_DEMO_MODEL = config["model"]["path"] == DEMO
 IS_WARM_START = config["grpo"]["warm_start"] == "sft"
 # Path variables reach files, not params.
 RESULTS = f"results/{config['run']}"
-PANEL = f"{RESULTS}/panel" if IS_SIMULATED else config["panel"].rstrip("/")
+PANEL = f"{RESULTS}/panel" if IS_SIMULATED or IS_IMPORTED else config["panel"].rstrip("/")
 FORECASTERS = ("no_change", *STAGES, *(["oracle"] if IS_SIMULATED else []))
 PUBLISHED_FILES = (*ADAPTER_FILES, TRAINING_LOG, MANIFEST)
 
@@ -47,10 +48,19 @@ shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executab
 
 
 def panel_slice(wildcards):
-    """The slice of a firm type. A plan can be shown before the data are there; a run cannot begin."""
+    """The slice of a firm type."""
     path = f"{PANEL}/{wildcards.firm_type}.parquet"
-    if IS_SIMULATED or Path(path).is_file():
-        return path
+    return path if IS_SIMULATED or IS_IMPORTED or Path(path).is_file() else nothing_yet()
+
+
+def import_source(wildcards):
+    """The file to import, or all files of the folder."""
+    source = Path(config["import"]["source"])
+    return sorted(map(str, source.rglob("*.parquet"))) or (str(source) if source.is_file() else nothing_yet())
+
+
+def nothing_yet():
+    """A plan can be shown before the data are there; a run cannot begin."""
     if not workflow.dryrun:
         raise WorkflowError(SLICES_MISSING)
     return []

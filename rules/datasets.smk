@@ -6,7 +6,7 @@
 rule build_windows:
     input:
         panel=panel_slice,
-        # The report holds no input of this rule: it keeps an unchecked slice out.
+        # Says whether the slice is sorted, and keeps an unchecked slice out.
         report="<results>/{firm_type}/panel_report.json",
     output:
         "<results>/{firm_type}/windows.parquet",
@@ -18,8 +18,8 @@ rule build_windows:
         code=code_of("workflow_scripts.build_windows"),
         history_quarters=config["windows"]["history_quarters"],
     shell:
-        "python -m workflow_scripts.build_windows --panel {input.panel:q} --firm-type {wildcards.firm_type} "
-        "--history-quarters {params.history_quarters} --out {output:q} 2>&1 | tee {log:q}"
+        "python -m workflow_scripts.build_windows --panel {input.panel:q} --report {input.report:q} "
+        "--firm-type {wildcards.firm_type} --history-quarters {params.history_quarters} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule sample_windows:

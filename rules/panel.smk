@@ -1,6 +1,7 @@
 # Panel slices: simulated or the user's, checked against the contract.
-# Required inputs: {panel}/{firm_type}.parquet, or config.simulation. Outputs: <results>/{firm_type}/panel_report.json
-# Steps: simulate_panel (simulated only) -> check_panel
+# Required inputs: {panel}/{firm_type}.parquet, or config.simulation, or config.import and its source.
+# Outputs: <results>/{firm_type}/panel_report.{json,txt}, <results>/summary/panel.{csv,txt}
+# Steps: simulate_panel (simulated) or import_panel (imported) -> check_panel -> summarize_panel
 
 if IS_SIMULATED:
 
@@ -21,11 +22,35 @@ if IS_SIMULATED:
             "--settings {params.settings:q} --seed {params.seed} --out {output:q} 2>&1 | tee {log:q}"
 
 
+if IS_IMPORTED:
+
+    # One job for all firm types, because the source is read once; those without rows get an empty slice.
+    rule import_panel:
+        input:
+            import_source,
+        output:
+            slices=expand("<results>/panel/{firm_type}.parquet", firm_type=ALL_FIRM_TYPES),
+            report="<results>/import_report.json",
+            text="<results>/import_report.txt",
+        log:
+            "<results>/logs/import_panel.log",
+        benchmark:
+            "<results>/benchmarks/import_panel.tsv"
+        params:
+            code=code_of("workflow_scripts.import_panel"),
+            settings=as_json(config["import"]),
+            out=subpath(output.report, parent=True),
+        shell:
+            "python -m workflow_scripts.import_panel --settings {params.settings:q} --out {params.out:q}/panel "
+            "--report {output.report:q} --text {output.text:q} 2>&1 | tee {log:q}"
+
+
 rule check_panel:
     input:
         panel=panel_slice,
     output:
-        "<results>/{firm_type}/panel_report.json",
+        report="<results>/{firm_type}/panel_report.json",
+        text="<results>/{firm_type}/panel_report.txt",
     log:
         "<results>/logs/check_panel/{firm_type}.log",
     benchmark:
@@ -33,5 +58,21 @@ rule check_panel:
     params:
         code=code_of("workflow_scripts.check_panel"),
     shell:
-        "python -m workflow_scripts.check_panel --panel {input.panel:q} --firm-type {wildcards.firm_type} --out {output:q} "
-        "2>&1 | tee {log:q}"
+        "python -m workflow_scripts.check_panel --panel {input.panel:q} --firm-type {wildcards.firm_type} "
+        "--out {output.report:q} --text {output.text:q} 2>&1 | tee {log:q}"
+
+
+rule summarize_panel:
+    input:
+        expand("<results>/{firm_type}/panel_report.json", firm_type=FIRM_TYPES),
+    output:
+        multiext("<results>/summary/", "panel.csv", "panel.txt"),
+    log:
+        "<results>/logs/summarize_panel.log",
+    benchmark:
+        "<results>/benchmarks/summarize_panel.tsv"
+    params:
+        code=code_of("workflow_scripts.summarize_panel"),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m workflow_scripts.summarize_panel --reports {input:q} --out {params.out:q} 2>&1 | tee {log:q}"

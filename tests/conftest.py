@@ -1,13 +1,16 @@
 """Fixtures that several tests share: a hand-made slice, and golden files with an update flag."""
 
 import datetime as dt
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from workflow_scripts.holdings.panel import panel_quarters
-from workflow_scripts.holdings.windows import build_windows
+from workflow_scripts.holdings.history import attach_history
+from workflow_scripts.holdings.panel import check_keys, panel_blocks, typed_table
+from workflow_scripts.holdings.windows import WINDOW_COLUMNS, build_windows
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -65,7 +68,18 @@ def make_run(mgrno: int, permno: int, holdings: list[float], start: int = 8060) 
 
 
 def windows_of(panel: pa.Table, history_quarters: int = 4) -> pa.Table:
-    return build_windows(panel, panel_quarters(panel), history_quarters)
+    """The windows of a slice as the workflow finds them: from a file, in any row order."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "slice.parquet"
+        pq.write_table(panel, path)
+        blocks = panel_blocks(path, WINDOW_COLUMNS, check_keys(path))
+        return pa.concat_tables(build_windows(block, history_quarters) for block in blocks)
+
+
+def sample_of(panel: pa.Table, history_quarters: int = 4, rows: int | None = None) -> pa.Table:
+    """The first `rows` windows of a slice of banks, with their history."""
+    windows = windows_of(panel, history_quarters).slice(0, rows)
+    return attach_history(windows, typed_table(panel), "banks", history_quarters)
 
 
 @pytest.fixture

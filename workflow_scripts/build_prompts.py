@@ -1,6 +1,8 @@
 """Write the prompts of one sample; nothing dated after t is read."""
 
-import pandas as pd
+import csv
+from pathlib import Path
+
 import pyarrow.parquet as pq
 
 from workflow_scripts import cli
@@ -11,14 +13,25 @@ from workflow_scripts.holdings.prompts import PromptSettings, build_prompts
 
 
 def read_tickers(path: str) -> dict[int, tuple[str, str]]:
-    """permno -> (ticker, company) from a CSV with these columns; InputError for a missing one."""
-    table = pd.read_csv(path, dtype={"ticker": str, "company": str}, keep_default_na=False)
-    for column in ("permno", "ticker", "company"):
-        if column not in table:
-            raise InputError(f"{path}: column {column!r} is missing; it needs permno, ticker, company")
-    if table["permno"].duplicated().any():
-        raise InputError(f"{path}: permno {table['permno'][table['permno'].duplicated()].iloc[0]} occurs twice")
-    return {row.permno: (row.ticker, row.company) for row in table.itertuples()}
+    """permno -> (ticker, company) from a CSV with these columns; rows without a ticker are as good as none.
+
+    Raises InputError naming file and line for a missing column, and a permno that is no integer or occurs twice.
+    """
+    tickers: dict[int, tuple[str, str]] = {}
+    with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        for column in ("permno", "ticker", "company"):
+            if column not in (rows.fieldnames or ()):
+                raise InputError(f"{path}: column {column!r} is missing; it needs permno, ticker, company")
+        for row in rows:
+            text = row["permno"] or ""
+            if not text.strip().isdecimal():
+                raise InputError(f"{path}: line {rows.line_num}: permno {text!r} is not an integer; correct it")
+            if int(text) in tickers:
+                raise InputError(f"{path}: line {rows.line_num}: permno {text} occurs twice; keep one row")
+            if row["ticker"]:
+                tickers[int(text)] = (row["ticker"], row["company"] or "")
+    return tickers
 
 
 def main(args) -> str:

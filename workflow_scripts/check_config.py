@@ -8,10 +8,12 @@ import yaml
 
 from workflow_scripts.holdings.conversations import check_think_template
 from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.panel import KEYS
 from workflow_scripts.holdings.quarters import quarter_ids
 from workflow_scripts.holdings.sampling import SPLITS
 
 SIMULATED = "simulated"
+IMPORTED = "imported"
 DEMO = "demo"
 
 
@@ -63,6 +65,13 @@ def check_config(config: Mapping) -> None:
             raise InputError(f"simulation.drift has no {', '.join(missing)}; every firm type needs one")
         if simulation["first_year"] > simulation["last_year"]:
             raise InputError("simulation.first_year lies after simulation.last_year")
+    if config["panel"] == IMPORTED:
+        for column, recipe in _needed(config, "import", "panel: imported").get("columns", {}).items():
+            if recipe is None and column in (*KEYS, "holding_t"):
+                raise InputError(f"import.columns.{column} is null; keys and holding_t cannot be missing")
+        for side in ("start", "end"):
+            if config["import"].get(side):
+                _quarter(f"import.{side}", config["import"][side])
     model = config["model"]["path"]
     if model == DEMO:
         _needed(config, "demo_model", "model.path: demo")
@@ -109,6 +118,9 @@ def _check_splits(splits: Mapping) -> None:
 
 def missing_slices(config: Mapping) -> str:
     """What to tell the user about configured firm types without a slice; empty where all are there."""
+    if config["panel"] == IMPORTED:
+        source = Path(config["import"]["source"])
+        return "" if source.exists() else f"import.source: {source} does not exist"
     folder = Path(config["panel"])
     there = sorted(path.stem for path in folder.glob("*.parquet"))
     missing = [name for name in config["firm_types"] if name not in there]

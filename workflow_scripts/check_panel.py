@@ -1,17 +1,20 @@
 """Check one slice against the panel contract; write counts and coverage, or fail and write nothing."""
 
 from workflow_scripts import cli
-from workflow_scripts.holdings.files import write_json
-from workflow_scripts.holdings.panel import check_panel
+from workflow_scripts.holdings.files import write_json, write_text
+from workflow_scripts.holdings.panel_checks import WARNINGS, check_panel, report_text
 
 
 def main(args) -> str:
-    """Write the report to `--out`."""
+    """Write the report to `--out` (JSON) and `--text`."""
     report = check_panel(args.panel, args.firm_type)
     write_json(args.out, report)
+    write_text(args.text, report_text(report))
+    lines = [f"warning: {finding['count']:,} {WARNINGS[name]}" for name, finding in report["warnings"].items()]
     span = f"{report['first_quarter']}-{report['last_quarter']}"
-    return f"check_panel {args.firm_type}: {report['rows']:,} rows, {report['pairs']:,} pairs, {span}"
+    lines.append(f"check_panel {args.firm_type}: {report['rows']:,} rows, {report['pairs']:,} pairs, {span}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    cli.run(main, __doc__, panel=cli.TEXT, firm_type=cli.TEXT, out=cli.TEXT)
+    cli.run(main, __doc__, panel=cli.TEXT, firm_type=cli.TEXT, out=cli.TEXT, text=cli.TEXT)

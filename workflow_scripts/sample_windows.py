@@ -6,14 +6,20 @@ dropped. Fails when no window is left.
 """
 
 import datetime as dt
-
-import pyarrow.parquet as pq
+from functools import partial
 
 from workflow_scripts import cli
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import write_json, write_table
+from workflow_scripts.holdings.files import read_batches, write_json, write_table
 from workflow_scripts.holdings.history import attach_history, read_history
-from workflow_scripts.holdings.sampling import SampleSettings, random_stream, sample_windows, split_mask
+from workflow_scripts.holdings.panel import IDS
+from workflow_scripts.holdings.sampling import (
+    SampleSettings,
+    find_candidates,
+    random_stream,
+    sample_windows,
+    split_mask,
+)
 
 
 def _date(text: str) -> dt.date | None:
@@ -22,13 +28,20 @@ def _date(text: str) -> dt.date | None:
 
 def main(args) -> str:
     """Write the sample to `--out` and the account to `--report`."""
-    windows = pq.read_table(args.windows)
-    in_split = split_mask(windows["quarter"].to_numpy(), args.start, args.end, args.next_start, args.embargo_quarters)
-    rng = random_stream(args.seed, args.firm_type, args.split)
+    windows = read_batches(args.windows, [*IDS, "quarter", "zero_holding", "delta_sign"])
+    in_split = partial(
+        split_mask,
+        start=args.start,
+        end=args.end,
+        next_start=args.next_start,
+        embargo_quarters=args.embargo_quarters,
+    )
     try:
-        sample, account = sample_windows(windows, args.settings, rng, in_split)
+        candidates, account = find_candidates(windows, in_split, args.settings.drop_zero_holding)
     except InputError as error:
         raise InputError(f"{args.windows}, split {args.split}: {error}") from error
+    sample, per_bucket = sample_windows(candidates, args.settings, random_stream(args.seed, args.firm_type, args.split))
+    account |= {"sampled": sample.num_rows, "sampled_per_bucket": per_bucket}
     sample = attach_history(sample, read_history(args.panel, sample), args.firm_type, args.history_quarters)
     write_table(args.out, sample)
     write_json(args.report, {"firm_type": args.firm_type, "split": args.split, **account})

@@ -1,15 +1,14 @@
 """Write the simulated slice of one firm type (its law: holdings/simulate.py)."""
 
 from workflow_scripts import cli
-from workflow_scripts.holdings.files import write_table
+from workflow_scripts.holdings.files import write_tables
 from workflow_scripts.holdings.simulate import SimulationSettings, simulate_panel
 
 
 def main(args) -> str:
     """Write `--out`."""
-    panel = simulate_panel(args.firm_type, args.drift, args.settings, args.seed)
-    write_table(args.out, panel)
-    return f"simulate_panel {args.firm_type}: {panel.num_rows:,} rows"
+    rows = write_tables(args.out, simulate_panel(args.firm_type, args.drift, args.settings, args.seed))
+    return f"simulate_panel {args.firm_type}: {rows:,} rows"
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ import subprocess
 import sys
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 from safetensors.numpy import load_file
 
 from tests.integration.conftest import checkout, job_counts, tiny_config
-from workflow_scripts.holdings.files import read_json, read_jsonl
+from workflow_scripts.holdings.files import read_json, read_jsonl, write_tables
 from workflow_scripts.holdings.panel import FIRM_TYPES
 from workflow_scripts.holdings.simulate import SimulationSettings, simulate_panel
 from workflow_scripts.trainer import swift_environment
@@ -23,7 +24,8 @@ AGGREGATES = {"summarize_run": 1, "write_config": 1, "all": 1}
 def test_every_artefact_is_there(finished):
     for firm_type in ("banks", "mutual_funds"):
         folder = finished.results(firm_type)
-        for name in ("panel_report.json", "windows.parquet", "evaluation/metrics.csv", "evaluation/comparisons.csv",
+        for name in ("panel_report.json", "panel_report.txt", "windows.parquet", "evaluation/metrics.csv",
+                     "evaluation/comparisons.csv",
                      "evaluation/residuals.png", "evaluation/ic_by_quarter.png", "evaluation/metrics_trimmed.csv",
                      "evaluation/worst_rewards_grpo.csv", "merged/sft/model.safetensors"):  # fmt: skip
             assert (folder / name).stat().st_size > 0, name
@@ -209,14 +211,48 @@ def test_own_data_by_settings_alone(tmp_path):
     project = checkout(tmp_path)
     folder = tmp_path / "my_panel"
     folder.mkdir()
-    pq.write_table(
-        simulate_panel("pension_funds", 0.05, SimulationSettings(6, 9, 4), 3), folder / "pension_funds.parquet"
+    write_tables(
+        folder / "pension_funds.parquet", simulate_panel("pension_funds", 0.05, SimulationSettings(6, 9, 4), 3)
     )
     arguments = ["--config", "run=tiny", f"panel={folder}", 'firm_types=["pension_funds"]']
     result = project.snakemake("datasets", "--cores", "2", "--configfile", "config/demo.yaml", *arguments)
     assert result.returncode == 0, result.stdout + result.stderr
     assert project.results("pension_funds/datasets/test.jsonl").is_file()
     assert not project.results("panel").exists(), "nothing is simulated, and the panel is not copied"
+
+
+def test_one_big_stata_file_is_imported_once(tmp_path):
+    project = checkout(tmp_path)
+    panels = [
+        pa.concat_tables(simulate_panel(name, 0.05, SimulationSettings(6, 9, 4), 3)) for name in ("banks", "other")
+    ]
+    raw = pa.concat_tables(panels).to_pandas().drop(columns="holding_t1").rename(columns={"holding_t": "holding"})
+    raw = raw.assign(fdate=pd.to_datetime(raw.pop("date"))).sort_values(["fdate", "permno"])
+    raw.to_stata(tmp_path / "raw.dta", write_index=False, convert_dates={"fdate": "tq"})
+    config = tiny_config(panel="imported", firm_types=["banks"])
+    config["import"] = {"source": "raw.dta"}
+    result = project.run(config, "datasets", "panel")
+    assert result.returncode == 0, result.stdout + result.stderr
+    imported = pq.read_table(project.results("panel/banks.parquet")).select(panels[0].column_names)
+    assert imported.to_pandas().equals(panels[0].to_pandas()), "the labels too"
+    assert "banks: " in project.results("summary/panel.txt").read_text()
+    os.utime(tmp_path / "raw.dta")
+    assert project.plan(config, "datasets", "panel") == {}
+    config["firm_types"] = ["banks", "other"]
+    added = project.plan(config, "results/tiny/other/windows.parquet")
+    assert added == {"check_panel": 1, "build_windows": 1}, "all slices are there"
+    raw[:-1].to_stata(tmp_path / "raw.dta", write_index=False, convert_dates={"fdate": "tq"})
+    assert project.plan(config, "panel")["import_panel"] == 1
+
+
+def test_a_source_that_is_not_there_yet(tmp_path):
+    project = checkout(tmp_path)
+    config = tiny_config(panel="imported")
+    config["import"] = {"source": "raw.dta"}
+    assert project.plan(config, "panel")["import_panel"] == 1, "a plan can be shown"
+    result = project.run(config, "panel")
+    assert result.returncode != 0
+    assert "import.source: raw.dta does not exist" in result.stdout + result.stderr
 
 
 def test_a_bad_slice_stops_with_a_message_and_leaves_nothing(tmp_path):

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from workflow_scripts.check_config import check_config, missing_slices, restore_types
 from workflow_scripts.code_digest import ROOT
 from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.importing import RECIPES, STAGED_COLUMNS, ImportSettings
 from workflow_scripts.holdings.panel import FIRM_TYPES
 from workflow_scripts.holdings.prompts import IDENTITIES, ROLES
 from workflow_scripts.holdings.rewards import REWARDS, RewardSettings
@@ -55,9 +56,11 @@ def objects(schema: dict, path: str = ""):
 
 def test_schema_refuses_unknown_keys_and_describes_all():
     for path, schema in objects(SCHEMA):
-        assert schema.get("additionalProperties") is False, path
+        # The keys of import.types are the user's own codes and labels; their values are not free.
+        free = {"enum": list(SCHEMA["properties"]["firm_types"]["items"]["enum"])} if path == ".import.types" else False
+        assert schema.get("additionalProperties") == free, path
         for name, child in schema["properties"].items():
-            described = child.get("$ref") or child.get("description") or path.endswith(".drift")
+            described = child.get("$ref") or child.get("description") or path.endswith((".drift", ".types"))
             assert described, f"{path}.{name} has no description"
 
 
@@ -68,6 +71,8 @@ def test_schema_and_code_agree_on_choices():
     assert properties["prompts"]["properties"]["identity"]["enum"] == list(IDENTITIES)
     for items in (properties["grpo"]["properties"]["rewards"], properties["evaluation"]["properties"]["score_rewards"]):
         assert sorted(items["items"]["enum"]) == sorted(REWARDS)
+    assert set(properties["import"]["properties"]) == set(ImportSettings.__dataclass_fields__)
+    assert set(properties["import"]["properties"]["columns"]["properties"]) == set(RECIPES) == set(STAGED_COLUMNS)
     assert set(properties["rewards"]["properties"]) == set(RewardSettings.__dataclass_fields__) - {"target"}
     assert set(properties["grpo"]["properties"]) - {"warm_start"} == set(GrpoSettings.__dataclass_fields__)
 
@@ -98,6 +103,15 @@ def changed(**changes) -> dict:
         ({"simulation__drift": {"banks": 0.1}}, "simulation.drift has no mutual_funds"),
         ({"model__path": "./no_such_model"}, "no_such_model is not a folder"),
         ({"simulation__first_year": 2030}, "first_year lies after"),
+        ({"panel": "imported"}, "import is missing; panel: imported needs it"),
+        (
+            {"panel": "imported", "import": {"source": "x.dta", "columns": {"date": None}}},
+            "import.columns.date is null",
+        ),
+        (
+            {"panel": "imported", "import": {"source": "x.dta", "start": "2016-02-30"}},
+            "import.start: 2016-02-30 is not",
+        ),
     ],
 )
 def test_cross_checks(changes, message):
@@ -131,11 +145,17 @@ def test_a_missing_slice_is_named_with_what_is_there(tmp_path):
     (tmp_path / "mutual_funds.parquet").touch()
     assert missing_slices(changed(panel=str(tmp_path))) == ""
     assert missing_slices(changed()) == ""
+    source = tmp_path / "holdings.dta"
+    assert missing_slices(changed(panel="imported", **{"import": {"source": str(source)}})).endswith("does not exist")
+    source.touch()
+    assert missing_slices(changed(panel="imported", **{"import": {"source": str(source)}})) == ""
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"run": "../elsewhere"}, {"firm_types": ["bank"]}, {"firm_types": []}, {"sft__lora_rnk": 8}, {"seed": -1},
+    [{"run": "../elsewhere"}, {"run": "/elsewhere"}, {"run": ".."}, {"run": "a/b"}, {"run": ""}, {"run": "demo\n"},
+     {"import": {"source": "a.dta", "typse": {}}}, {"import": {"source": "a.dta", "types": {"9": "bank"}}},
+     {"firm_types": ["bank"]}, {"firm_types": []}, {"sft__lora_rnk": 8}, {"seed": -1},
      {"splits__sft": {"start": None, "end": "31.12.2016"}}, {"grpo__rewards": ["profit"]}],
 )  # fmt: skip
 def test_schema_refuses(changes):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.conftest import make_panel, make_run, windows_of
+from tests.conftest import make_panel, make_run, sample_of
 from workflow_scripts.holdings.contract import parse_completion
 from workflow_scripts.holdings.conversations import (
     check_think_template,
@@ -15,7 +15,6 @@ from workflow_scripts.holdings.conversations import (
     think_texts,
 )
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.history import attach_history
 from workflow_scripts.holdings.prompts import PromptSettings, build_prompts
 
 THINK = "From t-1 to t: be {be_change}, price {prc_direction}, holding {holding_change} ({holding_direction})."
@@ -23,7 +22,7 @@ THINK = "From t-1 to t: be {be_change}, price {prc_direction}, holding {holding_
 
 @pytest.fixture
 def sample(one_window_panel):
-    return attach_history(windows_of(one_window_panel).slice(0, 1), one_window_panel, "banks", 4)
+    return sample_of(one_window_panel, rows=1)
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def test_leaving_a_position_is_a_label_that_obeys_the_contract(prompts, sample):
 
 def test_labels_lost_to_rounding_are_counted_and_never_negative_zero():
     panel = make_panel(make_run(1, 1, [1.0, 1.0, 1.0, 1.0, 0.996]))
-    sample = attach_history(windows_of(panel).slice(0, 1), panel, "banks", 4)
+    sample = sample_of(panel, rows=1)
     prompts = build_prompts(sample, PromptSettings())
     rows, counts = sft_rows(prompts, sample, "holding_delta", 2, "")
     assert '{"holding_delta": 0.00}' in rows[0]["messages"][-1]["content"]
@@ -66,8 +65,7 @@ def test_think_texts_by_hand(sample):
 
 
 def test_a_missing_factor_has_an_unknown_change(one_window_panel):
-    windows = windows_of(one_window_panel, 2).slice(0, 1)
-    sample = attach_history(windows, one_window_panel, "banks", 2)
+    sample = sample_of(one_window_panel, history_quarters=2, rows=1)
     assert think_texts(sample, "{be_change} {be_direction}", 2) == ["NA unknown"]
 
 
@@ -93,9 +91,7 @@ def test_the_exemplar_stands_in_the_prompt_and_the_label_does_not(prompts, sampl
 
 def test_joins_are_by_id_not_by_order():
     panel = make_panel(make_run(1, 1, [1.0, 2.0, 3.0, 4.0, 5.0]) + make_run(2, 1, [9.0, 8.0, 7.0, 6.0, 5.5]))
-    windows = windows_of(panel)
-    windows = windows.take([0, 2])
-    sample = attach_history(windows, panel, "banks", 4)
+    sample = sample_of(panel).take([0, 2])
     prompts = build_prompts(sample, PromptSettings())
     assert holdout_rows(prompts[::-1], sample) == holdout_rows(prompts, sample)
     with pytest.raises(InputError, match="same window_ids"):

@@ -12,6 +12,7 @@ from tests.conftest import make_panel, make_run, windows_of
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.sampling import (
     SampleSettings,
+    find_candidates,
     random_stream,
     sample_rows,
     sample_windows,
@@ -86,12 +87,30 @@ def long_panel(seed: int = 0):
     return make_panel(rows)
 
 
+def sampled(windows, settings, generator=None, in_split=lambda quarter: np.ones(len(quarter), dtype=bool), part_rows=2):
+    """Sample and account, from windows that arrive in parts."""
+    parts = [windows.slice(at, part_rows) for at in range(0, len(windows), part_rows)]
+    candidates, account = find_candidates(parts, in_split, settings.drop_zero_holding)
+    sample, per_bucket = sample_windows(candidates, settings, generator or rng())
+    return sample, account | {"sampled_per_bucket": per_bucket}
+
+
+@pytest.mark.parametrize("part_rows", [1, 3, 1000])
+def test_parts_make_no_difference(part_rows):
+    windows = windows_of(long_panel())
+    whole, account = sampled(windows, SampleSettings(20), part_rows=len(windows))
+    parts, same_account = sampled(windows, SampleSettings(20), part_rows=part_rows)
+    assert parts.equals(whole)
+    assert same_account == account
+    keys = list(zip(*(windows[name].to_pylist() for name in whole.column_names), strict=True))
+    assert set(zip(*(whole[name].to_pylist() for name in whole.column_names), strict=True)) <= set(keys)
+
+
 def test_same_stream_same_sample_and_another_type_another():
     windows = windows_of(long_panel())
-    everything = np.ones(windows.num_rows, dtype=bool)
 
     def draw(*names):
-        return sample_windows(windows, SampleSettings(10), random_stream(*names), everything)[0]
+        return sampled(windows, SampleSettings(10), random_stream(*names))[0]
 
     assert draw(1, "banks", "sft").equals(draw(1, "banks", "sft"))
     assert not draw(1, "banks", "sft").equals(draw(1, "other", "sft"))
@@ -102,15 +121,103 @@ def test_same_stream_same_sample_and_another_type_another():
 def test_dropped_windows_are_counted():
     rows = make_run(1, 1, [1.0, 1.0, 1.0, 0.0, 2.0, 3.0])
     windows = windows_of(make_panel(rows))
-    sample, account = sample_windows(windows, SampleSettings(), rng(), np.ones(3, dtype=bool))
-    assert sample["holding_t"].to_pylist() == [2.0]
-    assert (account["dropped_no_label"], account["dropped_zero_holding"], account["sampled"]) == (1, 1, 1)
+    sample, account = sampled(windows, SampleSettings())
+    assert sample["quarter"].to_pylist() == [8064]
+    assert (account["dropped_no_label"], account["dropped_zero_holding"], account["candidates"]) == (1, 1, 1)
 
 
 def test_an_empty_split_says_what_there_is():
     windows = windows_of(make_panel(make_run(1, 1, [1.0] * 5)))
     with pytest.raises(InputError, match="t in 2015Q4-2016Q1"):
-        sample_windows(windows, SampleSettings(), rng(), np.zeros(2, dtype=bool))
+        sampled(windows, SampleSettings(), in_split=lambda quarter: quarter < 0)
+
+
+def naive_sample(quarter, pair, limit, bucket, cap, generator):
+    """The rules of the design, window by window, with the same draws."""
+    queues, taken, chosen = [], Counter(), []
+    for number in sorted(set(bucket)):
+        rows = generator.permutation([i for i, b in enumerate(bucket) if b == number]).tolist()
+        turns = generator.permutation(max(pair) + 1).tolist()
+        windows = {
+            p: [i for i in rows if pair[i] == p] for p in sorted({pair[i] for i in rows}, key=lambda p: turns[p])
+        }
+        queues.append([w[r] for r in range(len(rows)) for w in windows.values() if r < len(w)])
+    active = list(range(len(queues)))
+    while active and len(chosen) < limit:
+        missing, asked = limit - len(chosen), list(active)
+        for place, number in enumerate(asked):
+            quota = missing // len(asked) + (place < missing % len(asked))
+            for window in list(queues[number]):
+                if quota and taken[pair[window]] < cap:
+                    queues[number].remove(window)
+                    taken[pair[window]] += 1
+                    chosen.append(window)
+                    quota -= 1
+            if quota:
+                active.remove(number)
+    return sorted(chosen)
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    st.lists(st.tuples(st.integers(0, 8), st.integers(0, 25)), min_size=1, max_size=120),
+    st.integers(1, 30),
+    st.integers(1, 4),
+    st.integers(3, 12),
+)
+def test_sample_agrees_with_a_naive_oracle(cells, limit, cap, buckets):
+    """Also where there are more pairs than the limit, whose windows are not even shuffled."""
+    quarter = np.array([8000 + t for t, _ in cells], dtype=np.int32)
+    pair = np.array([p for _, p in cells])
+    rows, bucket = sample_rows(quarter, pair, SampleSettings(limit, buckets, cap), rng())
+    assert rows.tolist() == naive_sample(quarter, pair.tolist(), limit, bucket.tolist(), cap, rng())
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=200), st.integers(3, 12))
+def test_buckets_are_quantiles_of_the_quarter(quarters, wanted):
+    quarter = np.array(quarters, dtype=np.int32) + 8000
+    bucket = time_buckets(quarter, wanted)
+    k = min(wanted, len(set(quarters)))
+    by_mass, by_quarter = (
+        np.searchsorted(np.unique(np.quantile(values, np.arange(1, k) / k, method="lower")), quarter)
+        for values in (quarter, np.unique(quarter))
+    )
+    expected = by_mass if len(set(by_mass.tolist())) >= min(k, 3) else by_quarter
+    # Where (n - 1) i / k is whole, floating point may put numpy's quantile one window lower.
+    assert (bucket == expected).all() or any(
+        (len(v) - 1) * i % k == 0 for v in (quarter, set(quarters)) for i in range(1, k)
+    )
+    assert len(set(bucket.tolist())) >= min(3, len(set(quarters)))
+
+
+def test_a_quarter_with_most_windows_leaves_three_buckets():
+    quarter = np.r_[np.full(1000, 8005), np.arange(8000, 8010)].astype(np.int32)
+    assert len(set(time_buckets(quarter, 10).tolist())) >= 3
+
+
+def test_one_pair_and_one_quarter():
+    one_pair = windows_of(make_panel(make_run(1, 1, [1.0] * 9)))
+    sample, account = sampled(one_pair, SampleSettings())
+    assert (len(sample), account["candidates"]) == (3, 5), "at most max_per_pair"
+    rows = [row for p in range(1, 6) for row in make_run(1, p, [1.0] * 5)]
+    one_quarter = windows_of(make_panel(rows))
+    sample, account = sampled(one_quarter, SampleSettings(), in_split=lambda quarter: quarter == 8063)
+    assert (len(sample), account["sampled_per_bucket"]) == (5, [5])
+
+
+def test_only_zero_holdings_leave_nothing_unless_kept():
+    windows = windows_of(make_panel(make_run(1, 1, [0.0] * 6)))
+    with pytest.raises(InputError, match=r"2 of those have a label and 0 of these may be used; .*drop_zero_holding"):
+        sampled(windows, SampleSettings())
+    sample, _ = sampled(windows, SampleSettings(drop_zero_holding=False))
+    assert len(sample) == 2
+
+
+def test_the_cap_of_a_pair_is_per_split():
+    windows = windows_of(make_panel(make_run(1, 1, [1.0] * 20)))
+    for in_split in (lambda quarter: quarter < 8070, lambda quarter: quarter >= 8070):
+        assert len(sampled(windows, SampleSettings(max_per_pair=2), in_split=in_split)[0]) == 2
 
 
 def test_split_edges_and_embargo():

@@ -12,7 +12,7 @@ from workflow_scripts.code_digest import ROOT
 
 BIN = Path(sys.executable).parent
 RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
-TARGETS = {"all", "datasets", "adapters", "evaluation"}
+TARGETS = {"all", "panel", "datasets", "adapters", "evaluation"}
 
 
 @pytest.mark.parametrize(

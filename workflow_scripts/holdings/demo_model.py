@@ -26,7 +26,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 from workflow_scripts.holdings.conversations import sft_rows
 from workflow_scripts.holdings.history import attach_history, lagged
 from workflow_scripts.holdings.numbers import format_numbers
-from workflow_scripts.holdings.panel import FIRM_TYPES, panel_quarters
+from workflow_scripts.holdings.panel import FIRM_TYPES, typed_table
 from workflow_scripts.holdings.prompts import LAST_CHANGE, PromptSettings, build_prompts
 from workflow_scripts.holdings.sampling import random_stream
 from workflow_scripts.holdings.simulate import SimulationSettings, oracle_delta, simulate_panel
@@ -134,9 +134,9 @@ def build_corpus(style: CorpusStyle, malformed_share: float, windows_per_type: i
     n = style.prompts.history_quarters
     examples = []
     for firm_type in FIRM_TYPES:
-        panel = simulate_panel(firm_type, 0.0, simulation, int(rng.integers(2**31)))
-        windows = build_windows(panel, panel_quarters(panel), n)
-        usable = np.flatnonzero(windows["holding_t"].to_numpy() > 0)
+        panel = typed_table(pa.concat_tables(simulate_panel(firm_type, 0.0, simulation, int(rng.integers(2**31)))))
+        windows = build_windows(panel, n)
+        usable = np.flatnonzero(~windows["zero_holding"].to_numpy())
         windows = windows.take(rng.permutation(usable)[:windows_per_type])
         sample = attach_history(windows, panel, firm_type, n)
         # Labels follow the base law almost exactly: with its full noise the model would need far longer.

@@ -4,14 +4,21 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workflow_scripts.holdings.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas  # Its import would cost the stages that use no frame half of their start-up time.
+
+# Small enough for readers to skip most of a sorted file, large enough to compress.
+ROW_GROUP_ROWS = 250_000
 
 
 @contextlib.contextmanager
@@ -66,13 +73,52 @@ def read_jsonl(path: str | Path, columns: Iterable[str] = ()) -> list[dict]:
     return rows
 
 
+def _ahead(items: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The items, the next one in the making on a thread while this one is used."""
+    items, end = iter(items), object()
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = thread.submit(next, items, end)
+            yield item
+
+
+def write_tables(path: str | Path, tables: Iterable[pa.Table], dictionary: bool | list[str] = True) -> int:
+    """Write tables of one schema, at least one, one after the other as one parquet file (zstd); returns the rows.
+
+    Without the pandas metadata that would tie the bytes to a version. `dictionary` names the columns
+    that repeat their values enough for a dictionary to pay.
+    """
+    rows, writer, waiting = 0, None, None
+    with whole_file(path) as temporary, contextlib.ExitStack() as stack:
+        for table in _ahead(tables):
+            table = table.replace_schema_metadata(None)
+            if writer is None:
+                options = {"compression": "zstd", "use_dictionary": dictionary}
+                writer = stack.enter_context(pq.ParquetWriter(temporary, table.schema, **options))
+            rows += table.num_rows
+            # Row groups of one size, however the rows arrive: the same content, the same bytes.
+            waiting = table if waiting is None else pa.concat_tables([waiting, table])
+            while waiting.num_rows >= ROW_GROUP_ROWS:
+                writer.write_table(waiting.slice(0, ROW_GROUP_ROWS), row_group_size=ROW_GROUP_ROWS)
+                waiting = waiting.slice(ROW_GROUP_ROWS)
+        if waiting.num_rows or not rows:
+            writer.write_table(waiting)
+    return rows
+
+
 def write_table(path: str | Path, table: pa.Table) -> None:
-    """Write parquet (zstd) without the pandas metadata that would tie the bytes to a version."""
-    with whole_file(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
+    """`write_tables` for one table."""
+    write_tables(path, [table])
 
 
-def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
+def read_batches(path: str | Path, columns: Sequence[str], **options) -> Iterator[pa.Table]:
+    """A parquet file part by part, in its order; a row group or two are in memory at a time."""
+    for batch in pq.ParquetFile(path, pre_buffer=False, **options).iter_batches(ROW_GROUP_ROWS, columns=list(columns)):
+        yield pa.Table.from_batches([batch])
+
+
+def write_csv(path: str | Path, frame: "pandas.DataFrame") -> None:
     """Write a CSV with a header and without an index; missing values are empty."""
     with whole_file(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")

@@ -1,11 +1,16 @@
-"""The panel contract: which columns a slice must have, how they are read, and what is checked.
+"""The panel contract: which columns a slice must have, and how slices of any size are read.
 
 A slice is one parquet file per firm type; a row is one (type, mgrno, permno, quarter). Values are
 $ million at quarter end, except profit, Gat and beta (ratios) and prc ($ per share).
+
+A slice is never read whole: `panel_blocks` gives it as sorted blocks of whole managers. A sorted slice
+is streamed in its own order. An unsorted one is sorted by DuckDB, which spills to disk (TMPDIR) beyond
+`SORT_MEMORY`: that costs one external sort per stage, and is the reason to keep slices sorted.
 """
 
 import difflib
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +20,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.quarters import quarter_ids, quarter_labels
-from workflow_scripts.holdings.windows import follows_previous, sort_order
+from workflow_scripts.holdings.files import ROW_GROUP_ROWS, read_batches
+from workflow_scripts.holdings.quarters import quarter_ids
 
 FIRM_TYPES = (
     "banks",
@@ -27,158 +32,216 @@ FIRM_TYPES = (
     "pension_funds",
     "other",
 )
-KEYS = ("type", "mgrno", "permno", "date")
+IDS = ("mgrno", "permno")
+KEYS = ("type", *IDS, "date")
 FACTORS = ("me", "be", "profit", "Gat", "beta")
 FEATURES = (*FACTORS, "aum", "outaum", "holding_t", "prc")
 LABELS = ("holding_t1",)
 PANEL_COLUMNS = (*KEYS, *FEATURES, *LABELS)
+SORT_MEMORY = "2GB"
 MAX_EXAMPLES = 5
-# holding_t1 repeats the next row's holding_t; a vendor may have stored one of them as float32.
-LABEL_TOLERANCE = 1e-6
+CONTRACT = "see data/README.md"
 
 
 class PanelError(InputError):
     """A slice breaks the panel contract; the message names file, column, rows and remedy."""
 
 
-def _schema(path: Path) -> pa.Schema:
+def _kind_fault(column: str, kind: pa.DataType) -> str:
+    """What is wrong with the type of a column, and the remedy; empty if nothing is."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if column == "date":
+        if pa.types.is_timestamp(kind) and kind.tz is not None:
+            return (
+                f"holds times of the zone {kind.tz}: a quarter's first midnight may lie in the quarter before; "
+                "remove the zone (pandas: dt.tz_localize(None)) once the days are right"
+            )
+        right, wanted, remedy = pa.types.is_date(kind) or pa.types.is_timestamp(kind), "dates", "write days"
+    elif column == "type":
+        right, wanted, remedy = pa.types.is_string(kind) or pa.types.is_large_string(kind), "text", "write the name"
+    elif column in IDS:
+        right = pa.types.is_integer(kind) and kind != pa.uint64()
+        wanted, remedy = "integers", "convert it (pandas: astype('int64'))"
+    else:
+        right = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
+        # A column that is missing everywhere has no type of its own.
+        right |= pa.types.is_null(kind) and column not in ("holding_t", *LABELS)
+        wanted, remedy = "numbers", "convert it (pandas: astype('float64'))"
+    return "" if right else f"holds {kind}, not {wanted}; {remedy}"
+
+
+def panel_schema(path: str | Path, columns: Sequence[str] = PANEL_COLUMNS) -> pa.Schema:
+    """Schema of a slice, once it is sure that the columns are there with the contract's types.
+
+    Raises PanelError naming all columns that are missing (with the nearest existing name) or mistyped.
+    """
+    path = Path(path)
     if not path.is_file():
         there = ", ".join(sorted(f.name for f in path.parent.glob("*.parquet"))) or "no parquet file"
         raise PanelError(f"{path}: no such file; {path.parent} holds {there}")
     try:
-        return pq.read_schema(path)
+        schema = pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise PanelError(f"{path}: not a readable parquet file ({error}); write the slice again") from error
-
-
-def read_panel(path: str | Path, columns: Sequence[str], rows: pc.Expression | None = None) -> pa.Table:
-    """Columns of a slice as a table; numbers become float64, ids int64, `date` keeps its type.
-
-    `rows` is a filter that parquet statistics can use to skip row groups. Raises PanelError
-    naming file and column when a column is missing (with the nearest existing name), has a type that
-    is not the contract's, or lacks a key.
-    """
-    path = Path(path)
-    schema = _schema(path)
+    faults = []
     for column in columns:
         if column not in schema.names:
-            others = [name for name in schema.names if name not in PANEL_COLUMNS]
-            nearest = difflib.get_close_matches(column, others, n=1, cutoff=0.5)
-            hint = f"; did you mean {nearest[0]!r}? Rename it" if nearest else "; add it"
-            raise PanelError(f"{path}: column {column!r} is missing{hint} (see data/README.md)")
-    table = pq.read_table(path, columns=list(columns), filters=rows)
-    for i, column in enumerate(columns):
-        table = table.set_column(i, column, _typed(table[column], column, path))
-    return table
+            others = {name.lower(): name for name in schema.names if name not in PANEL_COLUMNS}
+            nearest = difflib.get_close_matches(column.lower(), others, n=1, cutoff=0.5)
+            hint = f"did you mean {others[nearest[0]]!r}? Rename it" if nearest else "add it"
+            faults.append(f"column {column!r} is missing; {hint}")
+        elif schema.names.count(column) > 1:
+            faults.append(f"column {column!r} occurs {schema.names.count(column)} times; keep one")
+        elif fault := _kind_fault(column, schema.field(column).type):
+            faults.append(f"column {column!r} {fault}")
+    if faults:
+        raise PanelError(f"{path}: {'; '.join(faults)} ({CONTRACT})")
+    return schema
 
 
-def _typed(values: pa.ChunkedArray, column: str, path: Path) -> pa.ChunkedArray:
-    kind = values.type
-    if pa.types.is_dictionary(kind):
-        values, kind = pc.cast(values, kind.value_type), kind.value_type
+def _typed(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
+    """One kind of value per column: float64 with NaN for missing, int64 ids, date32 days, plain text."""
+    if pa.types.is_dictionary(values.type) and column != "type":
+        values = pc.cast(values, values.type.value_type)
     if column == "type":
-        right, wanted = pa.types.is_string(kind) or pa.types.is_large_string(kind), "text"
-    elif column == "date":
-        right, wanted = pa.types.is_date(kind) or pa.types.is_timestamp(kind), "dates"
-    elif column in KEYS:
-        right, wanted = pa.types.is_integer(kind), "integers"
-    else:
-        right = pa.types.is_floating(kind) or pa.types.is_integer(kind)
-        wanted = "numbers"
-    if not right:
-        raise PanelError(f"{path}: column {column!r} holds {kind}, not {wanted}; convert it before use")
-    if column in KEYS:
-        if values.null_count:
-            first = pc.index(pc.is_null(values), True).as_py()
-            raise PanelError(
-                f"{path}: column {column!r} is missing in {values.null_count} rows, first in row {first}; "
-                "a row without its key cannot be used: fill it or drop the row"
-            )
-        return pc.cast(values, pa.int64()) if column in ("mgrno", "permno") else values
-    # Missing numbers become NaN, so that numpy sees one kind of missing value.
-    return pc.fill_null(pc.cast(values, pa.float64()), float("nan"))
+        return values
+    if column == "date":
+        # Not `safe`: the time of day does not matter.
+        return pc.cast(values, pa.date32(), safe=False)
+    if column in IDS:
+        return pc.cast(values, pa.int64())
+    values = pc.cast(values, pa.float64())
+    return pc.fill_null(values, float("nan")) if values.null_count else values
 
 
-def panel_quarters(panel: pa.Table) -> NDArray[np.int32]:
-    """Quarter id of each row of a table with the column `date`; shape (n,)."""
-    return quarter_ids(panel["date"].to_numpy())
+def typed_table(table: pa.Table) -> pa.Table:
+    """The contract's columns in its types, others as they are, and `quarter` (int32) where there is a date."""
+    columns = {name: _typed(table[name], name) if name in PANEL_COLUMNS else table[name] for name in table.column_names}
+    if "date" in columns:
+        columns["quarter"] = pa.array(quarter_ids(columns["date"].to_numpy()))
+    return pa.table(columns)
 
 
-def check_panel(path: str | Path, firm_type: str) -> dict:
-    """Check one slice against the contract; returns a report of counts, raises PanelError.
+def key_arrays(table: pa.Table) -> list[NDArray]:
+    """mgrno, permno and quarter of a block, arrays of shape (n,)."""
+    return [table[name].to_numpy() for name in (*IDS, "quarter")]
 
-    Errors: missing or mistyped columns, an empty slice, rows of another firm type, duplicate
-    (mgrno, permno, quarter), a missing, negative or infinite holding_t, a negative or infinite
-    holding_t1, and a holding_t1 that contradicts the pair's next row or has no next quarter's row to
-    come from. Missing factors are normal: they are counted.
+
+class _Order:
+    """Whether a slice that arrives batch by batch is sorted by (mgrno, permno, quarter), equal keys allowed."""
+
+    def __init__(self) -> None:
+        self.last: list[NDArray] = []
+
+    def holds(self, table: pa.Table) -> bool:
+        keys = key_arrays(table)
+        m, p, q = (np.r_[before, key] for before, key in zip(self.last, keys, strict=True)) if self.last else keys
+        self.last = [key[-1:] for key in keys]
+        same_manager = m[1:] == m[:-1]
+        same_pair = same_manager & (p[1:] == p[:-1])
+        ascending = (m[1:] > m[:-1]) | (same_manager & (p[1:] > p[:-1])) | (same_pair & (q[1:] >= q[:-1]))
+        return bool(ascending.all())
+
+
+def check_keys(path: str | Path) -> bool:
+    """True if the rows are sorted by (mgrno, permno, quarter), equal keys allowed; reads these columns alone.
+
+    Raises PanelError for a slice without rows and for rows without a key.
     """
-    path = Path(path)
-    panel = read_panel(path, PANEL_COLUMNS)
-    if not panel.num_rows:
-        raise PanelError(f"{path}: the slice is empty; remove {firm_type!r} from firm_types or add its rows")
-    quarter = panel_quarters(panel)
-    mgrno, permno, holding_t, holding_t1 = (
-        panel[name].to_numpy() for name in ("mgrno", "permno", "holding_t", "holding_t1")
-    )
+    columns = (*IDS, "date")
+    panel_schema(path, columns)
+    order, is_sorted, n_rows = _Order(), True, 0
+    missing: dict[str, list[int]] = {column: [] for column in columns}
+    for batch in _batches(path, columns):
+        complete = True
+        for column in columns:
+            if batch[column].null_count:
+                complete = False
+                missing[column] += (np.flatnonzero(batch[column].is_null().to_numpy()) + n_rows).tolist()
+        n_rows += batch.num_rows
+        is_sorted = is_sorted and complete and order.holds(typed_table(batch))
+    if not n_rows:
+        raise PanelError(f"{path}: the slice is empty; add its rows or take its type out of firm_types")
+    faults = [
+        f"column {column!r} is missing in {len(rows)} of {n_rows} rows (row {', '.join(map(str, rows[:MAX_EXAMPLES]))})"
+        for column, rows in missing.items()
+        if rows
+    ]
+    if faults:
+        raise PanelError(f"{path}: {'; '.join(faults)}. A row without its key cannot be used: fill it or drop the row")
+    return is_sorted
 
-    def refuse(bad: NDArray[np.bool_], fault: str, remedy: str) -> None:
-        rows = np.flatnonzero(bad)
-        if not len(rows):
-            return
-        first = rows[:MAX_EXAMPLES]
-        keys = "; ".join(
-            f"row {i}: mgrno {m}, permno {p}, {q}, holding_t {h}, holding_t1 {h1}"
-            for i, m, p, q, h, h1 in zip(
-                first, mgrno[first], permno[first], quarter_labels(quarter[first]), holding_t[first],
-                holding_t1[first], strict=True,
-            )
-        )  # fmt: skip
-        raise PanelError(f"{path}: {fault} in {len(rows)} of {len(bad)} rows ({keys}). {remedy}")
 
-    types = pc.not_equal(panel["type"], firm_type).to_numpy()
-    refuse(types, f"column 'type' is not {firm_type!r}", "One slice holds one firm type: split the file by type.")
-    refuse(
-        ~np.isfinite(holding_t) | (holding_t < 0),
-        "column 'holding_t' is missing, infinite or negative",
-        "It is price x shares in $ million, at least 0: correct or drop these rows.",
-    )
-    refuse(
-        np.isinf(holding_t1) | (holding_t1 < 0),
-        "column 'holding_t1' is infinite or negative",
-        "It is the next quarter's holding_t in $ million, or missing: correct it.",
-    )
-    order = sort_order(mgrno, permno, quarter)
-    at = np.arange(len(quarter)) if order is None else order
-    m, p, q = mgrno[at], permno[at], quarter[at]
-    same_pair = np.r_[(m[1:] == m[:-1]) & (p[1:] == p[:-1]), False]
-    duplicate = np.zeros(len(q), dtype=bool)
-    duplicate[at[np.r_[False, same_pair[:-1] & (q[1:] == q[:-1])]]] = True
-    refuse(duplicate, "duplicate (mgrno, permno, quarter)", "Keep one row per manager, stock and quarter.")
-    follows = np.r_[follows_previous(m, p, q)[1:], False]
-    next_holding = np.r_[holding_t[at][1:], np.nan]
-    stored = holding_t1[at]
-    differs = np.abs(stored - next_holding) > LABEL_TOLERANCE * np.maximum(1.0, np.abs(next_holding))
-    contradiction = np.zeros(len(q), dtype=bool)
-    contradiction[at[(follows & differs) | (~follows & ~np.isnan(stored))]] = True
-    refuse(
-        contradiction,
-        "column 'holding_t1' is not the pair's next-quarter holding_t",
-        "It must equal holding_t of the next row, and be missing unless that row is exactly the next quarter.",
-    )
-    labels, rows_per_quarter = np.unique(quarter, return_counts=True)
-    missing = {c: int(np.isnan(panel[c].to_numpy()).sum()) for c in (*FEATURES, *LABELS)}
-    return {
-        "firm_type": firm_type,
-        "rows": panel.num_rows,
-        "managers": len(np.unique(mgrno)),
-        "stocks": len(np.unique(permno)),
-        "pairs": int((~same_pair).sum()),
-        "first_quarter": quarter_labels(labels[:1])[0],
-        "last_quarter": quarter_labels(labels[-1:])[0],
-        "sorted": order is None,
-        "zero_holding_rows": int((holding_t == 0).sum()),
-        "gaps_between_rows_of_a_pair": int((same_pair & ~follows).sum()),
-        "missing_label_with_next_quarter_row": int((follows & np.isnan(stored)).sum()),
-        "missing_values": missing,
-        "rows_per_quarter": dict(zip(quarter_labels(labels), rows_per_quarter.tolist(), strict=True)),
-    }
+def _batches(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The slice in its own order, part by part."""
+    # Dictionaries make the firm type, one word in every row, cheap to read.
+    dictionary = ["type"] if "type" in columns else None
+    try:
+        yield from (batch for batch in read_batches(path, columns, read_dictionary=dictionary) if batch.num_rows)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise PanelError(f"{path}: the file is damaged ({error}); write the slice again") from error
+
+
+def _sorted_batches(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The slice sorted by DuckDB, with the column `row`: where a row stands in the file."""
+    import duckdb  # Only unsorted slices pay for the import.
+
+    names = ", ".join(f'"{name}"' for name in columns)
+    with tempfile.TemporaryDirectory(prefix="holdings-sort-") as folder, duckdb.connect() as connection:
+        connection.execute(f"SET memory_limit = '{SORT_MEMORY}'")
+        connection.execute("SET temp_directory = ?", [folder])
+        result = connection.sql(
+            f"SELECT {names}, file_row_number AS row FROM read_parquet(?, file_row_number = true) "
+            "ORDER BY mgrno, permno, date, file_row_number",
+            params=[str(path)],
+        )
+        for batch in result.to_arrow_reader(ROW_GROUP_ROWS):
+            yield pa.Table.from_batches([batch])
+
+
+def panel_blocks(path: str | Path, columns: Sequence[str], is_sorted: bool) -> Iterator[pa.Table]:
+    """A slice as consecutive blocks of whole managers, sorted by (mgrno, permno, quarter).
+
+    `columns` has mgrno, permno and date; each block also has `quarter` (int32 id) and `row` (int64, its
+    place in the file, from 0). `is_sorted` is what `check_keys` said; PanelError if the slice has
+    changed since. A block has `ROW_GROUP_ROWS` rows, give or take what one manager holds: small enough to be
+    several times faster than whole columns, whose memory would be touched for the first time.
+    """
+    panel_schema(path, columns)
+    order, waiting, n_rows = _Order(), [], 0
+    for batch in _batches(path, columns) if is_sorted else _sorted_batches(path, columns):
+        table = typed_table(batch)
+        if is_sorted:
+            table = table.append_column("row", pa.array(np.arange(n_rows, n_rows + table.num_rows)))
+            n_rows += table.num_rows
+        if not order.holds(table):
+            raise PanelError(f"{path}: not sorted, against its report; run check_panel again")
+        # The last manager may go on in the next batch.
+        managers = table["mgrno"].to_numpy()
+        cut = int(np.searchsorted(managers, managers[-1]))
+        goes_on = bool(waiting) and waiting[0]["mgrno"][0].as_py() == managers[-1]
+        if not goes_on:
+            if waiting or cut:
+                yield pa.concat_tables([*waiting, table.slice(0, cut)]).combine_chunks()
+            waiting, table = [], table.slice(cut)
+        waiting.append(table)
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
+
+
+def _pair_codes(table: pa.Table) -> pa.ChunkedArray:
+    """One number per pair. Large ids may wrap around and share a number: no code is exact, only quick."""
+    return pc.add(pc.multiply(pc.cast(table["mgrno"], pa.int64()), 1_000_003), pc.cast(table["permno"], pa.int64()))
+
+
+def read_pairs(path: str | Path, columns: Sequence[str], pairs: pa.Table) -> pa.Table:
+    """The rows of a slice that belong to the (mgrno, permno) of `pairs`, in the slice's order, with `quarter`.
+
+    `columns` has mgrno, permno and date. The slice is streamed, so that memory is that of the result; rows of
+    other pairs may be among it.
+    """
+    panel_schema(path, columns)
+    codes = pc.unique(_pair_codes(pairs))
+    found = [batch.filter(pc.is_in(_pair_codes(batch), codes)) for batch in _batches(path, columns)]
+    return typed_table(pa.concat_tables(found))

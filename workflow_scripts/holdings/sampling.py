@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.panel import key_arrays
 from workflow_scripts.holdings.quarters import quarter_ids, quarter_labels
+from workflow_scripts.holdings.windows import same_pair
 
 SPLITS = ("sft", "grpo", "test")
 MIN_BUCKETS, MAX_BUCKETS = 3, 12
@@ -58,19 +61,31 @@ def random_stream(seed: int, *names: str) -> np.random.Generator:
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
 
 
-def time_buckets(quarter: NDArray[np.int32], n_buckets: int) -> NDArray[np.intp]:
-    """Bucket number 0..k-1 of each window, from quantiles of the quarter id.
+def time_buckets(quarter: NDArray[np.int32], n_buckets: int) -> NDArray[np.int8]:
+    """Bucket number 0..k-1 of each window, from quantiles of the quarter id; shape (n,).
 
     k is `n_buckets` clipped to 3..12, and never more than there are quarters. Windows of one quarter
-    are never torn apart, so a quarter that holds many windows can leave fewer buckets.
+    are never torn apart, so quarters that hold many windows can leave fewer buckets; where fewer than
+    3 would be left, the quantiles are those of the distinct quarters.
     """
-    distinct = np.unique(quarter)
+    if not len(quarter):
+        return np.empty(0, dtype=np.int8)
+    first = int(quarter.min())
+    counts = np.bincount(quarter - first)
+    distinct = np.flatnonzero(counts)
     k = min(max(MIN_BUCKETS, min(MAX_BUCKETS, n_buckets)), len(distinct))
-    if k <= 1:
-        return np.zeros(len(quarter), dtype=np.intp)
-    edges = np.quantile(quarter, np.arange(1, k) / k, method="lower")
-    number = np.searchsorted(np.unique(edges), quarter, side="left")
-    return np.unique(number, return_inverse=True)[1]
+    number = _bucket_of_quarter(counts, k)
+    if number[-1] + 1 < min(k, MIN_BUCKETS):
+        number = _bucket_of_quarter((counts > 0).astype(np.intp), k)
+    return number[quarter - first]
+
+
+def _bucket_of_quarter(counts: NDArray[np.intp], k: int) -> NDArray[np.int8]:
+    """Bucket of each quarter of a range, from the windows that it holds: the k-quantiles are upper edges."""
+    cumulative = np.cumsum(counts)
+    at = (cumulative[-1] - 1) * np.arange(1, k) // k
+    edges = np.unique(np.searchsorted(cumulative, at, side="right"))
+    return np.searchsorted(edges, np.arange(len(counts)), side="left").astype(np.int8)
 
 
 def share_evenly(total: int, parts: int) -> list[int]:
@@ -95,6 +110,23 @@ def _rank_within(groups: NDArray[np.intp]) -> NDArray[np.intp]:
     return rank
 
 
+def _first_pairs(rows: NDArray, turn: NDArray[np.intp], limit: int) -> tuple[NDArray, NDArray[np.intp]]:
+    """The rows of the `limit` pairs whose turn comes first, with their turns; all of them where there are fewer.
+
+    No more are ever needed: a pair that cannot give its next window has given one before, to this bucket
+    or another, so that among `limit` pairs as many can still give as windows are missing.
+    """
+    if len(rows) <= limit:
+        return rows, turn
+    taken = np.zeros(int(turn.max()) + 1, dtype=bool)
+    taken[turn] = True
+    turns = np.flatnonzero(taken)
+    if len(turns) <= limit:
+        return rows, turn
+    kept = turn < turns[limit]
+    return rows[kept], turn[kept]
+
+
 def sample_rows(
     quarter: NDArray[np.int32],
     pair: NDArray[np.intp],
@@ -116,6 +148,7 @@ def sample_rows(
     for number in range(n_buckets):
         rows = rng.permutation(np.flatnonzero(bucket == number))
         turn = rng.permutation(n_pairs)[pair[rows]]
+        rows, turn = _first_pairs(rows, turn, settings.per_type_limit)
         queues.append(rows[np.lexsort((turn, _rank_within(pair[rows])))])
 
     def take(number: int, quota: int) -> NDArray[np.intp]:
@@ -143,38 +176,84 @@ def sample_rows(
     return rows, bucket
 
 
-def sample_windows(
-    windows: pa.Table,
-    settings: SampleSettings,
-    rng: np.random.Generator,
-    in_split: NDArray[np.bool_],
-) -> tuple[pa.Table, dict]:
-    """Sample of labelled windows of one split, and the account of what was dropped and why.
+@dataclass(frozen=True)
+class Candidates:
+    """Windows that may be sampled: per pair its ids, per window its pair's number, quarter and sign.
 
-    `windows` is the table of `build_windows`, sorted; `in_split` marks its rows of this split.
-    A window without holding_t1 has no label, so it can be neither trained on nor scored. Raises
-    InputError when no window is left: every later stage needs at least one.
+    Ids are kept once per pair because 10^8 windows have some 10^6 pairs.
     """
-    holding_t, holding_t1 = (windows[name].to_numpy() for name in ("holding_t", "holding_t1"))
-    labelled = in_split & ~np.isnan(holding_t1)
-    usable = labelled & (holding_t != 0) if settings.drop_zero_holding else labelled
-    candidates = np.flatnonzero(usable)
-    if not len(candidates):
-        quarters = windows["quarter"].to_numpy()
-        span = "-".join(quarter_labels([quarters.min(), quarters.max()])) if len(quarters) else "no quarter"
+
+    mgrno: NDArray[np.int64]
+    permno: NDArray[np.int64]
+    pair: NDArray[np.int32]
+    quarter: NDArray[np.int32]
+    delta_sign: NDArray[np.int8]
+
+
+def find_candidates(
+    windows: Iterable[pa.Table], in_split: Callable[[NDArray], NDArray[np.bool_]], drop_zero_holding: bool
+) -> tuple[Candidates, dict]:
+    """The windows of one split that may be sampled, and the account of what was dropped and why.
+
+    `windows` are the consecutive parts of what `build_windows` gives, sorted; `in_split` maps quarter ids to
+    the mask of those in the split. A window without a label can be neither trained on nor scored.
+    Raises InputError when no window is left: every later stage needs at least one.
+    """
+    account = {"windows_in_split": 0, "dropped_no_label": 0, "dropped_zero_holding": 0, "candidates": 0}
+    parts: dict[str, list[NDArray]] = {name: [] for name in ("mgrno", "permno", "pair", "quarter", "delta_sign")}
+    n_windows, n_pairs, last, span = 0, 0, (None, None), []
+    for part in windows:
+        mgrno, permno, quarter = key_arrays(part)
+        inside = in_split(quarter)
+        labelled = inside & part["delta_sign"].is_valid().to_numpy()
+        usable = labelled & ~part["zero_holding"].to_numpy() if drop_zero_holding else labelled
+        n_windows += len(quarter)
+        span += [quarter.min(), quarter.max()] if len(quarter) else []
+        account["windows_in_split"] += int(inside.sum())
+        account["dropped_no_label"] += int(inside.sum() - labelled.sum())
+        account["dropped_zero_holding"] += int(labelled.sum() - usable.sum())
+        kept = np.flatnonzero(usable)
+        if not len(kept):
+            continue
+        mgrno, permno = mgrno[kept], permno[kept]
+        begins = np.append((mgrno[0], permno[0]) != last, ~same_pair(mgrno, permno, 1))
+        last = mgrno[-1], permno[-1]
+        pair = (n_pairs - 1 + np.cumsum(begins)).astype(np.int32)
+        n_pairs = int(pair[-1]) + 1
+        sign = part["delta_sign"].fill_null(0).to_numpy()[kept]
+        new = {
+            "mgrno": mgrno[begins],
+            "permno": permno[begins],
+            "pair": pair,
+            "quarter": quarter[kept],
+            "delta_sign": sign,
+        }
+        for name, values in new.items():
+            parts[name].append(values)
+        account["candidates"] += len(kept)
+    if not account["candidates"]:
+        quarters = "-".join(quarter_labels([min(span), max(span)])) if span else "no quarter"
+        labels = account["windows_in_split"] - account["dropped_no_label"]
         raise InputError(
-            f"no usable window in this split: of {windows.num_rows} windows (t in {span}), {int(in_split.sum())} "
-            f"lie in it and {int(labelled.sum())} of those have a label; change splits or drop the firm type"
+            f"no usable window in this split: of {n_windows} windows (t in {quarters}), {account['windows_in_split']} "
+            f"lie in it, {labels} of those have a label and 0 of these may be used; change splits or "
+            "sample.drop_zero_holding, or take the firm type out"
         )
-    quarter, mgrno, permno = (windows[n].to_numpy()[candidates] for n in ("quarter", "mgrno", "permno"))
-    new_pair = np.r_[False, (mgrno[1:] != mgrno[:-1]) | (permno[1:] != permno[:-1])][: len(mgrno)]
-    rows, bucket = sample_rows(quarter, np.cumsum(new_pair), settings, rng)
-    account = {
-        "windows_in_split": int(in_split.sum()),
-        "dropped_no_label": int(in_split.sum() - labelled.sum()),
-        "dropped_zero_holding": int(labelled.sum() - usable.sum()),
-        "candidates": len(candidates),
-        "sampled": len(rows),
-        "sampled_per_bucket": np.bincount(bucket[rows]).tolist() if len(rows) else [],
-    }
-    return windows.take(pa.array(candidates[rows])), account
+    return Candidates(**{name: np.concatenate(arrays) for name, arrays in parts.items()}), account
+
+
+def sample_windows(
+    candidates: Candidates, settings: SampleSettings, rng: np.random.Generator
+) -> tuple[pa.Table, list[int]]:
+    """The sampled windows (mgrno, permno, quarter, delta_sign), sorted, and how many come from each time bucket."""
+    rows, bucket = sample_rows(candidates.quarter, candidates.pair, settings, rng)
+    pair = candidates.pair[rows]
+    sample = pa.table(
+        {
+            "mgrno": candidates.mgrno[pair],
+            "permno": candidates.permno[pair],
+            "quarter": candidates.quarter[rows],
+            "delta_sign": candidates.delta_sign[rows],
+        }
+    )
+    return sample, np.bincount(bucket[rows]).tolist()

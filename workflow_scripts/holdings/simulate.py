@@ -15,6 +15,7 @@ Because the noise is symmetric, `oracle_delta` is the conditional median of the 
 aside), hence the forecast with the least expected absolute error.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,8 @@ from workflow_scripts.holdings.quarters import quarter_starts
 from workflow_scripts.holdings.sampling import random_stream
 
 MAX_ZERO_QUARTERS = 11
+# Managers are drawn in blocks, so that a panel of any size needs the memory of one block.
+BLOCK_MANAGERS = 1000
 
 
 @dataclass(frozen=True)
@@ -81,20 +84,25 @@ def simulate_stocks(settings: SimulationSettings, seed: int) -> dict[str, NDArra
     return stocks
 
 
-def simulate_panel(firm_type: str, drift: float, settings: SimulationSettings, seed: int) -> pa.Table:
-    """One slice by the panel contract, sorted by (mgrno, permno, date).
+def simulate_panel(firm_type: str, drift: float, settings: SimulationSettings, seed: int) -> Iterator[pa.Table]:
+    """One slice by the panel contract, sorted by (mgrno, permno, date), in blocks of whole managers.
 
     `drift` is the firm type's constant in the law. The same seed gives the same bytes, and a firm
     type's slice depends on no other's.
     """
-    rng = random_stream(seed, "positions", firm_type)
     stocks = simulate_stocks(settings, seed)
+    for first in range(0, settings.managers, BLOCK_MANAGERS):
+        managers = np.arange(first, min(first + BLOCK_MANAGERS, settings.managers))
+        rng = random_stream(seed, "positions", firm_type, *([str(first)] if first else []))
+        yield _simulate_managers(firm_type, drift, settings, stocks, managers, rng)
+
+
+def _simulate_managers(firm_type, drift, settings, stocks, managers, rng) -> pa.Table:
+    """The rows of some managers, by the law of the module's docstring."""
     n_quarters = len(settings.quarters)
     per_manager = min(settings.stocks_per_manager, settings.stocks)
-    stock = np.concatenate(
-        [np.sort(rng.choice(settings.stocks, per_manager, replace=False)) for _ in range(settings.managers)]
-    )
-    manager = np.repeat(np.arange(settings.managers), per_manager)
+    stock = np.concatenate([np.sort(rng.choice(settings.stocks, per_manager, replace=False)) for _ in managers])
+    manager = np.repeat(np.arange(len(managers)), per_manager)
     n_pairs = len(stock)
     typical_change = drift / (1 - settings.persistence)
     change_sd = settings.noise_sd / np.sqrt(1 - settings.persistence**2)
@@ -125,21 +133,21 @@ def simulate_panel(firm_type: str, drift: float, settings: SimulationSettings, s
         held |= enters
         holdings[t] = np.where(held | zero_row, holding, np.nan)
     holdings[rng.random(holdings.shape) < settings.gap_probability] = np.nan
-    return _panel_table(firm_type, holdings, manager, stock, stocks, settings, rng)
+    return _panel_table(firm_type, holdings, managers, manager, stock, stocks, settings, rng)
 
 
-def _panel_table(firm_type, holdings, manager, stock, stocks, settings, rng) -> pa.Table:
+def _panel_table(firm_type, holdings, managers, manager, stock, stocks, settings, rng) -> pa.Table:
     """Rows of the present (quarter, pair) cells, with labels, managers' assets and stock columns."""
     n_quarters = len(holdings)
     following = np.vstack([holdings[1:], np.full((1, holdings.shape[1]), np.nan)])
-    inside = np.zeros((n_quarters, settings.managers))
+    inside = np.zeros((n_quarters, len(managers)))
     for t in range(n_quarters):
-        inside[t] = np.bincount(manager, np.nan_to_num(holdings[t]), minlength=settings.managers)
+        inside[t] = np.bincount(manager, np.nan_to_num(holdings[t]), minlength=len(managers))
     outside = (inside + 10.0) * np.exp(rng.normal(-0.5, 0.3, inside.shape))
     pair, t = np.nonzero(~np.isnan(holdings.T))
     rows = {
-        "type": [firm_type] * len(t),
-        "mgrno": (manager[pair] + 1).astype(np.int64),
+        "type": pa.repeat(firm_type, len(t)),
+        "mgrno": managers[manager[pair]] + 1,
         "permno": (stock[pair] + 10001).astype(np.int64),
         "date": quarter_starts(settings.quarters[t]),
         "holding_t": holdings[t, pair],

@@ -4,63 +4,47 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from workflow_scripts.holdings.panel import key_arrays
+
+# What is read of a slice to find its windows.
 WINDOW_COLUMNS = ("mgrno", "permno", "date", "holding_t", "holding_t1", "aum")
 
 
-def sort_order(mgrno: NDArray, permno: NDArray, quarter: NDArray) -> NDArray[np.intp] | None:
-    """Order that sorts rows by (mgrno, permno, quarter), or None where they are sorted already.
-
-    Testing is one pass; sorting 10^8 rows is not, and slices that the field's tools write are sorted.
-    """
-    if len(quarter) < 2:
-        return None
-    same_manager = mgrno[1:] == mgrno[:-1]
-    same_pair = same_manager & (permno[1:] == permno[:-1])
-    ascending = (
-        (mgrno[1:] > mgrno[:-1])
-        | (same_manager & (permno[1:] > permno[:-1]))
-        | (same_pair & (quarter[1:] >= quarter[:-1]))
-    )
-    return None if ascending.all() else np.lexsort((quarter, permno, mgrno))
+def same_pair(mgrno: NDArray, permno: NDArray, distance: int) -> NDArray[np.bool_]:
+    """True where a sorted row and the one `distance` rows before it are of one pair; shape (n - distance,)."""
+    return (mgrno[distance:] == mgrno[:-distance]) & (permno[distance:] == permno[:-distance])
 
 
-def follows_previous(mgrno: NDArray, permno: NDArray, quarter: NDArray) -> NDArray[np.bool_]:
-    """True where a sorted row is the quarter right after the row before it, of the same pair."""
-    follows = np.zeros(len(quarter), dtype=bool)
-    follows[1:] = (mgrno[1:] == mgrno[:-1]) & (permno[1:] == permno[:-1]) & (quarter[1:] == quarter[:-1] + 1)
-    return follows
+def build_windows(block: pa.Table, history_quarters: int = 4) -> pa.Table:
+    """The windows of whole managers, from their whole history, sorted by (mgrno, permno, quarter).
 
-
-def window_ends(follows: NDArray[np.bool_], history_quarters: int) -> NDArray[np.intp]:
-    """Positions of the rows t whose `history_quarters` - 1 predecessors are strictly consecutive."""
-    position = np.arange(len(follows))
-    run_start = np.maximum.accumulate(np.where(follows, 0, position))
-    return np.flatnonzero(position - run_start >= history_quarters - 1)
-
-
-def build_windows(panel: pa.Table, quarter: NDArray[np.int32], history_quarters: int = 4) -> pa.Table:
-    """All windows of a panel slice, from its whole history, sorted by (mgrno, permno, quarter).
-
-    `panel` has mgrno, permno, holding_t, holding_t1 ($ million) and aum ($ million); `quarter` holds
-    the quarter id of each row. The result has one row per window: mgrno, permno, quarter (id of t),
-    holding_t, holding_t1, aum (all at t) and `delta_sign`, the sign of holding_t1 - holding_t (int8,
-    null where holding_t1 is missing). Raises ValueError for `history_quarters` < 2, because a
-    window needs at least one change.
+    `block` comes from `panel_blocks` and has mgrno, permno, quarter, holding_t, holding_t1 and aum ($ million).
+    The result has one row per window: mgrno, permno, quarter (id of t), aum at t, `zero_holding` (holding_t is
+    0) and `delta_sign`, the sign of holding_t1 - holding_t (int8, null where holding_t1 is missing). Raises
+    ValueError for `history_quarters` < 2, because a window needs at least one change, and for rows that
+    are not strictly ascending.
     """
     if history_quarters < 2:
         raise ValueError(f"history_quarters is {history_quarters}; a window needs at least 2")
-    mgrno, permno = (panel[name].to_numpy() for name in ("mgrno", "permno"))
-    order = sort_order(mgrno, permno, quarter)
-    if order is not None:
-        mgrno, permno, quarter = mgrno[order], permno[order], quarter[order]
-    ends = window_ends(follows_previous(mgrno, permno, quarter), history_quarters)
-    rows = ends if order is None else order[ends]
-    values = {name: panel[name].to_numpy()[rows] for name in ("holding_t", "holding_t1", "aum")}
-    delta = values["holding_t1"] - values["holding_t"]
+    mgrno, permno, quarter = key_arrays(block)
+    if not (~same_pair(mgrno, permno, 1) | (quarter[1:] > quarter[:-1])).all():
+        raise ValueError("rows are not sorted, or a (mgrno, permno, quarter) occurs twice; check_panel refuses that")
+    # Quarters of a pair ascend without repetition: n rows are consecutive if the last is n - 1 after the first.
+    distance = history_quarters - 1
+    complete = same_pair(mgrno, permno, distance) & (quarter[distance:] - quarter[:-distance] == distance)
+    ends = np.flatnonzero(complete) + distance
+    holding_t, holding_t1 = (block[name].to_numpy()[ends] for name in ("holding_t", "holding_t1"))
+    delta = holding_t1 - holding_t
     unknown = np.isnan(delta)
-    sign = pa.array(np.sign(np.where(unknown, 0.0, delta)).astype(np.int8), mask=unknown)
     return pa.table(
-        {"mgrno": mgrno[ends], "permno": permno[ends], "quarter": quarter[ends], **values, "delta_sign": sign}
+        {
+            "mgrno": mgrno[ends],
+            "permno": permno[ends],
+            "quarter": quarter[ends],
+            "aum": block["aum"].to_numpy()[ends],
+            "zero_holding": holding_t == 0,
+            "delta_sign": pa.array(np.sign(np.where(unknown, 0.0, delta)).astype(np.int8), mask=unknown),
+        }
     )
 
 

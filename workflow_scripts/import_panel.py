@@ -1,0 +1,109 @@
+"""Make the slices of all firm types from one big file of holdings, in its vendor's columns.
+
+Steps: choose the recipe of each contract column → stream the source by chunks, convert and filter them, put
+the rows of each firm type into a file of its own beside the outputs → sort each of these where it is not,
+add holding_t1 from the next quarter's row, write the slice. The slices appear together at the end, or not
+at all; a firm type without rows gets an empty slice. Fails where a column is missing or a value cannot be
+understood, and where rows with one key differ.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from workflow_scripts import cli
+from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.files import write_json, write_tables, write_text
+from workflow_scripts.holdings.importing import (
+    STAGED_COLUMNS,
+    ImportSettings,
+    add_labels,
+    choose_recipes,
+    contract_rows,
+    read_chunks,
+    report_text,
+    source_columns,
+    source_names,
+)
+from workflow_scripts.holdings.panel import FEATURES, FIRM_TYPES, LABELS, PANEL_COLUMNS, check_keys, panel_blocks
+from workflow_scripts.holdings.quarters import quarter_labels
+
+SCHEMA = pa.schema(
+    [("type", pa.string()), ("mgrno", pa.int64()), ("permno", pa.int64()), ("date", pa.date32())]
+    + [(name, pa.float64()) for name in (*FEATURES, *LABELS)]
+)
+
+
+def stage(settings: ImportSettings, folder: Path, report: dict) -> None:
+    """Write the kept rows of each firm type to `{firm_type}.parquet` below `folder`, and count them."""
+    available = source_columns(settings.source)
+    recipes = choose_recipes(available, settings.columns)
+    report["columns"] = recipes
+    used = {name for r in recipes.values() if r for name in ([r] if r in available else source_names(r))}
+    with contextlib.ExitStack() as stack:
+        writers: dict[str, pq.ParquetWriter] = {}
+        for chunk in read_chunks(settings.source, sorted(used)):
+            report["rows_read"] += len(chunk)
+            rows = contract_rows(chunk, recipes, settings, report["dropped"])
+            for firm_type in pc.unique(rows["type"]).to_pylist():
+                if firm_type not in writers:
+                    path = folder / f"{firm_type}.parquet"
+                    writers[firm_type] = stack.enter_context(pq.ParquetWriter(path, rows.schema, compression="lz4"))
+                writers[firm_type].write_table(rows.filter(pc.equal(rows["type"], firm_type)))
+
+
+def slice_tables(path: Path, report: dict) -> Iterator[pa.Table]:
+    """The staged rows of one firm type as the slice's, block by block."""
+    yield SCHEMA.empty_table()
+    if not path.is_file():
+        return
+    per_quarter = report["rows_per_quarter"][path.stem]
+    for block in panel_blocks(path, STAGED_COLUMNS, check_keys(path)):
+        table, repeated = add_labels(block)
+        report["dropped"]["repeated row"] += repeated
+        quarters, counts = np.unique(table["quarter"].to_numpy(), return_counts=True)
+        for quarter, count in zip(quarter_labels(quarters), counts.tolist(), strict=True):
+            per_quarter[quarter] = per_quarter.get(quarter, 0) + count
+        yield table.select(PANEL_COLUMNS).cast(SCHEMA)
+
+
+def main(args) -> str:
+    """Write one slice per firm type to the folder `--out`, and the report to `--report` and `--text`."""
+    settings = args.settings
+    report = {"source": settings.source, "rows_read": 0, "rows_kept": 0, "columns": {}, "dropped": {}}
+    report["rows_per_quarter"] = {firm_type: {} for firm_type in FIRM_TYPES}
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    # Beside the outputs, because the system's folder for temporary files may be too small for a panel.
+    with tempfile.TemporaryDirectory(dir=out, prefix=".import-") as folder:
+        staged, slices = Path(folder) / "staged", Path(folder) / "slices"
+        staged.mkdir()
+        try:
+            stage(settings, staged, report)
+            report["dropped"]["repeated row"] = 0
+            for firm_type in FIRM_TYPES:
+                tables = slice_tables(staged / f"{firm_type}.parquet", report)
+                report["rows_kept"] += write_tables(slices / f"{firm_type}.parquet", tables)
+        except InputError as error:
+            raise InputError(f"{settings.source}: {error}") from error
+        if not report["rows_kept"]:
+            raise InputError(
+                f"{settings.source}: no row is kept of {report['rows_read']} (dropped: {report['dropped']})"
+            )
+        for firm_type in FIRM_TYPES:
+            os.replace(slices / f"{firm_type}.parquet", out / f"{firm_type}.parquet")
+    write_json(args.report, report)
+    write_text(args.text, report_text(report))
+    drops = ", ".join(f"{count:,} {cause}" for cause, count in report["dropped"].items() if count) or "none"
+    return f"import_panel: {report['rows_read']:,} rows read, {report['rows_kept']:,} kept; dropped: {drops}"
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__, settings=cli.settings_option(ImportSettings), out=cli.TEXT, report=cli.TEXT, text=cli.TEXT)
