@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from workflow_scripts.holdings import simulate
 from workflow_scripts.holdings.panel_checks import check_panel
 from workflow_scripts.holdings.quarters import quarter_ids
 from workflow_scripts.holdings.simulate import SimulationSettings, oracle_delta, simulate_panel
@@ -54,3 +55,14 @@ def test_same_seed_same_panel_and_no_shared_stream(panel):
     shared = [(price[k], r["prc"]) for r in other.slice(0, 500).to_pylist() if (k := (r["permno"], r["date"])) in price]
     assert shared
     assert all(a == b for a, b in shared), "a stock has one price, whoever holds it"
+
+
+def test_a_large_panel_comes_in_blocks_of_managers(monkeypatch, tmp_path):
+    monkeypatch.setattr(simulate, "BLOCK_MANAGERS", 12)
+    blocks = list(simulate_panel("banks", -0.04, SETTINGS, 7))
+    ranges = [(block["mgrno"][0].as_py(), block["mgrno"][-1].as_py()) for block in blocks]
+    assert ranges == [(1, 12), (13, 24), (25, 30)]
+    sizes = [block["holding_t"].to_numpy()[:50].tolist() for block in blocks]
+    assert sizes[0] != sizes[1] != sizes[2], "every block has a stream of its own"
+    pq.write_table(pa.concat_tables(blocks), tmp_path / "banks.parquet")
+    assert check_panel(tmp_path / "banks.parquet", "banks")["sorted"]
