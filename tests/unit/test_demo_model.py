@@ -1,5 +1,8 @@
 """The demo's tokenizer survives the reload that ms-swift does; its corpus has the shape of the task."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from workflow_scripts.code_digest import ROOT
 from workflow_scripts.holdings.contract import parse_completion
 from workflow_scripts.holdings.demo_model import (
     CorpusStyle,
@@ -65,3 +69,27 @@ def test_thinning_keeps_the_last_change(corpus):
     assert len(bare) == 2
     assert bare[1].startswith(LAST_CHANGE)
     assert thin(corpus[0], 1.0, rng) == corpus[0]
+
+
+def test_tokenizer_does_not_depend_on_the_process():
+    """Hash seeds differ from process to process; a vocabulary in their order made every demo another one."""
+    code = """
+from workflow_scripts.holdings.conversations import check_think_template
+from workflow_scripts.holdings.demo_model import CorpusStyle, build_corpus, train_tokenizer
+from workflow_scripts.holdings.prompts import PromptSettings
+corpus = build_corpus(CorpusStyle(PromptSettings(), "x", 2), 0.4, 8, 1)
+print(hash("a"), train_tokenizer(corpus, 512)._tokenizer.to_str())
+"""
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split(" ", 1)
+        for seed in ("1", "2")
+    ]
+    assert len({seed for seed, _ in outputs}) == 2
+    assert len({tokenizer for _, tokenizer in outputs}) == 1

@@ -89,7 +89,8 @@ def fixed_texts(examples: Sequence[Example]) -> list[str]:
     counts = Counter()
     for example in examples:
         texts = (example.system, example.user, example.completion)
-        counts.update({piece for text in texts for piece in re.findall(r"[^0-9\n]{2,}", text)})
+        # Sorted: the order of a set differs from process to process, and ties are broken by the order of arrival.
+        counts.update(sorted({piece for text in texts for piece in re.findall(r"[^0-9\n]{2,}", text)}))
     return [piece for piece, count in counts.most_common() if count >= 0.1 * len(examples)]
 
 
