@@ -9,6 +9,7 @@ understood, and where rows with one key differ.
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,9 @@ def main(args) -> str:
     report["rows_per_quarter"] = {firm_type: {} for firm_type in FIRM_TYPES}
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
+    for left in out.glob(".import-*"):
+        # Of a job that was killed: Snakemake deletes declared outputs only.
+        shutil.rmtree(left)
     # Beside the outputs, because the system's folder for temporary files may be too small for a panel.
     with tempfile.TemporaryDirectory(dir=out, prefix=".import-") as folder:
         staged, slices = Path(folder) / "staged", Path(folder) / "slices"

@@ -217,6 +217,48 @@ def test_dates_that_are_none(values, message):
         quarters_of(pd.Series(values, name="fdate"))
 
 
+@pytest.mark.parametrize(
+    "values", [["2015-04-01T00:00:00+02:00"], ["2015-04-01T00:00:00+02:00", "2015-04-01T00:00:00+03:00"]]
+)
+def test_times_with_an_offset_are_refused(values):
+    with pytest.raises(InputError, match=r"'fdate' (has times with a zone|mixes time zones)"):
+        quarters_of(pd.Series(values, name="fdate"))
+
+
+def test_large_ids_are_kept_exactly_or_refused(tmp_path):
+    large = 2**53 + 1
+    slices = run_import(tmp_path, save(vendor_rows(mgrno=large), tmp_path / "raw.parquet"), stocks=[11])
+    assert slices["banks"][0][0] == large
+    with pytest.raises(InputError, match="too large for the column's type"):
+        run_import(tmp_path, save(vendor_rows(mgrno=float(large)), tmp_path / "b.parquet"))
+
+
+def test_rows_outside_the_filters_need_not_make_sense(tmp_path):
+    frame = vendor_rows()
+    frame.loc[frame["fdate"] == 223, ["holding", "type"]] = [-1.0, 99]
+    slices = run_import(tmp_path, save(frame, tmp_path / "raw.parquet"), end="2015-09-30")
+    assert len(slices["banks"]) == 5
+
+
+def test_files_of_a_folder_may_miss_a_column_differently(tmp_path):
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    first = pa.Table.from_pandas(vendor_rows()[:4], preserve_index=False)
+    first = first.set_column(first.column_names.index("beta"), "beta", pa.nulls(4))
+    pq.write_table(first, folder / "a.parquet")
+    save(vendor_rows()[4:], folder / "b.parquet")
+    assert run_import(tmp_path, folder)["banks"] == BANKS
+    pq.write_table(first.set_column(0, "fdate", pa.array(["x"] * 4)), folder / "c.parquet")
+    with pytest.raises(InputError, match="is not readable"):
+        run_import(tmp_path, folder)
+
+
+def test_what_a_killed_import_left_is_removed(tmp_path):
+    (tmp_path / "panel/.import-old").mkdir(parents=True)
+    run_import(tmp_path, save(vendor_rows(), tmp_path / "raw.dta"))
+    assert sorted(path.suffix for path in (tmp_path / "panel").iterdir()) == [".parquet"] * 7
+
+
 def test_types_by_code_and_by_label():
     values = pd.Series([0, 1, 2, 3, 4, 5, 6, None], name="type")
     names, missing = firm_types_of(values, {})

@@ -72,6 +72,15 @@ def test_a_large_unsorted_slice_comes_in_order(tmp_path):
     assert (permuted[together["row"].to_numpy()] == np.arange(n)).all()
 
 
+def test_other_columns_are_not_read_whatever_their_names(tmp_path):
+    table = many_managers().take(np.arange(30, -1, -1))
+    for name in ("PRC", "file_row_number", "row", "quarter"):
+        table = table.add_column(0, name, pa.array(["x"] * len(table)))
+    path = write(tmp_path, table)
+    blocks = list(panel_blocks(path, PANEL_COLUMNS, is_sorted=check_keys(path)))
+    assert sum(len(block) for block in blocks) == 31
+
+
 def test_a_slice_that_was_shuffled_after_its_report_is_refused(tmp_path):
     path = write(tmp_path, many_managers().slice(0, 40).take(np.arange(39, -1, -1)))
     with pytest.raises(PanelError, match="run check_panel again"):

@@ -52,7 +52,7 @@ def replaced(row: int, **values) -> list[tuple]:
 
 
 FAULTS = {
-    "wrong_type": (make_panel(GOOD, firm_type="other"), r"'type' is not the slice's firm type in 5 of 5 rows"),
+    "wrong_type": (make_panel(GOOD, firm_type="other"), r"'type' is missing or not .* in 5 of 5 rows"),
     "bad_date": (make_panel([(1, 1, 1815, 1, 1.0, None)]), r"outside the years 1900-2200 in 1 of 1 rows \(row 0"),
     "bad_holding": (make_panel(replaced(2, h=-1.0, h1=None)), r"in 1 of 5 rows \(row 2: mgrno 1, permno 1, 2015Q3"),
     "bad_label": (make_panel(replaced(1, h1=-2.0)), r"'holding_t1' is infinite or negative in 1 of 5"),
@@ -77,6 +77,12 @@ def test_errors_name_rows_and_remedy(tmp_path, name):
 def test_a_holding_is_a_number(tmp_path, value):
     with pytest.raises(PanelError, match="'holding_t' is missing, infinite or negative"):
         check_panel(write(tmp_path, make_panel(replaced(2, h=value))), "banks")
+
+
+def test_a_missing_type_is_a_wrong_one(tmp_path):
+    table = make_panel(GOOD, type=pa.array(["banks", None, "banks", "banks", "banks"]))
+    with pytest.raises(PanelError, match="'type' is missing or not the slice's firm type in 1 of 5 rows"):
+        check_panel(write(tmp_path, table), "banks")
 
 
 def test_all_errors_are_told_at_once_and_five_rows_of_each(tmp_path):

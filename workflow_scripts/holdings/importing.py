@@ -6,8 +6,10 @@ name of a source column, or a formula of source columns with + - * / and exp, lo
 """
 
 import ast
+import contextlib
 import datetime as dt
 import difflib
+import struct
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ from pandas.io.stata import CategoricalConversionWarning
 
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.panel import FEATURES, IDS, KEYS, MAX_EXAMPLES, PANEL_COLUMNS, key_arrays
+from workflow_scripts.holdings.panel_checks import FIRST_YEAR, LAST_YEAR
 from workflow_scripts.holdings.quarters import quarter_ids, quarter_labels, quarter_starts
 from workflow_scripts.holdings.windows import same_pair
 
@@ -64,9 +67,10 @@ TYPE_LABELS = {name: name for name in TYPE_CODES.values()} | {
     "pension_fund": "pension_funds",
     "others": "other",
 }
-# Stata counts quarters from 1960Q1; a panel begins and ends within these years.
+# Stata counts quarters from 1960Q1.
 STATA_EPOCH = 4 * 1960
-FIRST_YEAR, LAST_YEAR = 1900, 2200
+# From here on not every integer is a floating point number.
+LARGEST_EXACT = 2**53
 FUNCTIONS = {"exp", "log", "abs"}
 
 
@@ -141,12 +145,13 @@ def source_columns(source: str | Path) -> list[str]:
     """Names of the columns of a source."""
     path = Path(source)
     kind = _kind(path)
-    if kind == "stata":
-        with pd.read_stata(path, iterator=True) as reader:
-            return list(reader.variable_labels())
-    if kind == "csv":
-        return list(pd.read_csv(path, nrows=0).columns)
-    return list(_dataset(path).schema.names)
+    with _readable(path):
+        if kind == "stata":
+            with pd.read_stata(path, iterator=True) as reader:
+                return list(reader.variable_labels())
+        if kind == "csv":
+            return list(pd.read_csv(path, nrows=0).columns)
+        return list(_dataset(path).schema.names)
 
 
 def _kind(path: Path) -> str:
@@ -163,26 +168,47 @@ def _kind(path: Path) -> str:
 
 
 def _dataset(path: Path) -> ds.Dataset:
+    found = ds.dataset(path, format="parquet", partitioning="hive" if path.is_dir() else None)
+    # The files of a folder may differ: a column that is missing everywhere in one has no type there.
+    schemas = [fragment.physical_schema for fragment in found.get_fragments()]
+    return found.replace_schema(pa.unify_schemas([found.schema, *schemas], promote_options="permissive"))
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Whatever a library finds wrong in a file is the file's fault."""
     try:
-        return ds.dataset(path, format="parquet", partitioning="hive" if path.is_dir() else None)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"import.source: {path} is not readable as parquet ({error})") from error
+        yield
+    except InputError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
+        raise InputError(f"import.source: {path} is not readable ({type(error).__name__}: {error})") from error
 
 
 def read_chunks(source: str | Path, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-    """The named columns of a source in chunks of at most `CHUNK_ROWS` rows."""
+    """The named columns of a source in chunks of at most `CHUNK_ROWS` rows; InputError for an unreadable one."""
     path = Path(source)
-    kind = _kind(path)
+    chunks = _chunks(path, _kind(path), list(columns))
+    while True:
+        # Only the reading is guarded: what the user of a chunk raises is not the file's fault.
+        with _readable(path):
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
+
+
+def _chunks(path: Path, kind: str, columns: list[str]) -> Iterator[pd.DataFrame]:
     if kind == "stata":
         with warnings.catch_warnings():
             # Labels of a part of the values are fine: firm types may be codes or labels.
             warnings.simplefilter("ignore", CategoricalConversionWarning)
-            with pd.read_stata(path, columns=list(columns), chunksize=CHUNK_ROWS) as reader:
+            with pd.read_stata(path, columns=columns, chunksize=CHUNK_ROWS) as reader:
                 yield from reader
     elif kind == "csv":
-        yield from pd.read_csv(path, usecols=list(columns), chunksize=CHUNK_ROWS)
+        yield from pd.read_csv(path, usecols=columns, chunksize=CHUNK_ROWS)
     else:
-        for batch in _dataset(path).scanner(columns=list(columns), batch_size=CHUNK_ROWS).to_batches():
+        for batch in _dataset(path).scanner(columns=columns, batch_size=CHUNK_ROWS).to_batches():
             yield batch.to_pandas(date_as_object=False)
 
 
@@ -220,7 +246,14 @@ def quarters_of(values: pd.Series) -> tuple[NDArray[np.int32], NDArray[np.bool_]
         text = values.astype("string").str.strip()
         quarter = text.str.extract(r"^(\d{4})[-: ]?[Qq]([1-4])$").astype(float)
         is_quarter = quarter[0].notna().to_numpy()
-        dates = pd.to_datetime(text.mask(is_quarter), errors="coerce", format="ISO8601")
+        try:
+            dates = pd.to_datetime(text.mask(is_quarter), errors="coerce", format="ISO8601")
+        except ValueError as error:
+            raise InputError(f"{column} mixes time zones ({error}); write days") from error
+        if isinstance(dates.dtype, pd.DatetimeTZDtype):
+            raise InputError(
+                f"{column} has times with a zone: a quarter's first hours may lie in another one; write days"
+            )
         wrong = ~missing & ~is_quarter & dates.isna().to_numpy()
         if wrong.any():
             raise InputError(f"{column}: {_first(values, wrong)} is no date; write 2015-03-31 or 2015Q1")
@@ -286,6 +319,28 @@ def _quarter_of_day(day: str) -> int:
     return int(quarter_ids([dt.date.fromisoformat(day)])[0])
 
 
+def _ids(chunk: pd.DataFrame, name: str, recipe: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Ids as int64 and the mask of missing ones; InputError where a floating point number is no whole id."""
+    if recipe in chunk and pd.api.types.is_integer_dtype(chunk[recipe].dtype):
+        missing = chunk[recipe].isna().to_numpy()
+        return chunk[recipe].fillna(0).to_numpy(dtype=np.int64), missing
+    values = _numbers(chunk, recipe)
+    missing = np.isnan(values)
+    wrong = ~missing & ((values % 1 != 0) | (np.abs(values) >= LARGEST_EXACT))
+    if wrong.any():
+        raise InputError(f"{name}: {values[wrong][0]} is not an integer, or too large for the column's type")
+    return np.where(missing, 0, values).astype(np.int64), missing
+
+
+def _kept(dropped: dict[str, int], causes: Mapping[str, NDArray[np.bool_] | bool], n: int) -> NDArray[np.bool_]:
+    """Mask of the rows that no cause takes out; a row counts for its first cause."""
+    keep = np.ones(n, dtype=bool)
+    for cause, out in causes.items():
+        dropped[cause] = dropped.get(cause, 0) + int((keep & out).sum())
+        keep &= ~np.broadcast_to(out, n)
+    return keep
+
+
 def contract_rows(
     chunk: pd.DataFrame, recipes: Mapping[str, str | None], settings: ImportSettings, dropped: dict[str, int]
 ) -> pa.Table:
@@ -295,41 +350,41 @@ def contract_rows(
     InputError for dates, types or numbers that cannot be understood, for ids that are no integers and for
     negative or infinite holdings.
     """
-    firm_type, no_type = firm_types_of(chunk[recipes["type"]], settings.types)
     quarter, no_date = quarters_of(chunk[recipes["date"]])
-    value = {name: _numbers(chunk, recipes[name]) for name in (*IDS, *FEATURES)}
-    for name in IDS:
-        wrong = ~np.isnan(value[name]) & (value[name] % 1 != 0)
-        if wrong.any():
-            raise InputError(f"{name}: {value[name][wrong][0]} is not an integer")
+    ids = {name: _ids(chunk, name, recipes[name]) for name in IDS}
+    (managers, no_manager), (stocks, no_stock) = ids["mgrno"], ids["permno"]
+    keep = _kept(
+        dropped,
+        {
+            "no date": no_date,
+            "no mgrno": no_manager,
+            "no permno": no_stock,
+            "before start": settings.start is not None and quarter < _quarter_of_day(settings.start),
+            "after end": settings.end is not None and quarter > _quarter_of_day(settings.end),
+            "other manager": settings.managers is not None and ~np.isin(managers, settings.managers),
+            "other stock": settings.stocks is not None and ~np.isin(stocks, settings.stocks),
+        },
+        len(chunk),
+    )
+    # Only what is kept has to make sense.
+    chunk, quarter, managers, stocks = chunk[keep], quarter[keep], managers[keep], stocks[keep]
+    firm_type, no_type = firm_types_of(chunk[recipes["type"]], settings.types)
+    value = {name: _numbers(chunk, recipes[name]) for name in FEATURES}
     holding = value["holding_t"]
     wrong = (holding < 0) | np.isinf(holding)
     if wrong.any():
         at = np.flatnonzero(wrong)[:MAX_EXAMPLES]
         keys = "; ".join(
-            f"mgrno {value['mgrno'][i]:.0f}, permno {value['permno'][i]:.0f}, {q}: {holding[i]:g}"
+            f"mgrno {managers[i]}, permno {stocks[i]}, {q}: {holding[i]:g}"
             for i, q in zip(at, quarter_labels(quarter[at]), strict=True)
         )
         raise InputError(f"{recipes['holding_t']} is negative or infinite in {wrong.sum()} rows of a chunk ({keys})")
-    keep = np.ones(len(chunk), dtype=bool)
-    causes = {
-        "no type": no_type,
-        "no date": no_date,
-        "no mgrno": np.isnan(value["mgrno"]),
-        "no permno": np.isnan(value["permno"]),
-        "before start": settings.start is not None and quarter < _quarter_of_day(settings.start),
-        "after end": settings.end is not None and quarter > _quarter_of_day(settings.end),
-        "other manager": settings.managers is not None and ~np.isin(value["mgrno"], settings.managers),
-        "other stock": settings.stocks is not None and ~np.isin(value["permno"], settings.stocks),
-        "no holding": np.isnan(holding),
-    }
-    for cause, out in causes.items():
-        dropped[cause] = dropped.get(cause, 0) + int((keep & out).sum())
-        keep &= ~np.asarray(out)
+    keep = _kept(dropped, {"no type": no_type, "no holding": np.isnan(holding)}, len(chunk))
     return pa.table(
         {
             "type": pa.array(firm_type[keep], pa.string()),
-            **{name: value[name][keep].astype(np.int64) for name in IDS},
+            "mgrno": managers[keep],
+            "permno": stocks[keep],
             "date": quarter_starts(quarter[keep]),
             **{name: value[name][keep] for name in FEATURES},
         }

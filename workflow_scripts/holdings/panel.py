@@ -9,6 +9,7 @@ is streamed in its own order. An unsorted one is sorted by DuckDB, which spills 
 """
 
 import difflib
+import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -183,21 +184,37 @@ def _batches(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
         raise PanelError(f"{path}: the file is damaged ({error}); write the slice again") from error
 
 
-def _sorted_batches(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The slice sorted by DuckDB, with the column `row`: where a row stands in the file."""
+def _numbered(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The slice in its own order, typed, with the columns `quarter` and `row`: where a row stands in the file."""
+    n_rows = 0
+    for batch in _batches(path, columns):
+        table = typed_table(batch)
+        yield table.append_column("row", pa.array(np.arange(n_rows, n_rows + table.num_rows)))
+        n_rows += table.num_rows
+
+
+def _sorted(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The rows of all tables in the order of the keys, by DuckDB, part by part."""
     import duckdb  # Only unsorted slices pay for the import.
 
-    names = ", ".join(f'"{name}"' for name in columns)
+    plain = (_without_dictionaries(table) for table in tables)
+    first = next(plain)
+    batches = (batch for table in itertools.chain([first], plain) for batch in table.to_batches())
+    rows = pa.RecordBatchReader.from_batches(first.schema, batches)
     with tempfile.TemporaryDirectory(prefix="holdings-sort-") as folder, duckdb.connect() as connection:
         connection.execute(f"SET memory_limit = '{SORT_MEMORY}'")
         connection.execute("SET temp_directory = ?", [folder])
-        result = connection.sql(
-            f"SELECT {names}, file_row_number AS row FROM read_parquet(?, file_row_number = true) "
-            "ORDER BY mgrno, permno, date, file_row_number",
-            params=[str(path)],
-        )
-        for batch in result.to_arrow_reader(ROW_GROUP_ROWS):
+        ordered = connection.from_arrow(rows).order("mgrno, permno, quarter, row")
+        for batch in ordered.to_arrow_reader(ROW_GROUP_ROWS):
             yield pa.Table.from_batches([batch])
+
+
+def _without_dictionaries(table: pa.Table) -> pa.Table:
+    columns = table.schema
+    for i, field in enumerate(columns):
+        if pa.types.is_dictionary(field.type):
+            columns = columns.set(i, pa.field(field.name, field.type.value_type))
+    return table.cast(columns)
 
 
 def panel_blocks(path: str | Path, columns: Sequence[str], is_sorted: bool) -> Iterator[pa.Table]:
@@ -209,12 +226,9 @@ def panel_blocks(path: str | Path, columns: Sequence[str], is_sorted: bool) -> I
     several times faster than whole columns, whose memory would be touched for the first time.
     """
     panel_schema(path, columns)
-    order, waiting, n_rows = _Order(), [], 0
-    for batch in _batches(path, columns) if is_sorted else _sorted_batches(path, columns):
-        table = typed_table(batch)
-        if is_sorted:
-            table = table.append_column("row", pa.array(np.arange(n_rows, n_rows + table.num_rows)))
-            n_rows += table.num_rows
+    order, waiting = _Order(), []
+    tables = _numbered(path, columns)
+    for table in tables if is_sorted else _sorted(tables):
         if not order.holds(table):
             raise PanelError(f"{path}: not sorted, against its report; run check_panel again")
         # The last manager may go on in the next batch.

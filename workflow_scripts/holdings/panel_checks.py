@@ -34,7 +34,10 @@ N_QUARTERS = 4 * (LAST_YEAR - FIRST_YEAR + 1)
 
 # name: (what is wrong, remedy). The names are those of the report and of data/README.md.
 ERRORS = {
-    "wrong_type": ("column 'type' is not the slice's firm type", "One slice holds one firm type: split the file."),
+    "wrong_type": (
+        "column 'type' is missing or not the slice's firm type",
+        "One slice holds one firm type: split the file.",
+    ),
     "bad_date": (
         f"column 'date' lies outside the years {FIRST_YEAR}-{LAST_YEAR}",
         "A number was taken for a date: convert it to days.",
@@ -155,7 +158,9 @@ class _Slice:
         differs = np.abs(label - next_holding) > TOLERANCE * np.maximum(1.0, np.abs(next_holding))
         index = quarter - 4 * FIRST_YEAR
         bad = {
-            "wrong_type": ~pc.equal(pc.cast(block["type"], pa.string()), self.firm_type).to_numpy(),
+            "wrong_type": ~pc.fill_null(
+                pc.equal(pc.cast(block["type"], pa.string()), self.firm_type), False
+            ).to_numpy(),
             "bad_date": (index < 0) | (index >= N_QUARTERS),
             "bad_holding": ~np.isfinite(holding) | (holding < 0),
             "bad_label": np.isinf(label) | (label < 0),
@@ -192,31 +197,28 @@ class _Slice:
 
     def _check_units(self, mgrno: NDArray, index: NDArray, value: dict[str, NDArray], has_next: NDArray) -> None:
         holding, aum, me, prc = (value[name] for name in ("holding_t", "aum", "me", "prc"))
-        manager = np.append(0, np.cumsum(mgrno[1:] != mgrno[:-1]))
-        cell = manager * N_QUARTERS + index
-        size = (int(manager[-1]) + 1) * N_QUARTERS
-        held = np.bincount(cell, np.nan_to_num(holding), size)
-        assets = np.full(size, np.nan)
+        # A cell is a manager's quarter: numbered by what occurs, because managers may be many and small.
+        begins = np.append(True, mgrno[1:] != mgrno[:-1])
+        manager = np.cumsum(begins) - 1
+        codes, cell = np.unique(manager * N_QUARTERS + index, return_inverse=True)
+        held = np.bincount(cell, np.nan_to_num(holding))
+        assets = np.full(len(codes), np.nan)
         assets[cell] = aum
-        self._count("managers", np.flatnonzero(np.bincount(cell, minlength=size)) % N_QUARTERS)
+        self._count("managers", codes % N_QUARTERS)
         with np.errstate(divide="ignore", invalid="ignore"):
             log_jump = np.abs(np.log10(value["holding_t1"] / holding))
             for name, ratio in zip(UNIT_RANGES, (held / assets, holding / me, me / prc), strict=True):
                 self.ratios[name].add(ratio)
         continuing = has_next & np.isfinite(log_jump)
         jumped = continuing & np.any([np.abs(log_jump - jump) < 0.5 for jump in JUMPS], axis=0)
-        if not jumped.any():
-            return
-        positions, jumps = (np.bincount(cell[mask], minlength=size) for mask in (continuing, jumped))
+        positions, jumps = (np.bincount(cell[mask], minlength=len(codes)) for mask in (continuing, jumped))
         cells = np.flatnonzero((positions >= MIN_POSITIONS) & (jumps > positions / 2))
         finding = self.warnings["unit_jump"]
         finding.count += len(cells)
-        first_row = np.append(0, np.flatnonzero(mgrno[1:] != mgrno[:-1]) + 1)
         for at in cells[: MAX_EXAMPLES - len(finding.examples)]:
-            quarter = quarter_labels([at % N_QUARTERS + 4 * FIRST_YEAR])[0]
-            finding.examples.append(
-                f"mgrno {mgrno[first_row[at // N_QUARTERS]]} after {quarter}: {jumps[at]} of {positions[at]} positions"
-            )
+            quarter = quarter_labels([codes[at] % N_QUARTERS + 4 * FIRST_YEAR])[0]
+            name = mgrno[begins][codes[at] // N_QUARTERS]
+            finding.examples.append(f"mgrno {name} after {quarter}: {jumps[at]} of {positions[at]} positions")
 
     def finish(self) -> None:
         """Findings about the slice as a whole."""
