@@ -51,13 +51,18 @@ localrules:
     build_test_dataset,
     parse_predictions,
     predict_baselines,
+    preflight_rewards,
     score_rewards,
+    check_arguments,
+    list_store,
+    clean_store,
 
 
 rule all:
     default_target: True
     input:
         "<results>/summary/report.html",
+        "<results>/summary/panel.txt",
         "<results>/config.yaml",
 
 

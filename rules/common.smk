@@ -4,29 +4,21 @@ import shlex
 import sys
 from pathlib import Path
 
-import yaml
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
 
 # Jobs of the SLURM executor load this file too, from a Python that may not have the project on its path.
 sys.path.insert(0, str(Path(workflow.basedir)))
 
-from workflow_scripts.check_config import DEMO, IMPORTED, SIMULATED, check_config, missing_slices, restore_types
+from workflow_scripts.check_config import DEMO, IMPORTED, SIMULATED, missing_slices, prepare_config
 from workflow_scripts.code_digest import code_of
-from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.panel import FIRM_TYPES as ALL_FIRM_TYPES
+from workflow_scripts.holdings.rewards import REWARDS
 from workflow_scripts.holdings.sampling import SPLITS
+from workflow_scripts.model_card import MODEL_CARD
 from workflow_scripts.store import MANIFEST
 from workflow_scripts.trainer import ADAPTER_FILES, TRAINING_LOG
 
-SCHEMA = Path(workflow.basedir) / "config/config.schema.yaml"
-restore_types(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
-validate(config, str(SCHEMA))
-try:
-    check_config(config)
-except InputError as error:
-    raise WorkflowError(f"config: {error}") from error
-
+prepare_config(config)
 SLICES_MISSING = missing_slices(config)
 if SLICES_MISSING:
     print(f"WARNING: {SLICES_MISSING}", file=sys.stderr)
@@ -41,7 +33,8 @@ IS_WARM_START = config["grpo"]["warm_start"] == "sft"
 RESULTS = f"results/{config['run']}"
 PANEL = f"{RESULTS}/panel" if IS_SIMULATED or IS_IMPORTED else config["panel"].rstrip("/")
 FORECASTERS = ("no_change", *STAGES, *(["oracle"] if IS_SIMULATED else []))
-PUBLISHED_FILES = (*ADAPTER_FILES, TRAINING_LOG, MANIFEST)
+PUBLISHED_FILES = (*ADAPTER_FILES, TRAINING_LOG, MODEL_CARD, MANIFEST)
+COMPLETIONS_PER_STEP = config["grpo"]["per_device_train_batch_size"] * config["grpo"]["gradient_accumulation_steps"]
 
 # Jobs use the interpreter of the running Snakemake, so that no environment has to be activated.
 shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
@@ -91,9 +84,9 @@ def prompt_settings():
 
 
 def reward_settings(rewards):
-    """Settings of the named rewards; the constants are those of external_holdings alone."""
-    constants = config["rewards"] if "external_holdings" in rewards else {}
-    return {**constants, **pick("prompts", "target")}
+    """Settings of the named rewards; a constant of another reward must not rerun anything."""
+    constants = {name for reward in rewards for name in REWARDS[reward].constants}
+    return {**pick("rewards", *constants), **pick("prompts", "target")}
 
 
 def training_settings(section):
@@ -122,6 +115,12 @@ def start_model_input(wildcards):
 
 def start_model_path(wildcards):
     return f"{RESULTS}/{wildcards.firm_type}/merged/sft" if IS_WARM_START else base_model_path()
+
+
+def arguments_checked(wildcards):
+    """The gate that refuses misspelt extra arguments; without such arguments there is nothing to check."""
+    extra = [*config["sft"]["extra_args"], *config["grpo"]["extra_args"]]
+    return ancient("<results>/arguments_checked.json") if extra else []
 
 
 def stage_inputs(wildcards):

@@ -1,7 +1,32 @@
-# Predictions, metrics, paired comparisons and reward replays of a firm type.
-# Required inputs: completions/{stage}.jsonl, datasets/test.jsonl, samples/test.parquet
-# Outputs: predictions/{forecaster}.csv, evaluation/*.csv, evaluation/*.png
-# Steps: parse_predictions, predict_baselines -> evaluate_forecasts, compare_forecasts; score_rewards
+# Completions (on a GPU), predictions, metrics, paired comparisons and reward replays of a firm type.
+# Required inputs: the models, adapters/{stage}/, datasets/test.jsonl, samples/test.parquet
+# Outputs: completions/{stage}.jsonl, predictions/{forecaster}.csv, evaluation/*.csv, evaluation/*.png
+# Steps: generate_completions (per stage) -> parse_predictions, predict_baselines -> evaluate_forecasts, compare_forecasts; score_rewards
+
+
+rule generate_completions:
+    input:
+        stage_inputs,
+        dataset="<results>/{firm_type}/datasets/test.jsonl",
+    output:
+        completions="<results>/{firm_type}/completions/{stage}.jsonl",
+        conditions="<results>/{firm_type}/completions/{stage}.json",
+    log:
+        "<results>/logs/generate_completions/{firm_type}.{stage}.log",
+    benchmark:
+        "<results>/benchmarks/generate_completions/{firm_type}.{stage}.tsv"
+    params:
+        code=code_of("workflow_scripts.generate_completions"),
+        model=stage_model,
+        adapter=stage_adapter,
+        settings=as_json(config["generation"]),
+        seed=config["seed"],
+        store=f"{RESULTS}/store/{{firm_type}}/completions",
+    shell:
+        "python -m workflow_scripts.generate_completions --firm-type {wildcards.firm_type} --stage {wildcards.stage} "
+        "--dataset {input.dataset:q} --model {params.model:q} --adapter {params.adapter:q} "
+        "--settings {params.settings:q} --seed {params.seed} --store {params.store:q} "
+        "--out {output.completions:q} --conditions {output.conditions:q} 2>&1 | (trap '' TERM INT; tee {log:q})"
 
 
 rule parse_predictions:
@@ -52,6 +77,7 @@ rule evaluate_forecasts:
     input:
         dataset="<results>/{firm_type}/datasets/test.jsonl",
         predictions=expand("<results>/{{firm_type}}/predictions/{forecaster}.csv", forecaster=FORECASTERS),
+        conditions=expand("<results>/{{firm_type}}/completions/{stage}.json", stage=STAGES),
     output:
         multiext(
             "<results>/{firm_type}/evaluation/",
@@ -76,7 +102,7 @@ rule evaluate_forecasts:
         trim_percentile=config["evaluation"]["trim_percentile"],
     shell:
         "python -m workflow_scripts.evaluate_forecasts --dataset {input.dataset:q} --predictions {input.predictions:q} "
-        "--firm-type {wildcards.firm_type} --top-k {params.top_k} --trim-percentile {params.trim_percentile} "
+        "--conditions {input.conditions:q} --firm-type {wildcards.firm_type} --top-k {params.top_k} --trim-percentile {params.trim_percentile} "
         "--out {params.out:q} 2>&1 | tee {log:q}"
 
 
@@ -116,7 +142,7 @@ rule score_rewards:
         code=code_of("workflow_scripts.score_rewards"),
         rewards=config["evaluation"]["score_rewards"],
         reward_settings=as_json(reward_settings(config["evaluation"]["score_rewards"])),
-        batch=config["grpo"]["per_device_train_batch_size"] * config["grpo"]["gradient_accumulation_steps"],
+        batch=COMPLETIONS_PER_STEP,
     shell:
         "python -m workflow_scripts.score_rewards --completions {input.completions:q} --dataset {input.dataset:q} "
         "--firm-type {wildcards.firm_type} --stage {wildcards.stage} --rewards {params.rewards} "

@@ -1,7 +1,6 @@
-# The demo's base model, the adapters and the completions: the rules that want a GPU.
-# Required inputs: datasets/{sft,grpo,test}.jsonl, the base model.
-# Outputs: adapters/{sft,grpo}/, merged/sft/, completions/{base,sft,grpo}.jsonl
-# Steps: train_sft -> merge_adapter -> train_grpo; generate_completions (per stage)
+# The demo's base model and the adapters: the rules that want a GPU, and what is checked before they are queued.
+# Required inputs: datasets/{sft,grpo}.jsonl, the base model. Outputs: adapters/{sft,grpo}/, merged/sft/, preflight.csv
+# Steps: check_arguments -> train_sft -> merge_adapter -> preflight_rewards -> train_grpo
 #
 # Checkpoints and finished results live in <results>/store, which no rule declares: Snakemake deletes the
 # declared outputs of a failed job. `tee` ignores the signals that end a job, so that the trainer, which
@@ -31,9 +30,26 @@ if IS_DEMO_MODEL:
             "2>&1 | tee {log:q}"
 
 
+rule check_arguments:
+    output:
+        "<results>/arguments_checked.json",
+    log:
+        "<results>/logs/check_arguments.log",
+    benchmark:
+        "<results>/benchmarks/check_arguments.tsv"
+    params:
+        code=code_of("workflow_scripts.check_arguments"),
+        sft=as_json(training_settings("sft")),
+        grpo=as_json(training_settings("grpo")),
+    shell:
+        "python -m workflow_scripts.check_arguments --sft {params.sft:q} --grpo {params.grpo:q} --out {output:q} "
+        "2>&1 | tee {log:q}"
+
+
 rule train_sft:
     input:
         base_model_input,
+        arguments_checked,
         dataset="<results>/{firm_type}/datasets/sft.jsonl",
     output:
         expand("<results>/{{firm_type}}/adapters/sft/{name}", name=PUBLISHED_FILES),
@@ -41,6 +57,8 @@ rule train_sft:
         "<results>/logs/train_sft/{firm_type}.log",
     benchmark:
         "<results>/benchmarks/train_sft/{firm_type}.tsv"
+    resources:
+        gpu=config["sft"]["num_gpus"],
     params:
         code=code_of("workflow_scripts.train_sft"),
         model=as_json(model_settings(base_model_path())),
@@ -75,9 +93,36 @@ rule merge_adapter:
         "--adapter {params.adapter:q} --export-log {params.export_log:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
+rule preflight_rewards:
+    input:
+        dataset="<results>/{firm_type}/datasets/grpo.jsonl",
+    output:
+        "<results>/{firm_type}/preflight.csv",
+    log:
+        "<results>/logs/preflight_rewards/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/preflight_rewards/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.preflight_rewards"),
+        rewards=config["grpo"]["rewards"],
+        weights=config["grpo"]["reward_weights"],
+        reward_settings=as_json(reward_settings(config["grpo"]["rewards"])),
+        num_generations=config["grpo"]["num_generations"],
+        batch=COMPLETIONS_PER_STEP,
+        seed=config["seed"],
+    shell:
+        "python -m workflow_scripts.preflight_rewards --dataset {input.dataset:q} --firm-type {wildcards.firm_type} "
+        "--rewards {params.rewards} --weights {params.weights} --reward-settings {params.reward_settings:q} "
+        "--num-generations {params.num_generations} --batch {params.batch} --seed {params.seed} --out {output:q} "
+        "2>&1 | tee {log:q}"
+
+
 rule train_grpo:
     input:
         start_model_input,
+        arguments_checked,
+        # A gate, not data: another table trains nothing anew.
+        ancient("<results>/{firm_type}/preflight.csv"),
         dataset="<results>/{firm_type}/datasets/grpo.jsonl",
     output:
         expand("<results>/{{firm_type}}/adapters/grpo/{name}", name=PUBLISHED_FILES),
@@ -85,6 +130,8 @@ rule train_grpo:
         "<results>/logs/train_grpo/{firm_type}.log",
     benchmark:
         "<results>/benchmarks/train_grpo/{firm_type}.tsv"
+    resources:
+        gpu=config["grpo"]["num_gpus"],
     params:
         code=code_of("workflow_scripts.train_grpo", "workflow_scripts.plugins.swift_rewards"),
         model=lambda wildcards: to_json(model_settings(start_model_path(wildcards))),
@@ -97,27 +144,3 @@ rule train_grpo:
         "python -m workflow_scripts.train_grpo --firm-type {wildcards.firm_type} --dataset {input.dataset:q} "
         "--model {params.model:q} --settings {params.settings:q} --reward-settings {params.reward_settings:q} "
         "--seed {params.seed} --store {params.store:q} --out {params.out:q} 2>&1 | (trap '' TERM INT; tee {log:q})"
-
-
-rule generate_completions:
-    input:
-        stage_inputs,
-        dataset="<results>/{firm_type}/datasets/test.jsonl",
-    output:
-        "<results>/{firm_type}/completions/{stage}.jsonl",
-    log:
-        "<results>/logs/generate_completions/{firm_type}.{stage}.log",
-    benchmark:
-        "<results>/benchmarks/generate_completions/{firm_type}.{stage}.tsv"
-    params:
-        code=code_of("workflow_scripts.generate_completions"),
-        model=stage_model,
-        adapter=stage_adapter,
-        settings=as_json(config["generation"]),
-        seed=config["seed"],
-        store=f"{RESULTS}/store/{{firm_type}}/completions",
-    shell:
-        "python -m workflow_scripts.generate_completions --firm-type {wildcards.firm_type} --stage {wildcards.stage} "
-        "--dataset {input.dataset:q} --model {params.model:q} --adapter {params.adapter:q} "
-        "--settings {params.settings:q} --seed {params.seed} --store {params.store:q} --out {output:q} "
-        "2>&1 | (trap '' TERM INT; tee {log:q})"

@@ -5,16 +5,30 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
 
+from workflow_scripts.code_digest import ROOT
 from workflow_scripts.holdings.conversations import check_think_template
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.panel import KEYS
 from workflow_scripts.holdings.quarters import quarter_ids
 from workflow_scripts.holdings.sampling import SPLITS
 
+SCHEMA = ROOT / "config/config.schema.yaml"
 SIMULATED = "simulated"
 IMPORTED = "imported"
 DEMO = "demo"
+
+
+def prepare_config(config: dict) -> None:
+    """Types, schema and cross-checks of a Snakemake config, in place; WorkflowError for what is wrong."""
+    restore_types(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+    validate(config, str(SCHEMA))
+    try:
+        check_config(config)
+    except InputError as error:
+        raise WorkflowError(f"config: {error}") from error
 
 
 def restore_types(config: dict, schema: Mapping, root: Mapping | None = None) -> None:
@@ -45,12 +59,15 @@ def check_config(config: Mapping) -> None:
             f"grpo.reward_weights has {len(grpo['reward_weights'])} entries for {len(grpo['rewards'])} grpo.rewards; "
             "give one weight per reward"
         )
-    batch = grpo["per_device_train_batch_size"] * grpo["gradient_accumulation_steps"]
+    batch = grpo["per_device_train_batch_size"] * grpo["gradient_accumulation_steps"] * grpo["num_gpus"]
     if batch % grpo["num_generations"]:
         raise InputError(
             f"grpo: per_device_train_batch_size x gradient_accumulation_steps = {batch} completions are not divisible "
             f"by num_generations = {grpo['num_generations']}; a group must not be torn apart"
         )
+    generation = config["generation"]
+    if generation["samples"] > 1 and generation["temperature"] == 0:
+        raise InputError("generation.samples is above 1 with temperature 0, which gives the same text every time")
     try:
         check_think_template(config["labels"]["think_template"])
     except ValueError as error:
@@ -120,6 +137,8 @@ def missing_slices(config: Mapping) -> str:
     """What to tell the user about configured firm types without a slice; empty where all are there."""
     if config["panel"] == IMPORTED:
         source = Path(config["import"]["source"])
+        if source.is_dir() and not any(source.rglob("*.parquet")):
+            return f"import.source: {source} holds no parquet file"
         return "" if source.exists() else f"import.source: {source} does not exist"
     folder = Path(config["panel"])
     there = sorted(path.stem for path in folder.glob("*.parquet"))

@@ -5,9 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from workflow_scripts import cli
+from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.evaluation import join_predictions, metrics_table, quarterly_table, trimmed_table
-from workflow_scripts.holdings.files import read_jsonl, write_csv
+from workflow_scripts.holdings.files import read_json, read_jsonl, write_csv
 from workflow_scripts.holdings.plots import plot_ic, plot_residuals
+
+# Of the conditions of a stage's completions, what may differ between stages.
+WEIGHTS = ("model", "adapter")
 
 
 def read_joined(dataset: str, predictions: list[str]) -> pd.DataFrame:
@@ -16,8 +20,18 @@ def read_joined(dataset: str, predictions: list[str]) -> pd.DataFrame:
     return join_predictions(read_jsonl(dataset), tables)
 
 
+def check_conditions(conditions: dict[str, dict]) -> None:
+    """Raise InputError unless all stages answered the same prompts in the same way; keys are the files' names."""
+    (first, expected), *others = conditions.items()
+    for path, found in others:
+        differing = [key for key in expected if key not in WEIGHTS and found[key] != expected[key]]
+        if differing:
+            raise InputError(f"{path} and {first} differ in {', '.join(differing)}; generate the completions again")
+
+
 def main(args) -> str:
     """Write three tables and two figures below the folder `--out`."""
+    check_conditions({path: read_json(path) for path in args.conditions})
     joined = read_joined(args.dataset, args.predictions)
     out = Path(args.out)
     metrics = metrics_table(joined, args.top_k)
@@ -37,6 +51,7 @@ if __name__ == "__main__":
         __doc__,
         dataset=cli.TEXT,
         predictions=cli.FILES,
+        conditions=cli.FILES,
         firm_type=cli.TEXT,
         top_k=cli.INTEGER,
         trim_percentile={"type": float},

@@ -6,6 +6,7 @@ once → write all rows in the order of the dataset, raw text untouched. A kille
 """
 
 import dataclasses
+import itertools
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workflow_scripts import cli
-from workflow_scripts.holdings.files import file_digest, json_digest, read_jsonl, write_jsonl
+from workflow_scripts.holdings.files import file_digest, json_digest, read_jsonl, write_json, write_jsonl
 from workflow_scripts.store import model_identity, open_entry, trainer_versions
 from workflow_scripts.trainer import ModelSettings, swift_environment
 
@@ -23,16 +24,20 @@ CACHE = "completions.jsonl"
 
 @dataclasses.dataclass(frozen=True)
 class GenerationSettings:
-    """How completions are drawn; temperature 0 is greedy. `backend` is transformers or vllm."""
+    """How completions are drawn; temperature 0 is greedy. `backend` is transformers or vllm.
+
+    `samples` completions are drawn per prompt.
+    """
 
     backend: str = "transformers"
     batch_size: int = 32
     max_tokens: int = 512
     temperature: float = 0.0
+    samples: int = 1
 
 
-def read_cache(path: Path) -> dict[str, dict]:
-    """Rows by prompt digest; a last line that a kill cut short is dropped from the file."""
+def read_cache(path: Path) -> dict[tuple[str, int], dict]:
+    """Rows by prompt digest and number of the sample; a last line that a kill cut short is dropped from the file."""
     if not path.is_file():
         return {}
     rows = {}
@@ -42,7 +47,7 @@ def read_cache(path: Path) -> dict[str, dict]:
         path.write_text(whole, encoding="utf-8")
     for line in whole.split("\n")[:-1]:
         row = json.loads(line)
-        rows[row.pop("prompt")] = row
+        rows[row.pop("prompt"), row["sample"]] = row
     return rows
 
 
@@ -90,22 +95,32 @@ def build_engine(model: ModelSettings, adapter: str | None, settings: Generation
 
 
 def complete(engine, prompts: list[dict], settings: GenerationSettings, seed: int) -> Iterator[list[dict]]:
-    """Batches of rows: window_id, completion, finish_reason, prompt_tokens, completion_tokens."""
+    """Batches of rows: window_id, sample, completion, finish_reason, prompt_tokens, completion_tokens.
+
+    `prompts` have window_id, sample and messages.
+    """
     import torch
     from swift.infer_engine import InferRequest, RequestConfig
 
-    config = RequestConfig(**request_options(settings, seed))
-    # Prompts of similar length share a batch, so that little of it is padding.
-    prompts = sorted(prompts, key=lambda row: sum(len(m["content"]) for m in row["messages"]))
-    for start in range(0, len(prompts), settings.batch_size):
-        batch = prompts[start : start + settings.batch_size]
+    # Prompts of similar length share a batch, so that little of it is padding; samples of a prompt do not, because
+    # one request configuration, hence one seed, holds for a whole batch.
+    prompts = sorted(prompts, key=lambda row: (row["sample"], sum(len(m["content"]) for m in row["messages"])))
+    batches = [
+        rows[start : start + settings.batch_size]
+        for rows in (list(group) for _, group in itertools.groupby(prompts, key=lambda row: row["sample"]))
+        for start in range(0, len(rows), settings.batch_size)
+    ]
+    for batch in batches:
+        sample = batch[0]["sample"]
+        config = RequestConfig(**request_options(settings, seed + sample))
         # The transformers backend ignores the request's seed; a batch's draw depends on its first row alone.
-        torch.manual_seed(int(json_digest([seed, batch[0]["window_id"]])[:8], 16))
+        torch.manual_seed(int(json_digest([seed, sample, batch[0]["window_id"]])[:8], 16))
         requests = [InferRequest(messages=row["messages"]) for row in batch]
         responses = engine.infer(requests, config, use_tqdm=False)
         yield [
             {
                 "window_id": row["window_id"],
+                "sample": sample,
                 "completion": response.choices[0].message.content,
                 "finish_reason": response.choices[0].finish_reason,
                 "prompt_tokens": response.usage.prompt_tokens,
@@ -116,7 +131,10 @@ def complete(engine, prompts: list[dict], settings: GenerationSettings, seed: in
 
 
 def main(args) -> str:
-    """Write one completion per test row to `--out`."""
+    """Write the completions of every test row to `--out`, samples of a row one after the other.
+
+    `--conditions` says under which conditions they were made.
+    """
     os.environ.update(swift_environment(args.model.path, LOG_LEVEL="WARNING", TQDM_DISABLE="1"))
     adapter = None if args.adapter == "none" else args.adapter
     rows = read_jsonl(args.dataset, ("window_id", "messages"))
@@ -125,20 +143,25 @@ def main(args) -> str:
         for row in rows
     ]
     digests = {prompt["window_id"]: json_digest(prompt) for prompt in prompts}
-    identity = {
-        "stage": "completions",
-        "model": model_identity(args.model.path),
-        "engine": engine_options(args.model),
-        "adapter": file_digest(Path(adapter) / "adapter_model.safetensors") if adapter else None,
+    conditions = {
+        "engine": engine_options(args.model) | {"revision": None},
         "request": request_options(args.settings, args.seed),
         # Padding changes sums in low precision, and batches share a random stream.
         "batch_size": args.settings.batch_size,
         "backend": args.settings.backend,
         "versions": trainer_versions(),
     }
+    identity = {
+        "stage": "completions",
+        "model": model_identity(args.model.path),
+        "revision": args.model.hub_revision,
+        "adapter": file_digest(Path(adapter) / "adapter_model.safetensors") if adapter else None,
+        **conditions,
+    }
     cache = open_entry(args.store, identity) / CACHE
     done = read_cache(cache)
-    missing = [prompt for prompt in prompts if digests[prompt["window_id"]] not in done]
+    wanted = [{**prompt, "sample": k} for prompt in prompts for k in range(args.settings.samples)]
+    missing = [row for row in wanted if (digests[row["window_id"]], row["sample"]) not in done]
     label = f"generate_completions {args.firm_type} {args.stage}"
     started, tokens = time.monotonic(), 0
     if missing:
@@ -149,15 +172,19 @@ def main(args) -> str:
                 for row in batch:
                     digest = digests[row["window_id"]]
                     file.write(json.dumps({"prompt": digest, **row}, ensure_ascii=False) + "\n")
-                    done[digest] = row
+                    done[digest, row["sample"]] = row
                 file.flush()
                 finished += len(batch)
                 tokens += sum(row["completion_tokens"] for row in batch)
                 print(f"{label}: {finished}/{len(missing)}", file=sys.stderr, flush=True)
     seconds = time.monotonic() - started
-    write_jsonl(args.out, [done[digests[prompt["window_id"]]] for prompt in prompts])
+    write_jsonl(args.out, [done[digests[row["window_id"]], row["sample"]] for row in wanted])
+    # What must be the same for stages that are compared: everything but the weights.
+    conditions |= {"samples": args.settings.samples, "prompts": json_digest(sorted(digests.values()))}
+    weights = {"model": identity["model"], "adapter": identity["adapter"]}
+    write_json(args.conditions, {"digest": json_digest(conditions), **conditions, **weights})
     speed = f", {tokens / seconds:,.0f} tokens/s" if tokens else ""
-    return f"{label}: {len(missing)} completed, {len(prompts) - len(missing)} from the store{speed}"
+    return f"{label}: {len(missing)} completed, {len(wanted) - len(missing)} from the store{speed}"
 
 
 if __name__ == "__main__":
@@ -173,4 +200,5 @@ if __name__ == "__main__":
         seed=cli.INTEGER,
         store=cli.TEXT,
         out=cli.TEXT,
+        conditions=cli.TEXT,
     )

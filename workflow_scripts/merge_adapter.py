@@ -9,7 +9,15 @@ import shutil
 from pathlib import Path
 
 from workflow_scripts import cli
-from workflow_scripts.trainer import ModelSettings, model_options, run_swift, swift_environment
+from workflow_scripts.holdings.files import file_digest, write_json
+from workflow_scripts.model_card import MERGED_ADAPTER
+from workflow_scripts.trainer import (
+    ADAPTER_FILES,
+    ModelSettings,
+    model_options,
+    run_swift,
+    swift_environment,
+)
 
 
 def main(args) -> str:
@@ -28,6 +36,8 @@ def main(args) -> str:
     try:
         run_swift("export", options, Path(args.export_log), swift_environment(args.model.path), label)
         (temporary / "args.json").unlink(missing_ok=True)
+        digest = file_digest(Path(args.adapter) / ADAPTER_FILES[0])
+        write_json(temporary / MERGED_ADAPTER, {"adapter_sha256": digest})
         shutil.rmtree(out, ignore_errors=True)
         temporary.rename(out)
     finally:

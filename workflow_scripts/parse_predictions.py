@@ -10,8 +10,8 @@ def main(args) -> str:
     completions = read_jsonl(args.completions, ("window_id", "completion"))
     table = parse_predictions(completions, read_jsonl(args.dataset), args.target)
     write_csv(args.out, table)
-    valid = (table["contract"] & table["bound"]).mean()
-    return f"parse_predictions {args.firm_type} {args.stage}: {table['parsed'].mean():.1%} parsed, {valid:.1%} valid"
+    shares = f"{table['parsed_share'].mean():.1%} parsed, {table['valid_share'].mean():.1%} valid"
+    return f"parse_predictions {args.firm_type} {args.stage}: {shares}"
 
 
 if __name__ == "__main__":

@@ -11,33 +11,23 @@ import pandas as pd
 from workflow_scripts import cli
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.files import read_jsonl, write_csv
-from workflow_scripts.holdings.rewards import REWARD_COLUMNS, REWARDS, RewardSettings
+from workflow_scripts.holdings.rewards import RewardSettings, replay, reward_columns
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 EXAMPLES = 5
 
 
-def replay(completions: list[str], columns: list[list], name: str, settings: RewardSettings, batch: int) -> np.ndarray:
-    """Rewards of shape (n,), computed batch by batch with one reward object."""
-    reward = REWARDS[name](settings)
-    parts = [
-        reward(completions[i : i + batch], *(column[i : i + batch] for column in columns))
-        for i in range(0, len(completions), batch)
-    ]
-    return np.concatenate([np.asarray(part, float) for part in parts])
-
-
 def main(args) -> str:
     """Write the distributions to `--out` and the worst completions to `--samples`."""
-    by_id = {row["window_id"]: row["completion"] for row in read_jsonl(args.completions)}
-    rows = read_jsonl(args.dataset, REWARD_COLUMNS)
-    if set(by_id) != {row["window_id"] for row in rows}:
+    answers = read_jsonl(args.completions, ("window_id", "completion"))
+    by_id = {row["window_id"]: row for row in read_jsonl(args.dataset, ("window_id", *reward_columns(args.rewards)))}
+    if {row["window_id"] for row in answers} != set(by_id):
         raise InputError(f"{args.completions} and {args.dataset} do not have the same window_ids")
-    completions = [by_id[row["window_id"]] for row in rows]
-    columns = [[row[column] for row in rows] for column in REWARD_COLUMNS]
+    completions, rows = [row["completion"] for row in answers], [by_id[row["window_id"]] for row in answers]
+    columns = {column: [row[column] for row in rows] for column in reward_columns(args.rewards)}
     summaries, samples = [], []
     for name in args.rewards:
-        rewards = replay(completions, columns, name, args.reward_settings, args.batch)
+        rewards = replay(name, args.reward_settings, completions, columns, args.batch)
         quantiles = {f"q{int(q * 100):02d}": np.quantile(rewards, q) for q in QUANTILES}
         summaries.append(
             {
@@ -53,7 +43,7 @@ def main(args) -> str:
             }
         )
         for i in np.argsort(rewards, kind="stable")[:EXAMPLES]:
-            labels = {column: rows[i][column] for column in REWARD_COLUMNS}
+            labels = {column: values[i] for column, values in columns.items()}
             sample = {"reward": name, "value": rewards[i], "window_id": rows[i]["window_id"], **labels}
             samples.append({**sample, "completion": completions[i]})
     write_csv(args.out, pd.DataFrame(summaries))

@@ -5,14 +5,21 @@ results live beside them, below `{store}/{fingerprint}`. The fingerprint covers 
 change the result. A finished folder is never trained again: it is published in seconds.
 """
 
+import contextlib
+import fcntl
 import importlib.metadata
 import json
+import os
 import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.holdings.files import file_digest, folder_digest, json_digest, read_json, whole_file, write_json
 
 MANIFEST = "manifest.json"
+LOCK = ".lock"
 TRAINER_PACKAGES = ("ms-swift", "torch", "transformers", "trl", "peft")
 FINGERPRINT_LENGTH = 16
 
@@ -36,6 +43,23 @@ def open_entry(store: str | Path, identity: dict) -> Path:
     return folder.resolve()
 
 
+@contextlib.contextmanager
+def alone_in(entry: Path, label: str) -> Iterator[None]:
+    """Hold the entry: two trainings in one folder would write each other's checkpoints.
+
+    A second process waits; the lock ends with its holder, however that ends.
+    """
+    with (entry / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{label}: waits for another process that trains in {entry.name}", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        # The trainer inherits the lock: it may outlive a hard kill of ours while it saves its checkpoint.
+        os.set_inheritable(file.fileno(), True)
+        yield
+
+
 def is_finished(entry: Path) -> bool:
     """Whether the entry holds a whole result: a manifest, written last, and files of its digests."""
     result = entry / "result"
@@ -52,7 +76,7 @@ def finish(entry: Path, files: dict[str, Path], manifest: dict) -> None:
     for name, source in files.items():
         shutil.copyfile(source, result / name)
     digests = {name: file_digest(result / name) for name in sorted(files)}
-    write_json(result / MANIFEST, {**manifest, "files": digests})
+    write_json(result / MANIFEST, {**manifest, "finished_at": time.time(), "files": digests})
 
 
 def publish(entry: Path, folder: str | Path) -> None:
@@ -83,8 +107,8 @@ def _is_whole_safetensors(path: Path) -> bool:
 def newest_checkpoint(folder: Path) -> Path | None:
     """The complete checkpoint with the most steps below `folder`, None where there is none.
 
-    Complete means: adapter weights of full length, optimizer, scheduler and a readable trainer state
-    (which the trainer writes last). A half-written one is skipped, never repaired.
+    Complete means: adapter weights of full length, optimizer (of torch or DeepSpeed), scheduler and a readable trainer
+    state (which the trainer writes last). A half-written one is skipped, never repaired.
     """
     found = {}
     for checkpoint in folder.glob("checkpoint-*"):
@@ -92,7 +116,75 @@ def newest_checkpoint(folder: Path) -> Path | None:
             step = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
         except (OSError, ValueError, KeyError):
             continue
-        parts = (checkpoint / "optimizer.pt", checkpoint / "scheduler.pt", checkpoint / "adapter_config.json")
-        if all(part.is_file() for part in parts) and _is_whole_safetensors(checkpoint / "adapter_model.safetensors"):
+        # DeepSpeed writes shards of the optimizer into a folder, and its name into `latest` when all are there.
+        latest = checkpoint / "latest"
+        optimizer = checkpoint / latest.read_text().strip() if latest.is_file() else checkpoint / "optimizer.pt"
+        parts = (optimizer, checkpoint / "scheduler.pt", checkpoint / "adapter_config.json")
+        if all(part.exists() for part in parts) and _is_whole_safetensors(checkpoint / "adapter_model.safetensors"):
             found[step] = checkpoint
     return found[max(found)] if found else None
+
+
+PUBLISHED, UNPUBLISHED, FINISHED, RESUMABLE, OUTDATED, RUNNING, KEPT = (
+    "published",
+    "finished, nothing published yet",
+    "finished, another one is published",
+    "unfinished, can be resumed",
+    "unfinished, older than what is published",
+    "running",
+    "completions, kept",
+)
+STALE_STATES = (FINISHED, OUTDATED)
+
+
+@dataclass(frozen=True)
+class StoreEntry:
+    """One folder of the store: whose it is, what state it is in, its size in bytes."""
+
+    firm_type: str
+    stage: str
+    folder: Path
+    state: str
+    size: int
+
+
+def store_entries(run_folder: str | Path) -> list[StoreEntry]:
+    """Everything in the store of a run, by firm type, stage and fingerprint."""
+    run_folder = Path(run_folder)
+    entries = []
+    for folder in sorted(path.parent for path in run_folder.glob("store/*/*/*/identity.json")):
+        firm_type, stage = folder.parts[-3:-1]
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        state = (
+            KEPT if stage == "completions" else _state(folder, run_folder / firm_type / "adapters" / stage / MANIFEST)
+        )
+        entries.append(StoreEntry(firm_type, stage, folder, state, size))
+    return entries
+
+
+def _state(folder: Path, published: Path) -> str:
+    if not _is_free(folder):
+        return RUNNING
+    # Without a published adapter (Snakemake deletes the outputs of a failed job) everything may still be needed.
+    manifest = read_json(published) if published.is_file() else {"fingerprint": None, "finished_at": 0.0}
+    if is_finished(folder):
+        if manifest["fingerprint"] in (None, folder.name):
+            return PUBLISHED if manifest["fingerprint"] else UNPUBLISHED
+        return FINISHED
+    # The manifest's own time, because publishing again makes the file new, not the training.
+    newest = max(path.stat().st_mtime for path in folder.rglob("*"))
+    return OUTDATED if newest < manifest["finished_at"] else RESUMABLE
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether no process trains in an entry now."""
+    lock = folder / LOCK
+    # Looking must leave no trace: the age of an entry is that of its files.
+    if not lock.is_file():
+        return True
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True

@@ -1,20 +1,25 @@
 """Train the GRPO adapter of one firm type with `swift rlhf --rlhf_type grpo` and our rewards.
 
-Steps: check that every row has the columns that the rewards need → fingerprint of data, settings,
-start model, seed, versions, reward code and reward settings → resume or start in the store → publish
-adapter, training log and manifest. Fails when the trainer does, or when it stops early.
+Steps: check that every row has the columns that the rewards need → fingerprint of data, settings, start model, seed,
+versions, reward code and reward settings → leave out prompts longer than max_length → resume or start in the
+store → publish adapter, training log, model card and manifest. Fails when the trainer does, when it stops early, or
+when too many prompts are too long.
 """
 
 import dataclasses
+import os
+from pathlib import Path
 
 from workflow_scripts import cli
 from workflow_scripts.code_digest import code_of
-from workflow_scripts.holdings.files import read_jsonl
-from workflow_scripts.holdings.rewards import REWARD_COLUMNS, RewardSettings
+from workflow_scripts.holdings.files import read_jsonl, write_jsonl
+from workflow_scripts.holdings.rewards import RewardSettings, reward_columns
 from workflow_scripts.store import open_entry
 from workflow_scripts.trainer import (
     GrpoSettings,
     ModelSettings,
+    refuse_dropped,
+    swift_environment,
     train,
     training_identity,
     training_options,
@@ -22,17 +27,39 @@ from workflow_scripts.trainer import (
 )
 
 
+def prompt_lengths(rows: list[dict], model: ModelSettings) -> list[int]:
+    """Tokens of each prompt, the opening of the answer included, by the model's own tokenizer and chat template."""
+    os.environ.update(swift_environment(model.path))
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model.location, revision=model.hub_revision or None)
+    options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True}
+    return [len(tokenizer.apply_chat_template(row["messages"], **options)["input_ids"]) for row in rows]
+
+
 def main(args) -> str:
     """Train and publish to the folder `--out`."""
-    read_jsonl(args.dataset, ("messages", "window_id", *REWARD_COLUMNS))
+    rows = read_jsonl(args.dataset, ("messages", "window_id", *reward_columns(args.settings.rewards)))
+
+    def leave_out_long_prompts(entry: Path) -> tuple[str, int]:
+        """ms-swift would cut the beginning of a long prompt off, the role and the oldest quarters, and say nothing."""
+        lengths = prompt_lengths(rows, args.model)
+        kept = [row for row, length in zip(rows, lengths, strict=True) if length <= args.settings.max_length]
+        refuse_dropped(len(rows) - len(kept), len(rows), args.settings.max_dropped_share)
+        if len(kept) == len(rows):
+            return args.dataset, 0
+        write_jsonl(entry / "dataset.jsonl", kept)
+        return str(entry / "dataset.jsonl"), len(rows) - len(kept)
+
     reward_settings = dataclasses.asdict(args.reward_settings)
     options = training_options(args.model, args.settings, args.dataset, args.seed)
     rewards = {"code": code_of("workflow_scripts.plugins.swift_rewards"), "settings": reward_settings}
-    identity = {"stage": "grpo", **training_identity(options), "rewards": rewards}
+    identity = {"stage": "grpo", **training_identity(options, args.settings.num_gpus), "rewards": rewards}
     entry = open_entry(args.store, identity)
     manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": args.model.path}
     environment = write_reward_settings(entry, reward_settings)
-    return train("rlhf", options, entry, args.out, manifest, f"train_grpo {args.firm_type}", environment)
+    label = f"train_grpo {args.firm_type}"
+    return train("rlhf", options, args.settings, entry, args.out, manifest, label, environment, leave_out_long_prompts)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Train the SFT adapter of one firm type with `swift sft`, or publish it where it is finished.
 
 Steps: fingerprint of data, settings, base model, seed and versions → resume or start in the store →
-publish adapter_model.safetensors, adapter_config.json, training_log.jsonl, manifest.json.
+publish adapter, adapter config, training log, model card and manifest.
 Fails when the trainer does, or when it stops before its last step.
 """
 
@@ -15,10 +15,10 @@ def main(args) -> str:
     """Train and publish to the folder `--out`."""
     read_jsonl(args.dataset, ("messages",))
     options = training_options(args.model, args.settings, args.dataset, args.seed)
-    identity = {"stage": "sft", **training_identity(options)}
+    identity = {"stage": "sft", **training_identity(options, args.settings.num_gpus)}
     entry = open_entry(args.store, identity)
     manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": args.model.path}
-    return train("sft", options, entry, args.out, manifest, f"train_sft {args.firm_type}")
+    return train("sft", options, args.settings, entry, args.out, manifest, f"train_sft {args.firm_type}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ ms-swift is called as `python -m swift.cli.*` in a process of its own: its `swif
 child on SIGTERM. Its output goes to a log file, a line of progress per logged step to ours.
 """
 
+import ctypes
 import dataclasses
 import json
 import os
@@ -13,13 +14,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from workflow_scripts.code_digest import ROOT
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.files import file_digest, write_json
-from workflow_scripts.store import finish, is_finished, model_identity, newest_checkpoint, publish, trainer_versions
+from workflow_scripts.model_card import MODEL_CARD, hardware, merged_adapter, model_card
+from workflow_scripts.store import (
+    alone_in,
+    finish,
+    is_finished,
+    model_identity,
+    newest_checkpoint,
+    publish,
+    trainer_versions,
+)
 
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 TRAINING_LOG = "training_log.jsonl"
@@ -67,6 +79,16 @@ class LoraSettings:
     logging_steps: int
     warmup_ratio: float = 0.05
     lr_scheduler_type: str = "cosine"
+    gradient_checkpointing: bool = True
+    attn_impl: str = ""
+    deepspeed: str = ""
+    num_gpus: int = 1
+    max_dropped_share: float = 0.05
+    extra_args: dict[str, Any] = field(default_factory=dict)
+
+
+# Settings of ours that are no options of ms-swift.
+OWN_SETTINGS = ("num_gpus", "max_dropped_share", "extra_args")
 
 
 @dataclass(frozen=True)
@@ -81,6 +103,8 @@ class GrpoSettings(LoraSettings):
     scale_rewards: str = "group"
     rewards: list[str] = field(default_factory=lambda: ["contract_holdings", "mse_holdings"])
     reward_weights: list[float] = field(default_factory=lambda: [0.3, 0.7])
+    use_vllm: bool = False
+    vllm_gpu_memory_utilization: float = 0.4
 
 
 def swift_environment(model: str, **extra: str) -> dict[str, str]:
@@ -105,11 +129,18 @@ def model_options(model: ModelSettings) -> dict[str, object]:
 
 
 def training_options(model: ModelSettings, settings: LoraSettings, dataset: str, seed: int) -> dict[str, object]:
-    """All ms-swift options of a training but the output folder: the settings, and what never varies."""
+    """All ms-swift options of a training but the output folder: the settings, and what never varies.
+
+    `extra_args` come last; `check_arguments` has refused those that would override another option.
+    """
+    recipe = {name: value for name, value in dataclasses.asdict(settings).items() if name not in OWN_SETTINGS}
+    for name in ("attn_impl", "deepspeed"):
+        if not recipe[name]:
+            del recipe[name]
     options = {
         **model_options(model),
         "dataset": str(Path(dataset).resolve()),
-        **dataclasses.asdict(settings),
+        **recipe,
         # Setting only torch_dtype float32 would silently train in fp16.
         "bf16": model.torch_dtype == "bfloat16",
         "fp16": model.torch_dtype == "float16",
@@ -132,10 +163,12 @@ def training_options(model: ModelSettings, settings: LoraSettings, dataset: str,
             "rlhf_type": "grpo",
             "reward_funcs": options.pop("rewards"),
             "external_plugins": str(ROOT / "workflow_scripts/plugins/swift_rewards.py"),
-            "use_vllm": False,
             "log_completions": False,
         }
-    return options
+        memory = options.pop("vllm_gpu_memory_utilization")
+        if settings.use_vllm:
+            options |= {"vllm_mode": "colocate", "vllm_gpu_memory_utilization": memory}
+    return options | settings.extra_args
 
 
 def command_line(options: dict[str, object]) -> list[str]:
@@ -147,42 +180,84 @@ def command_line(options: dict[str, object]) -> list[str]:
     words = []
     for name, value in options.items():
         values = value if isinstance(value, list) else [value]
-        words += [f"--{name}", *(str(v).lower() if isinstance(v, bool) else str(v) for v in values)]
+        words += [f"--{name}", *map(_word, values)]
     return words
 
 
-def training_identity(options: dict[str, object]) -> dict:
+def _word(value: object) -> str:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def training_identity(options: dict[str, object], num_gpus: int = 1) -> dict:
     """What the fingerprint of a training covers: data and model by content, every option, the versions.
 
     Options that cannot change the result are left out: where files lie, how often checkpoints are
-    written and how many are kept.
+    written and how many are kept. Several GPUs enlarge the batch.
     """
     neutral = {"model", "dataset", "external_plugins", "save_steps", "save_total_limit"}
     return {
         "data": file_digest(options["dataset"]),
         "model": model_identity(options["model"]),
         "options": {name: value for name, value in options.items() if name not in neutral},
+        "num_gpus": num_gpus,
         "versions": trainer_versions(),
     }
 
 
-def run_swift(command: str, options: dict[str, object], log: Path, environment: dict[str, str], label: str) -> None:
-    """Run `python -m swift.cli.{command}`; forwards SIGTERM and SIGINT, raises InputError on failure.
+def launch(command: str, num_gpus: int = 1) -> list[str]:
+    """How a command of ms-swift is started: as a module, or on several GPUs by torch's launcher, as ms-swift does."""
+    module = f"swift.cli.{command}"
+    if num_gpus == 1:
+        return [sys.executable, "-m", module]
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={num_gpus}", "-m", module]
 
-    The exact command line opens the log. While it runs, new lines of the trainer's own
-    `logging.jsonl` are reported.
+
+def _end_with_parent() -> None:
+    """In the trainer's process: a hard kill of ours asks it to save and stop (Linux; elsewhere it goes on)."""
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+_PR_SET_PDEATHSIG = 1
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+
+def run_swift(
+    command: str,
+    options: dict[str, object],
+    log: Path,
+    environment: dict[str, str],
+    label: str,
+    num_gpus: int = 1,
+    check: Callable[[Path, int], None] = lambda log, start: None,
+) -> None:
+    """Run a command of ms-swift; forwards SIGTERM and SIGINT, raises InputError on failure.
+
+    The exact command line opens the log. While it runs, new lines of the trainer's own `logging.jsonl` are
+    reported, and `check` sees the log, of which this run begins at byte `start`: what it raises ends the run.
     """
     if STOP_FILE.exists():
         raise InputError(f"{label}: {STOP_FILE} exists, which tells every ms-swift training to stop; remove it")
-    call = [sys.executable, "-m", f"swift.cli.{command}", *command_line(options)]
+    call = [*launch(command, num_gpus), *command_line(options)]
     output = Path(options["output_dir"])
     log.parent.mkdir(parents=True, exist_ok=True)
     print(f"{label}: trainer log {os.path.relpath(log)}", flush=True)
     with log.open("a", encoding="utf-8") as file:
+        start = file.tell()
         file.write(shlex.join(call) + "\n")
         file.flush()
         seen = len(_log_entries(output))
-        process = subprocess.Popen(call, stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=ROOT)
+        process = subprocess.Popen(
+            call,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=ROOT,
+            preexec_fn=_end_with_parent,
+            close_fds=False,
+        )
         stopped_by = []
 
         def forward(number: int, _frame: object) -> None:
@@ -193,11 +268,19 @@ def run_swift(command: str, options: dict[str, object], log: Path, environment: 
         try:
             while process.poll() is None:
                 time.sleep(1)
+                check(log, start)
                 entries = _log_entries(output)
                 for entry in entries[seen:]:
                     print(f"{label}: {_progress(entry)}", flush=True)
                 seen = len(entries)
         finally:
+            # A run that `check` has ended: a launcher of several processes must be able to end them.
+            process.terminate()
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
     if stopped_by:
@@ -233,30 +316,72 @@ def training_log(checkpoints: Path) -> list[dict]:
     return [steps[step] for step in sorted(steps)]
 
 
-def rows_dropped(log: Path) -> int:
-    """Samples that ms-swift left out as too long for `max_length`, from what its log says."""
-    text = log.read_text(encoding="utf-8", errors="replace")
+def rows_dropped(log: Path, start: int = 0) -> tuple[int, int] | None:
+    """Samples that ms-swift left out as longer than `max_length`, and samples in all; None before it has said so."""
+    with log.open("rb") as file:
+        file.seek(start)
+        # The trainer says so before its first step.
+        text = file.read(4_000_000).decode("utf-8", errors="replace")
     found = re.findall(r"Dataset filtered, origin length: (\d+), filtered dataset length: (\d+)", text)
-    return max((int(before) - int(after) for before, after in found), default=0)
+    if not found:
+        return None
+    before, after = map(int, found[-1])
+    return before - after, before
+
+
+def _check_dropped(limit: float) -> Callable[[Path, int], None]:
+    """A check for `run_swift`: fails as soon as the log tells of too many samples that are left out."""
+    told = []
+
+    def check(log: Path, start: int) -> None:
+        if told or (counts := rows_dropped(log, start)) is None:
+            return
+        told.append(counts)
+        refuse_dropped(*counts, limit)
+
+    return check
+
+
+def refuse_dropped(dropped: int, rows: int, limit: float) -> None:
+    """Raise InputError if more than the share `limit` of the samples is too long to train on."""
+    if dropped > limit * rows:
+        raise InputError(
+            f"{dropped} of {rows} samples are longer than max_length and would not be trained on, more than the "
+            f"share {limit:g} of max_dropped_share; raise max_length, shorten the prompts, or accept a larger share"
+        )
 
 
 def train(
     command: str,
     options: dict[str, object],
+    settings: LoraSettings,
     entry: Path,
     out: str | Path,
     manifest: dict,
     label: str,
     extra_environment: dict[str, str] | None = None,
+    prepare: Callable[[Path], tuple[str, int]] | None = None,
 ) -> str:
     """Train in the store `entry` unless it is finished, then publish to `out`; returns a summary line.
 
-    Continues from the newest complete checkpoint of this entry. Publishes adapter, adapter config,
-    one training log without repeated steps, and the manifest.
+    Continues from the newest complete checkpoint of this entry; waits while another process trains in it.
+    Publishes adapter, adapter config, one training log without repeated steps, model card and manifest.
+    `prepare` may put another dataset into the entry; it returns its path and how many samples it left out.
     """
-    if is_finished(entry):
+    with alone_in(entry, label):
+        if is_finished(entry):
+            publish(entry, out)
+            return f"{label}: fingerprint {entry.name} was trained before; published its adapter"
+        left_out = 0
+        if prepare:
+            dataset, left_out = prepare(entry)
+            options = {**options, "dataset": str(Path(dataset).resolve())}
+        steps, seconds = _train(command, options, settings, entry, manifest, label, extra_environment or {}, left_out)
         publish(entry, out)
-        return f"{label}: fingerprint {entry.name} was trained before; published its adapter"
+    return f"{label}: {steps} steps in {seconds:.0f} s, fingerprint {entry.name}"
+
+
+def _train(command, options, settings, entry, manifest, label, extra_environment, left_out) -> tuple[int, float]:
     checkpoints = entry / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     options = {**options, "output_dir": str(checkpoints)}
@@ -264,41 +389,41 @@ def train(
     if resumed:
         print(f"{label}: resumes from {resumed.name}", flush=True)
         options["resume_from_checkpoint"] = str(resumed)
-    environment = swift_environment(
-        options["model"], HF_DATASETS_CACHE=str(entry / "datasets"), **(extra_environment or {})
-    )
+    environment = swift_environment(options["model"], HF_DATASETS_CACHE=str(entry / "datasets"), **extra_environment)
     started = time.time()
-    run_swift(command, options, entry / "trainer.log", environment, label)
+    log_file = entry / "trainer.log"
+    check = _check_dropped(settings.max_dropped_share)
+    run_swift(command, options, log_file, environment, label, settings.num_gpus, check)
     final = newest_checkpoint(checkpoints)
     if final is None:
-        raise InputError(f"{label}: the trainer left no complete checkpoint; see {entry / 'trainer.log'}")
+        raise InputError(f"{label}: the trainer left no complete checkpoint; see {log_file}")
     state = json.loads((final / "trainer_state.json").read_text(encoding="utf-8"))
     if state["global_step"] < state["max_steps"]:
         raise InputError(f"{label}: stopped at step {state['global_step']} of {state['max_steps']}; run it again")
-    dropped = rows_dropped(entry / "trainer.log")
+    check(log_file, 0)
+    dropped = (rows_dropped(log_file) or (0, 0))[0] + left_out
     if dropped:
         print(f"{label}: WARNING: {dropped} samples are longer than max_length and were not trained on", flush=True)
     log = training_log(checkpoints)
-    lines = "".join(json.dumps(line) + "\n" for line in log)
-    (entry / TRAINING_LOG).write_text(lines, encoding="utf-8")
-    files = {name: final / name for name in ADAPTER_FILES} | {TRAINING_LOG: entry / TRAINING_LOG}
-    finish(
-        entry,
-        files,
-        {
-            **manifest,
-            "fingerprint": entry.name,
-            "options": options,
-            "versions": trainer_versions(),
-            "steps": state["global_step"],
-            "resumed_from": resumed.name if resumed else None,
-            "rows_dropped_for_length": dropped,
-            "wall_seconds": round(time.time() - started, 1),
-            "last_log": log[-1] if log else {},
-        },
-    )
-    publish(entry, out)
-    return f"{label}: {state['global_step']} steps in {time.time() - started:.0f} s, fingerprint {entry.name}"
+    (entry / TRAINING_LOG).write_text("".join(json.dumps(line) + "\n" for line in log), encoding="utf-8")
+    seconds = time.time() - started
+    manifest = {
+        **manifest,
+        "parent_adapter": merged_adapter(manifest["start_model"]),
+        "fingerprint": entry.name,
+        "options": options,
+        "versions": trainer_versions(),
+        "hardware": hardware(),
+        "steps": state["global_step"],
+        "resumed_from": resumed.name if resumed else None,
+        "rows_dropped_for_length": dropped,
+        "wall_seconds": round(seconds, 1),
+        "last_log": log[-1] if log else {},
+    }
+    (entry / MODEL_CARD).write_text(model_card(manifest), encoding="utf-8")
+    files = {name: final / name for name in ADAPTER_FILES} | {name: entry / name for name in (TRAINING_LOG, MODEL_CARD)}
+    finish(entry, files, manifest)
+    return state["global_step"], seconds
 
 
 def write_reward_settings(entry: Path, settings: dict) -> dict[str, str]:

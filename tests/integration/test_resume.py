@@ -1,4 +1,4 @@
-"""A training that a signal stops continues from its newest whole checkpoint, under its own fingerprint."""
+"""A training that is stopped, however hard, continues from its newest whole checkpoint, under its own fingerprint."""
 
 import json
 import os
@@ -6,57 +6,165 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.integration.conftest import tiny_config
 from workflow_scripts.holdings.files import read_json, read_jsonl
+from workflow_scripts.train_grpo import prompt_lengths
+from workflow_scripts.trainer import ModelSettings
 
 STEPS = 12
 
 
+@dataclass
+class Training:
+    """One training by hand, in a store of its own."""
+
+    root: Path
+    folder: Path
+    command: list[str]
+
+    def start(self, *more: str) -> subprocess.Popen:
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            [*self.command, *more],
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def finish(self, *more: str) -> str:
+        process = self.start(*more)
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, output
+        return output
+
+    def stop_after(self, step: int, number: int) -> None:
+        """Start, wait for the checkpoint of a step, and send a signal to our process alone."""
+        process = self.start()
+        deadline = time.monotonic() + 240
+        while not list(self.folder.glob(f"store/*/checkpoints/checkpoint-{step}/trainer_state.json")):
+            assert process.poll() is None, process.stdout.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        process.wait(60)
+        assert process.returncode != 0, "a stopped training must not look finished"
+        assert not (self.folder / "adapter").exists()
+
+    def check(self, steps: int) -> dict:
+        manifest = read_json(self.folder / "adapter/manifest.json")
+        assert manifest["steps"] == steps
+        logged = [row["global_step/max_steps"] for row in read_jsonl(self.folder / "adapter/training_log.jsonl")]
+        assert logged == [f"{step}/{steps}" for step in range(1, steps + 1)], "every step once, none missing"
+        return manifest
+
+
 @pytest.fixture
-def command(finished, tmp_path):
-    settings = tiny_config()["sft"] | {"max_steps": STEPS, "per_device_train_batch_size": 2}
-    model = tiny_config()["model"] | {"path": str(finished.results("demo_model"))}
-    options = {
-        "firm-type": "banks",
-        "dataset": finished.results("banks/datasets/sft.jsonl"),
-        "model": json.dumps(model),
-        "settings": json.dumps(settings),
-        "seed": 1,
-        "store": tmp_path / "store",
-        "out": tmp_path / "adapter",
-    }
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "workflow_scripts.train_sft", *words]
+def training(finished, tmp_path):
+    def build(stage: str, **changes) -> Training:
+        model = "demo_model" if stage == "sft" else "banks/merged/sft"
+        settings = {key: value for key, value in tiny_config()[stage].items() if key != "warm_start"} | changes
+        options = {
+            "firm-type": "banks",
+            "dataset": finished.results(f"banks/datasets/{stage}.jsonl"),
+            "model": json.dumps(tiny_config()["model"] | {"path": str(finished.results(model))}),
+            "settings": json.dumps(settings),
+            "seed": 1,
+            "store": tmp_path / "store",
+            "out": tmp_path / "adapter",
+        }
+        if stage == "grpo":
+            options["reward-settings"] = "{}"
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        command = [sys.executable, "-m", f"workflow_scripts.train_{stage}", *words]
+        return Training(finished.root, tmp_path, command)
+
+    return build
 
 
-def test_sigterm_saves_and_a_rerun_resumes(finished, command, tmp_path):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=finished.root, env=environment, stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not list((tmp_path / "store").glob("*/checkpoints/checkpoint-2/trainer_state.json")):
-        assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    process.wait(60)
-    assert process.returncode != 0, "a stopped training must not look finished"
-    assert not (tmp_path / "adapter").exists()
+def test_sigterm_saves_and_a_rerun_resumes(training):
+    sft = training("sft", max_steps=STEPS, per_device_train_batch_size=2)
+    sft.stop_after(2, signal.SIGTERM)
+    sft.stop_after(6, signal.SIGINT)
+    assert "resumes from checkpoint-" in sft.finish()
+    assert sft.check(STEPS)["resumed_from"]
+    assert "resumes" not in sft.finish("--seed", "2"), "another seed is another fingerprint"
+    assert len(list((sft.folder / "store").iterdir())) == 2
 
-    again = subprocess.run(command, cwd=finished.root, env=environment, capture_output=True, text=True)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "resumes from checkpoint-" in again.stdout
-    manifest = read_json(tmp_path / "adapter/manifest.json")
-    assert manifest["steps"] == STEPS
-    assert manifest["resumed_from"]
-    steps = [row["global_step/max_steps"] for row in read_jsonl(tmp_path / "adapter/training_log.jsonl")]
-    assert steps == [f"{step}/{STEPS}" for step in range(1, STEPS + 1)], "every step once, none missing"
 
-    other = subprocess.run(
-        [*command, "--seed", "2"], cwd=finished.root, env=environment, capture_output=True, text=True
+def test_a_hard_kill_and_a_truncated_checkpoint(training):
+    """The trainer saves when its parent is gone; the next attempt waits for it, and skips what is not whole."""
+    sft = training("sft", max_steps=STEPS, per_device_train_batch_size=2)
+    sft.stop_after(3, signal.SIGKILL)
+    again = sft.start()
+    checkpoints = next(sft.folder.glob("store/*/checkpoints"))
+    assert again.wait(240) == 0, again.stdout.read()
+    assert "resumes from checkpoint-" in again.stdout.read()
+    sft.check(STEPS)
+    # As if the machine had died while it wrote the last checkpoint, and before the result.
+    last, before = checkpoints / f"checkpoint-{STEPS}", checkpoints / f"checkpoint-{STEPS - 1}"
+    weights = last / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    for path in (*(sft.folder / "adapter").iterdir(), *checkpoints.parent.glob("result/*")):
+        path.unlink()
+    assert f"resumes from {before.name}" in sft.finish()
+    sft.check(STEPS)
+
+
+def test_grpo_goes_on_with_the_averages_of_its_checkpoint(training):
+    rewards = {"rewards": ["contract_holdings", "external_holdings"], "reward_weights": [0.5, 0.5]}
+    grpo = training("grpo", max_steps=5, **rewards)
+    grpo.stop_after(2, signal.SIGKILL)
+    assert "resumes from checkpoint-" in grpo.finish()
+    manifest = grpo.check(5)
+    resumed = int(manifest["resumed_from"].split("-")[1])
+    assert resumed >= 2
+    entries = read_jsonl(next(grpo.folder.glob("store/*/external_holdings.rank0.jsonl")))
+    assert [entry["step"] for entry in entries] == list(range(5)), (
+        "one call per step, none of the stopped run's later ones"
     )
-    assert other.returncode == 0, other.stdout + other.stderr
-    assert "resumes" not in other.stdout, "another seed is another fingerprint"
-    assert len(list((tmp_path / "store").iterdir())) == 2
+    # A restart from nothing would make the first mean after the resume that batch's own.
+    averages = [entry["mean_change"] for entry in entries]
+    step = averages[resumed] - 0.9 * averages[resumed - 1]
+    assert step >= 0
+    assert averages[resumed] != pytest.approx(step / 0.1), "nine tenths of the average are older"
+
+
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+def test_too_many_samples_that_are_too_long_end_the_training(training, stage):
+    stopped = training(stage, max_steps=STEPS, max_length=64)
+    process = stopped.start()
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 1
+    assert "16 of 16 samples are longer than max_length" in output
+    assert "Traceback" not in output
+    assert not (stopped.folder / "adapter").exists()
+
+
+def test_grpo_leaves_long_prompts_out_and_counts_them(training, finished):
+    """ms-swift itself would cut off their beginning."""
+    model = ModelSettings(str(finished.results("banks/merged/sft")))
+    rows = read_jsonl(finished.results("banks/datasets/grpo.jsonl"))
+    lengths = sorted(prompt_lengths(rows, model))
+    limit = lengths[len(lengths) // 2]
+    expected = sum(length > limit for length in lengths)
+    assert expected > 0
+    grpo = training("grpo", max_steps=1, max_length=limit, max_dropped_share=1.0)
+    grpo.finish()
+    assert grpo.check(1)["rows_dropped_for_length"] == expected
+    kept = read_jsonl(next(grpo.folder.glob("store/*/dataset.jsonl")))
+    assert len(kept) == len(rows) - expected
+
+
+def test_two_processes_train_one_adapter(training):
+    """What num_gpus does, on the CPU: ms-swift under torch's launcher, with two processes that share the batch."""
+    sft = training("sft", max_steps=2, num_gpus=2)
+    sft.finish()
+    assert sft.check(2)["identity"]["num_gpus"] == 2
+    assert "world_size: 2" in next(sft.folder.glob("store/*/trainer.log")).read_text()

@@ -1,7 +1,9 @@
 """The whole DAG on tiny input with the real ms-swift, and exactly what reruns after a change."""
 
 import filecmp
+import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -13,7 +15,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from tests.integration.conftest import checkout, job_counts, tiny_config
-from workflow_scripts.holdings.files import read_json, read_jsonl, write_tables
+from workflow_scripts.holdings.files import file_digest, read_json, read_jsonl, write_tables
 from workflow_scripts.holdings.panel import FIRM_TYPES
 from workflow_scripts.holdings.simulate import SimulationSettings, simulate_panel
 from workflow_scripts.trainer import swift_environment
@@ -37,7 +39,7 @@ def test_every_artefact_is_there(finished):
 def test_every_rule_left_a_log_and_a_benchmark(finished):
     rules = {path.name for path in finished.results("logs").iterdir() if path.is_dir()}
     benchmarks = {path.name for path in finished.results("benchmarks").iterdir() if path.is_dir()}
-    assert len(rules) == 17
+    assert len(rules) == 19
     assert rules == benchmarks
 
 
@@ -52,6 +54,118 @@ def test_adapters_are_those_of_the_config(finished):
         assert manifest["steps"] == 2
         assert manifest["versions"]["ms-swift"] == "4.6.0"
         assert len(read_jsonl(folder / "training_log.jsonl")) == 2
+
+
+def test_an_adapter_loads_with_peft_alone(finished):
+    """The rank of the GRPO adapter differs from the SFT's: only the merged model is its base."""
+    code = """
+import sys, torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+base, adapter = sys.argv[1:]
+model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+tokens = torch.arange(5).reshape(1, 5)
+before = model(tokens).logits
+after = PeftModel.from_pretrained(model, adapter)(tokens).logits
+print("CHANGED", float((after - before).abs().max()) > 0)
+"""
+    for base, stage in (("demo_model", "sft"), ("banks/merged/sft", "grpo")):
+        arguments = [sys.executable, "-c", code, finished.results(base), finished.results(f"banks/adapters/{stage}")]
+        result = subprocess.run(arguments, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        weights = load_file(finished.results(f"banks/adapters/{stage}/adapter_model.safetensors"))
+        # Two steps of GRPO in which all rewards are equal leave B at 0, and the model as it was.
+        moved = any(w.any() for name, w in weights.items() if "lora_B" in name)
+        assert moved or stage == "grpo"
+        assert f"CHANGED {moved}" in result.stdout
+
+
+def test_manifest_and_model_card_tell_where_an_adapter_comes_from(finished):
+    for stage, parent in (("sft", None), ("grpo", "banks/adapters/sft/adapter_model.safetensors")):
+        folder = finished.results(f"banks/adapters/{stage}")
+        manifest = read_json(folder / "manifest.json")
+        assert manifest["parent_adapter"] == (file_digest(finished.results(parent)) if parent else None)
+        assert manifest["identity"]["data"] == file_digest(finished.results(f"banks/datasets/{stage}.jsonl"))
+        assert manifest["hardware"]["cpus"] == os.cpu_count()
+        assert set(manifest["files"]) == {
+            "adapter_model.safetensors",
+            "adapter_config.json",
+            "training_log.jsonl",
+            "README.md",
+        }
+        head, text = (folder / "README.md").read_text().removeprefix("---\n").split("---\n", 1)
+        assert yaml.safe_load(head)["library_name"] == "peft"
+        assert yaml.safe_load(head)["base_model"] == manifest["start_model"]
+        assert manifest["fingerprint"] in text
+        assert str(finished.root) not in text
+
+
+def test_the_preflight_ranks_the_policies(finished):
+    table = pd.read_csv(finished.results("summary/preflight.csv"))
+    total = table[table["reward"] == "total"].set_index(["firm_type", "policy"])["mean"]
+    for firm_type in ("banks", "mutual_funds"):
+        # Prompts and answers have six decimals: what is cut off costs the oracle a little on its own tiny scale.
+        assert total[firm_type].drop("oracle").max() < total[firm_type, "oracle"]
+        assert total[firm_type, "oracle"] > 0.9
+        assert total[firm_type, "empty"] == total[firm_type, "malformed"] == -1.0
+
+
+def test_rewards_that_pay_for_errors_train_nothing(edited):
+    config = tiny_config(grpo={"reward_weights": [0.3, -0.7]})
+    result = edited.run(config, "results/tiny/banks/adapters/grpo/manifest.json")
+    output = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "training would not move towards the truth" in output
+    assert "rule train_grpo" not in output
+
+
+def test_a_misspelt_argument_fails_before_any_training(edited):
+    config = tiny_config(sft={"extra_args": {"weight_decy": 0.1, "lora_rank": 4}})
+    result = edited.run(config, "results/tiny/banks/adapters/sft/manifest.json")
+    output = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "weight_decy is no option of ms-swift, did you mean weight_decay?" in output
+    assert "lora_rank is set by sft.lora_rank" in output
+    assert "rule train_sft" not in output
+
+
+def test_training_curves(finished):
+    sft, grpo = (pd.read_csv(finished.results(f"banks/training/{stage}.csv")) for stage in ("sft", "grpo"))
+    assert sft["step"].tolist() == grpo["step"].tolist() == [1, 2]
+    assert {"loss", "token_accuracy"} <= set(sft.columns)
+    expected = {"reward", "reward_std", "zero_spread_groups", "kl", "completion_tokens", "reward_contract_holdings"}
+    assert expected <= set(grpo.columns)
+    log = read_jsonl(finished.results("banks/adapters/grpo/training_log.jsonl"))
+    assert grpo["reward"].tolist() == pytest.approx([row["reward"] for row in log])
+    assert finished.results("banks/training/grpo.png").stat().st_size > 0
+
+
+def test_the_store_is_listed_and_cleaned_of_what_nobody_needs(edited):
+    store = edited.results("store/banks/sft")
+    published = next(store.iterdir())
+    stale = store / "0123456789abcdef"
+    shutil.copytree(published, stale)
+    listed = edited.run(tiny_config(), "list_store")
+    assert listed.returncode == 0, listed.stdout + listed.stderr
+    lines = edited.results("logs/list_store.log").read_text().splitlines()
+    states = {line.split()[2]: line.split(maxsplit=4)[4] for line in lines[1:]}
+    assert states[stale.name] == "finished, another one is published"
+    assert states[published.name] == "published"
+    assert len(lines) - 1 == 1 + 2 * 5, "two adapters and three stages of completions per firm type"
+    assert edited.run(tiny_config(), "clean_store").returncode == 0
+    assert not stale.exists()
+    assert not (published / "checkpoints").exists()
+    assert edited.plan(tiny_config()) == {}
+    edited.results("banks/adapters/sft/manifest.json").unlink()
+    again = edited.run(tiny_config(), "results/tiny/banks/adapters/sft/manifest.json")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "was trained before" in edited.results("logs/train_sft/banks.log").read_text()
+
+
+def test_another_preflight_trains_nothing(edited):
+    path = edited.root / "workflow_scripts/holdings/preflight.py"
+    path.write_text(path.read_text().replace("JITTER = 0.1", "JITTER = 0.2"))
+    assert edited.plan(tiny_config()) == {"preflight_rewards": 2, "summarize_run": 1, "all": 1}
 
 
 def test_grpo_starts_at_the_sft_model(finished):
@@ -73,6 +187,39 @@ def test_rows_are_joined_by_window_id(finished):
         completions = read_jsonl(finished.results(f"banks/completions/{stage}.jsonl"))
         assert [row["window_id"] for row in completions] == ids
         assert all(row["completion_tokens"] > 0 for row in completions)
+    conditions = [read_json(finished.results(f"banks/completions/{stage}.json")) for stage in ("base", "sft", "grpo")]
+    assert len({c["digest"] for c in conditions}) == 1, "the same prompts, precision and backend"
+    assert len({(c["model"], c["adapter"]) for c in conditions}) == 3
+
+
+def test_samples_differ_and_a_killed_job_completes_what_is_missing(finished, tmp_path):
+    settings = {"backend": "transformers", "batch_size": 8, "max_tokens": 24, "temperature": 0.9, "samples": 3}
+    options = {
+        "firm-type": "banks",
+        "stage": "base",
+        "dataset": "results/tiny/banks/datasets/test.jsonl",
+        "model": json.dumps(tiny_config()["model"] | {"path": "results/tiny/demo_model"}),
+        "adapter": "none",
+        "settings": json.dumps(settings),
+        "seed": 1,
+        "store": tmp_path / "store",
+        "out": tmp_path / "completions.jsonl",
+        "conditions": tmp_path / "completions.json",
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "workflow_scripts.generate_completions", *words]
+    first = subprocess.run(command, cwd=finished.root, capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr
+    rows = read_jsonl(tmp_path / "completions.jsonl")
+    assert [row["sample"] for row in rows] == [0, 1, 2] * 16
+    assert any(len({row["completion"] for row in rows[i : i + 3]}) > 1 for i in range(0, 48, 3))
+    cache = next((tmp_path / "store").glob("*/completions.jsonl"))
+    lines = cache.read_text().splitlines(keepends=True)
+    cache.write_text("".join(lines[:20]) + lines[20][:30])
+    again = subprocess.run(command, cwd=finished.root, capture_output=True, text=True)
+    assert "28 completed, 20 from the store" in again.stdout, again.stdout + again.stderr
+    kept = [(row["window_id"], row["sample"]) for row in read_jsonl(tmp_path / "completions.jsonl")]
+    assert kept == [(row["window_id"], row["sample"]) for row in rows]
 
 
 def test_all_forecasters_are_scored_on_the_same_windows(finished):
@@ -125,6 +272,7 @@ def test_a_sampler_setting_reruns_its_split_only(finished):
 def test_a_grpo_setting_reruns_grpo_and_what_follows(finished):
     assert finished.plan(tiny_config(grpo={"beta": 0.1})) == {
         "train_grpo": 2,
+        "summarize_training": 2,
         "generate_completions": 2,
         "parse_predictions": 2,
         "score_rewards": 2,
@@ -163,8 +311,9 @@ def test_a_new_firm_type_runs_its_own_jobs_and_the_aggregates(finished):
     assert finished.plan(tiny_config(firm_types=["banks", "mutual_funds", "other"])) == {
         **dict.fromkeys(
             ("simulate_panel", "check_panel", "build_windows", "build_sft_dataset", "build_grpo_dataset",
-             "build_test_dataset", "train_sft", "merge_adapter", "train_grpo", "predict_baselines",
-             "evaluate_forecasts", "compare_forecasts"), 1),
+             "build_test_dataset", "train_sft", "merge_adapter", "preflight_rewards", "train_grpo", "predict_baselines",
+             "evaluate_forecasts", "compare_forecasts", "summarize_panel"), 1),
+        "summarize_training": 2,
         **dict.fromkeys(
             ("sample_windows", "build_prompts", "generate_completions", "parse_predictions", "score_rewards"), 3),
         **AGGREGATES,

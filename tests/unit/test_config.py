@@ -56,9 +56,9 @@ def objects(schema: dict, path: str = ""):
 
 def test_schema_refuses_unknown_keys_and_describes_all():
     for path, schema in objects(SCHEMA):
-        # The keys of import.types are the user's own codes and labels; their values are not free.
-        free = {"enum": list(SCHEMA["properties"]["firm_types"]["items"]["enum"])} if path == ".import.types" else False
-        assert schema.get("additionalProperties") == free, path
+        # The keys of import.types are the user's own labels, those of extra_args ms-swift's; values are not free.
+        open_keys = path in (".import.types", ".extra_args")
+        assert isinstance(schema.get("additionalProperties"), dict) if open_keys else not schema["additionalProperties"]
         for name, child in schema["properties"].items():
             described = child.get("$ref") or child.get("description") or path.endswith((".drift", ".types"))
             assert described, f"{path}.{name} has no description"
@@ -98,6 +98,7 @@ def changed(**changes) -> dict:
         ({"splits__sft": {"start": None, "end": "2016-13-31"}}, "splits.sft.end: 2016-13-31 is not a day"),
         ({"grpo__per_device_train_batch_size": 3}, "not divisible by num_generations = 8"),
         ({"grpo__reward_weights": [1.0]}, "give one weight per reward"),
+        ({"generation__samples": 4}, "the same text every time"),
         ({"labels__think_template": "{holding_t1}"}, "labels.think_template: .*unknown"),
         ({"prompts__identity": "ticker"}, "name the CSV in prompts.ticker_mapping"),
         ({"simulation__drift": {"banks": 0.1}}, "simulation.drift has no mutual_funds"),
@@ -147,6 +148,9 @@ def test_a_missing_slice_is_named_with_what_is_there(tmp_path):
     assert missing_slices(changed()) == ""
     source = tmp_path / "holdings.dta"
     assert missing_slices(changed(panel="imported", **{"import": {"source": str(source)}})).endswith("does not exist")
+    assert missing_slices(changed(panel="imported", **{"import": {"source": str(tmp_path / "empty")}})) != ""
+    (tmp_path / "empty").mkdir()
+    assert "no parquet" in missing_slices(changed(panel="imported", **{"import": {"source": str(tmp_path / "empty")}}))
     source.touch()
     assert missing_slices(changed(panel="imported", **{"import": {"source": str(source)}})) == ""
 

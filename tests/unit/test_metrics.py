@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from workflow_scripts.evaluate_forecasts import check_conditions
 from workflow_scripts.holdings import metrics
 from workflow_scripts.holdings.comparison import bootstrap_mean, compare_forecasts
 from workflow_scripts.holdings.errors import InputError
@@ -116,6 +117,25 @@ def test_unparsed_counts_as_no_change_and_is_also_dropped():
     assert table["coverage"].tolist() == [pytest.approx(1 / 6)] * 4
 
 
+def test_several_samples_give_their_median_and_spread():
+    answers = ["1.0", "4.0", "2.0", "oops"]
+    completions = [
+        {"window_id": f"w{i}", "completion": f'<think></think><answer>{{"holding_delta": {answer}}}</answer>'}
+        for i in range(6)
+        for answer in answers
+    ]
+    row = parse_predictions(completions, TEST).iloc[0]
+    assert (row["predicted_delta"], row["mean_delta"], row["spread_delta"]) == (
+        2.0,
+        7 / 3,
+        pytest.approx((7 / 3) ** 0.5),
+    )
+    assert (row["samples"], row["parsed"], row["parsed_share"], row["valid_share"]) == (4, True, 0.75, 0.75)
+    assert row["fault"] == "the answer is not the JSON object asked for"
+    with pytest.raises(InputError, match="same window_ids"):
+        parse_predictions(completions[:-1], TEST)
+
+
 def test_nothing_parsed_gives_empty_metrics_not_an_error():
     completions = [{"window_id": f"w{i}", "completion": "?"} for i in range(6)]
     table = metrics_table(join_predictions(TEST, {"sft": parse_predictions(completions, TEST)}), 5)
@@ -200,3 +220,10 @@ def test_bootstrap_interval_covers_under_clustered_errors():
 def test_quarterly_table_keeps_forecaster_order():
     frame = pd.concat([joined([0.0] * 6, "no_change"), joined([1.0] * 6, "base")], ignore_index=True)
     assert quarterly_table(frame, 5)["forecaster"].unique().tolist() == ["no_change", "base"]
+
+
+def test_stages_that_answered_in_different_ways_are_not_compared():
+    made = {"prompts": "a", "backend": "transformers", "model": "m", "adapter": None}
+    check_conditions({"base.json": made, "sft.json": made | {"adapter": "x"}, "grpo.json": made | {"model": "n"}})
+    with pytest.raises(InputError, match=r"sft.json and base.json differ in prompts, backend"):
+        check_conditions({"base.json": made, "sft.json": made | {"prompts": "b", "backend": "vllm"}})

@@ -1,19 +1,34 @@
 """The store: fingerprints, whole checkpoints only, and publishing without training again."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from workflow_scripts.check_arguments import check_extra_args
+from workflow_scripts.code_digest import ROOT
 from workflow_scripts.generate_completions import read_cache
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.files import folder_digest, read_json, read_jsonl, whole_file, write_jsonl
-from workflow_scripts.store import finish, is_finished, newest_checkpoint, open_entry, publish
+from workflow_scripts.store import (
+    alone_in,
+    finish,
+    is_finished,
+    newest_checkpoint,
+    open_entry,
+    publish,
+    store_entries,
+)
 from workflow_scripts.trainer import (
     GrpoSettings,
     LoraSettings,
     ModelSettings,
+    launch,
     model_options,
     rows_dropped,
     training_identity,
@@ -77,8 +92,8 @@ def test_training_log_has_every_step_once(tmp_path):
 
 def test_completion_cache_survives_a_kill(tmp_path):
     path = tmp_path / "completions.jsonl"
-    path.write_text('{"prompt": "a", "completion": "x\u2028y"}\n{"prompt": "b", "comple')
-    assert read_cache(path) == {"a": {"completion": "x\u2028y"}}
+    path.write_text('{"prompt": "a", "sample": 1, "completion": "x\u2028y"}\n{"prompt": "b", "comple')
+    assert read_cache(path) == {("a", 1): {"sample": 1, "completion": "x\u2028y"}}
     assert path.read_text().endswith("\n")
 
 
@@ -112,7 +127,8 @@ def test_folder_digest_sees_names_and_bytes(tmp_path):
 
 def options(tmp_path, **changes):
     (tmp_path / "data.jsonl").write_text("{}\n")
-    values = dict.fromkeys(LoraSettings.__dataclass_fields__, 1) | {"lr_scheduler_type": "cosine"} | changes
+    fixed = {"lr_scheduler_type": "cosine", "attn_impl": "", "deepspeed": "", "extra_args": {}}
+    values = dict.fromkeys(LoraSettings.__dataclass_fields__, 1) | fixed | changes
     return training_options(ModelSettings("hub/name"), GrpoSettings(**values), tmp_path / "data.jsonl", 7)
 
 
@@ -136,6 +152,101 @@ def test_a_revision_belongs_to_hub_models_only(tmp_path):
 def test_dropped_rows_are_counted(tmp_path):
     log = tmp_path / "trainer.log"
     log.write_text("[INFO:swift] Dataset Token Length: 9\n")
-    assert rows_dropped(log) == 0
+    assert rows_dropped(log) is None
     log.write_text("[INFO:swift] Dataset filtered, origin length: 800, filtered dataset length: 790\n" * 2)
-    assert rows_dropped(log) == 10
+    assert rows_dropped(log) == (10, 800)
+
+
+def test_settings_of_ours_are_no_options_and_empty_ones_are_left_out(tmp_path):
+    plain = options(tmp_path)
+    assert not {"num_gpus", "max_dropped_share", "extra_args", "attn_impl", "deepspeed", "vllm_mode"} & set(plain)
+    more = options(tmp_path, attn_impl="sdpa", deepspeed="zero2", use_vllm=True, extra_args={"weight_decay": 0.1})
+    added = {name: more[name] for name in set(more) - set(plain)}
+    assert added == {
+        "attn_impl": "sdpa", "deepspeed": "zero2", "vllm_mode": "colocate", "vllm_gpu_memory_utilization": 0.4,
+        "weight_decay": 0.1,
+    }  # fmt: skip
+    assert training_identity(more) != training_identity(plain)
+    assert training_identity(plain, num_gpus=2) != training_identity(plain)
+
+
+def test_several_gpus_are_started_by_torchs_launcher():
+    assert launch("sft") == [sys.executable, "-m", "swift.cli.sft"]
+    assert launch("rlhf", 4)[1:] == [
+        "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=4", "-m", "swift.cli.rlhf"
+    ]  # fmt: skip
+
+
+def test_extra_arguments_are_checked_by_name():
+    def settings(**extra):
+        fixed = {"target_modules": "all-linear", "learning_rate": 1.0, "extra_args": extra}
+        names = set(LoraSettings.__dataclass_fields__) - set(fixed) - {"warmup_ratio", "lr_scheduler_type"}
+        return LoraSettings(**dict.fromkeys(names, 1) | {"attn_impl": "", "deepspeed": ""} | fixed)
+
+    known = {"weight_decay", "max_length", "dataset", "output_dir"}
+    check_extra_args("sft", settings(weight_decay=0.1), known)
+    for name, message in (
+        ("weight_decy", "sft.extra_args: weight_decy is no option of ms-swift, did you mean weight_decay"),
+        ("max_length", "max_length is set by sft.max_length"),
+        ("dataset", "dataset is set by the workflow"),
+        ("save_only_model", "save_only_model would take the checkpoints away"),
+        ("output_dir", "output_dir is set by the workflow"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_extra_args("sft", settings(**{name: 1}), known)
+
+
+def entry(run_folder, name: str, **files: str):
+    folder = run_folder / "store/banks/sft" / name
+    folder.mkdir(parents=True)
+    (folder / "identity.json").write_text("{}")
+    for path, text in files.items():
+        (folder / path).write_text(text)
+    return folder
+
+
+def test_states_of_the_store(tmp_path):
+    published = entry(tmp_path, "aaaa")
+    old, new, other = (entry(tmp_path, name) for name in ("bbbb", "cccc", "dddd"))
+    (tmp_path / "source").write_text("weights")
+    for folder in (published, other):
+        finish(folder, {"adapter": tmp_path / "source"}, {"fingerprint": folder.name})
+    publish(published, tmp_path / "banks/adapters/sft")
+    for path in (new, *new.iterdir()):
+        os.utime(path, (time.time() + 100,) * 2)
+    for path in (old, *old.iterdir()):
+        os.utime(path, (1, 1))
+    states = {found.folder.name: found.state for found in store_entries(tmp_path)}
+    assert states == {
+        "aaaa": "published", "bbbb": "unfinished, older than what is published", "cccc": "unfinished, can be resumed",
+        "dddd": "finished, another one is published",
+    }  # fmt: skip
+    with alone_in(new, "test"):
+        assert {found.folder.name: found.state for found in store_entries(tmp_path)}["cccc"] == "running"
+    (tmp_path / "banks/adapters/sft/manifest.json").unlink()
+    states = {found.folder.name: found.state for found in store_entries(tmp_path)}
+    assert set(states.values()) == {"finished, nothing published yet", "unfinished, can be resumed"}, (
+        "all may be needed"
+    )
+
+
+def test_a_checkpoint_of_deepspeed_is_complete_too(tmp_path):
+    path = checkpoint(tmp_path, 3)
+    (path / "optimizer.pt").unlink()
+    assert newest_checkpoint(tmp_path) is None
+    (path / "latest").write_text("global_step3")
+    assert newest_checkpoint(tmp_path) is None, "the shards are not there"
+    (path / "global_step3").mkdir()
+    assert newest_checkpoint(tmp_path) == path
+
+
+def test_a_second_training_in_an_entry_waits(tmp_path):
+    code = "import sys, time; from pathlib import Path; from workflow_scripts.store import alone_in\n"
+    code += "with alone_in(Path(sys.argv[1]), 'first'):\n print('in', flush=True); time.sleep(1)\n"
+    process = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "in\n"
+    started = time.monotonic()
+    with alone_in(tmp_path, "second"):
+        waited = time.monotonic() - started
+    assert process.wait(10) == 0
+    assert waited > 0.5

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from workflow_scripts.holdings.contract import check_target
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.history import lagged
+from workflow_scripts.holdings.history import lagged, past_change
 from workflow_scripts.holdings.numbers import format_numbers, round_labels
 from workflow_scripts.holdings.panel import FEATURES
 
@@ -142,8 +142,13 @@ def holdout_rows(prompts: Sequence[dict[str, str]], sample: pa.Table) -> list[di
 
 
 def _with_labels(rows: list[dict], sample: pa.Table) -> list[dict]:
-    """Add label_delta, label_tp1 and holding_t ($ million, unrounded) to rows in the sample's order."""
+    """Add label_delta, label_tp1, holding_t, past_change ($ million, unrounded) to rows in the sample's order."""
     holding_t, holding_t1 = (sample[name].to_numpy() for name in ("holding_t", "holding_t1"))
-    columns = {"label_delta": holding_t1 - holding_t, "label_tp1": holding_t1, "holding_t": holding_t}
+    columns = {
+        "label_delta": holding_t1 - holding_t,
+        "label_tp1": holding_t1,
+        "holding_t": holding_t,
+        "past_change": past_change(sample),
+    }
     lists = {name: values.tolist() for name, values in columns.items()}
     return [{**row, **{name: values[i] for name, values in lists.items()}} for i, row in enumerate(rows)]

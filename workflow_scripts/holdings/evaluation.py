@@ -18,7 +18,7 @@ def join_predictions(test_rows: Sequence[dict], predictions: Mapping[str, pd.Dat
     """Long table: one row per forecaster and test window, joined by window_id, in the order of its hash.
 
     Columns: forecaster, window_id, quarter (label), holding_t, label_delta, label_tp1,
-    predicted_delta, predicted_tp1 ($ million), parsed, contract, bound. Every forecaster must cover
+    predicted_delta, predicted_tp1 ($ million), parsed, parsed_share, valid_share. Every forecaster must cover
     exactly the test windows; InputError otherwise.
     """
     names = ("window_id", "quarter", "holding_t", "label_delta", "label_tp1")
@@ -64,8 +64,8 @@ def metrics_table(joined: pd.DataFrame, k: int) -> pd.DataFrame:
                         "forecaster": forecaster,
                         "target": target,
                         "treatment": treatment,
-                        "coverage": table["parsed"].mean(),
-                        "contract_valid": (table["contract"] & table["bound"]).mean(),
+                        "coverage": table["parsed_share"].mean(),
+                        "contract_valid": table["valid_share"].mean(),
                         "share_no_change": (kept["predicted_delta"].fillna(0.0).abs() < 0.005).mean(),
                         "skill": 1.0 - values["MAE"] / reference if reference > 0 else float("nan"),
                         **values,

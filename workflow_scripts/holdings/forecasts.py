@@ -10,25 +10,23 @@ from workflow_scripts.holdings.contract import parse_completion
 from workflow_scripts.holdings.errors import InputError
 
 
-def _table(window_ids, holding_t, predicted_delta, parsed, contract, bound, fault) -> pd.DataFrame:
-    """The columns of every prediction file, $ million."""
-    return pd.DataFrame(
-        {
-            "window_id": list(window_ids),
-            "predicted_delta": predicted_delta,
-            "predicted_tp1": holding_t + predicted_delta,
-            "parsed": parsed,
-            "contract": contract,
-            "bound": bound,
-            "fault": fault,
-        }
-    )
-
-
 def prediction_table(window_ids: Sequence[str], holding_t: ArrayLike, predicted_delta: ArrayLike) -> pd.DataFrame:
     """Predictions of a numeric forecaster ($ million), in the columns of `parse_predictions`; it always answers."""
     delta, held = np.asarray(predicted_delta, float), np.asarray(holding_t, float)
-    return _table(window_ids, held, delta, parsed=True, contract=True, bound=delta >= -held, fault="")
+    return pd.DataFrame(
+        {
+            "window_id": list(window_ids),
+            "predicted_delta": delta,
+            "predicted_tp1": held + delta,
+            "mean_delta": delta,
+            "spread_delta": np.nan,
+            "samples": 1,
+            "parsed": True,
+            "parsed_share": 1.0,
+            "valid_share": (delta >= -held).astype(float),
+            "fault": "",
+        }
+    )
 
 
 def parse_predictions(
@@ -36,23 +34,38 @@ def parse_predictions(
 ) -> pd.DataFrame:
     """One row per test row, in its order, joined by window_id; predictions in $ million.
 
-    Columns: window_id, predicted_delta, predicted_tp1, parsed, contract, bound, fault.
-    `predicted_delta` is missing where nothing could be parsed. A prediction below the bound is kept
-    as it was written: evaluation must not repair a model. Raises InputError when the ids differ.
+    A window may have several sampled completions, all windows equally many. Columns: window_id, predicted_delta (the
+    median of the samples that could be parsed), predicted_tp1, mean_delta, spread_delta (their mean and standard
+    deviation, the latter missing for fewer than two), samples, parsed (whether any was), parsed_share, valid_share
+    (that obey the contract and its bound), fault (of the first sample that has one). predicted_delta is missing where
+    nothing could be parsed. A prediction below the bound is kept as it was written: evaluation must not repair
+    a model. Raises InputError when the ids differ.
     """
-    by_id = {row["window_id"]: row["completion"] for row in completions}
-    ids = [row["window_id"] for row in test_rows]
-    if len(by_id) != len(completions) or set(by_id) != set(ids):
+    texts: dict[str, list[str]] = {row["window_id"]: [] for row in test_rows}
+    for row in completions:
+        if row["window_id"] not in texts:
+            raise InputError(f"completions and test rows do not have the same window_ids ({row['window_id']})")
+        texts[row["window_id"]].append(row["completion"])
+    sizes = {len(samples) for samples in texts.values()}
+    if len(sizes) > 1 or 0 in sizes:
         raise InputError("completions and test rows do not have the same window_ids; generate them again")
-    parsed = [parse_completion(by_id[row["window_id"]], row["holding_t"], target) for row in test_rows]
-    held = np.array([row["holding_t"] for row in test_rows], dtype=float)
-    delta = np.array([np.nan if p.delta is None else p.delta for p in parsed])
-    return _table(
-        ids,
-        held,
-        delta,
-        parsed=~np.isnan(delta),
-        contract=[p.contract for p in parsed],
-        bound=[p.bound for p in parsed],
-        fault=[p.fault for p in parsed],
-    )
+    rows = []
+    for row in test_rows:
+        parsed = [parse_completion(text, row["holding_t"], target) for text in texts[row["window_id"]]]
+        numbers = np.array([p.delta for p in parsed if p.delta is not None])
+        median = float(np.median(numbers)) if len(numbers) else np.nan
+        rows.append(
+            {
+                "window_id": row["window_id"],
+                "predicted_delta": median,
+                "predicted_tp1": row["holding_t"] + median,
+                "mean_delta": float(numbers.mean()) if len(numbers) else np.nan,
+                "spread_delta": float(numbers.std(ddof=1)) if len(numbers) > 1 else np.nan,
+                "samples": len(parsed),
+                "parsed": len(numbers) > 0,
+                "parsed_share": len(numbers) / len(parsed),
+                "valid_share": sum(p.valid for p in parsed) / len(parsed),
+                "fault": next((p.fault for p in parsed if p.fault), ""),
+            }
+        )
+    return pd.DataFrame(rows)

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.panel import FEATURES, IDS, LABELS, key_arrays, read_pairs
 from workflow_scripts.holdings.windows import window_ids
 
 
-def lagged(feature: str, lag: int) -> str:
+def lagged(feature: str, lag: int | str) -> str:
     """Column name of a feature `lag` quarters before t; lag 0 is t itself."""
     return f"{feature}_lag{lag}"
 
@@ -18,6 +19,13 @@ def lagged(feature: str, lag: int) -> str:
 def history_lags(history_quarters: int) -> range:
     """Lags of a window, oldest first: 3, 2, 1, 0 for four quarters."""
     return range(history_quarters - 1, -1, -1)
+
+
+def past_change(sample: pa.Table) -> NDArray[np.float64]:
+    """Mean |change| of the position from quarter to quarter within the window, $ million; shape (n,)."""
+    lags = sum(name.startswith(lagged("holding_t", "")) for name in sample.column_names)
+    holdings = np.array([sample[lagged("holding_t", lag)].to_numpy() for lag in history_lags(lags)])
+    return np.abs(np.diff(holdings, axis=0)).mean(axis=0)
 
 
 def prompt_columns(history_quarters: int) -> list[str]:

@@ -19,6 +19,7 @@ COLOURS = {
     "grpo": "#009E73",
     "oracle": "#000000",
 }
+TRAINING_COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 STYLE = {
     "figure.figsize": (6.4, 4.0),
     "figure.dpi": 150,
@@ -87,3 +88,33 @@ def plot_skill(metrics: pd.DataFrame, path: str | Path) -> None:
     table = table[[name for name in metrics["forecaster"].unique() if name != "no_change"]]
     title = "Skill on the change of holding, test quarters"
     _grouped_bars(table, {"ylabel": "skill = 1 - MAE / MAE(no-change)", "title": title}, path)
+
+
+def plot_training(curve: pd.DataFrame, title: str, path: str | Path) -> None:
+    """Small multiples over the training steps: one panel per quantity, the rewards together in one."""
+    rewards = [name for name in curve if name.startswith("reward_") and name != "reward_std"]
+    panels = {
+        "loss": ["loss"],
+        "token accuracy": ["token_accuracy"],
+        "reward": ["reward", *rewards],
+        "standard deviation of the reward": ["reward_std"],
+        "groups with equal rewards": ["zero_spread_groups"],
+        "KL from the start model": ["kl"],
+        "tokens per completion": ["completion_tokens"],
+    }
+    panels = {name: [c for c in columns if c in curve] for name, columns in panels.items()}
+    panels = {name: columns for name, columns in panels.items() if columns}
+    rows = -(-len(panels) // 2)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(rows, 2, figsize=(6.4, 2.2 * rows), squeeze=False, sharex=True)
+        for axis, (name, columns) in zip(axes.flat, panels.items(), strict=False):
+            for colour, column in zip(TRAINING_COLOURS, columns, strict=False):
+                axis.plot(curve["step"], curve[column], color=colour, label=column if len(columns) > 1 else None)
+            axis.set_title(name, fontsize=10)
+            if len(columns) > 1:
+                axis.legend(fontsize=7)
+        for axis in axes.flat[len(panels) :]:
+            axis.set_visible(False)
+        figure.suptitle(title)
+        figure.supxlabel("step")
+        _save(figure, path)

@@ -4,9 +4,14 @@ Each takes a batch of n completions and the columns of their prompts (lists of l
 and returns n floats in [-1, 1]. What "the batch" is decides the caller: ms-swift passes the
 completions that one process scores together. A row without a label gets 0 from the rewards that need
 one: the same for every completion of the prompt, hence without effect on the policy.
+
+`contract_holdings`, `mse_holdings` and `external_holdings` are the published recipe. The scale that `mse_holdings`
+takes from a batch of dollar errors moves over orders of magnitude; `scaled_mse_holdings` and `direction_holdings`
+depend on their own row alone.
 """
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,23 +33,30 @@ class RewardSettings:
     magnitude_threshold: float = 1.5
     direction_slope: float = 5.0
     direction_margin: float = 0.0
-
-
-def _parse(completions: Sequence[str], holding_t: Sequence[float], settings: RewardSettings) -> list[Parsed]:
-    return [parse_completion(c, h, settings.target) for c, h in zip(completions, holding_t, strict=True)]
+    scale_floor: float = 0.01
+    dead_band: float = 0.01
 
 
 def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
+def _parse(
+    completions: Sequence[str], holding_t: Sequence[float | None], settings: RewardSettings
+) -> tuple[list[Parsed], NDArray[np.float64]]:
+    """What the completions say, and the positions at t; a missing position satisfies no bound."""
+    held = _numbers(holding_t)
+    parsed = [parse_completion(c, h, settings.target) for c, h in zip(completions, held.tolist(), strict=True)]
+    return parsed, held
+
+
 def _predicted_and_true(
     completions: Sequence[str],
-    holding_t: Sequence[float],
+    holding_t: Sequence[float | None],
     label_delta: Sequence[float | None],
     settings: RewardSettings,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    predicted = _numbers([parsed.delta for parsed in _parse(completions, holding_t, settings)])
+    predicted = _numbers([parsed.delta for parsed in _parse(completions, holding_t, settings)[0]])
     return predicted, _numbers(label_delta)
 
 
@@ -56,7 +68,7 @@ def contract_reward(
     >>> contract_reward(['<think></think><answer>{"holding_delta": 1.0}</answer>', "1.0"], [5.0, 5.0])
     [1.0, -1.0]
     """
-    return [1.0 if parsed.valid else -1.0 for parsed in _parse(completions, holding_t, settings)]
+    return [1.0 if parsed.valid else -1.0 for parsed in _parse(completions, holding_t, settings)[0]]
 
 
 def mse_reward(
@@ -80,9 +92,54 @@ def mse_reward(
     error = np.clip(predicted - true, -1e150, 1e150)
     known = ~np.isnan(error)
     scale = max(float(np.quantile(np.abs(error[known]), 0.95)), MIN_SCALE) if known.any() else MIN_SCALE
-    x = np.minimum(np.abs(error) / scale, 2.0)
-    reward = 2.0 * (1.0 - x**2 / 4.0) - 1.0
-    return _finish(reward, predicted, true)
+    return _finish(_squared(error, scale), predicted, true)
+
+
+def _squared(error: NDArray[np.float64], scale: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """2 * (1 - min(x^2, 4) / 4) - 1 with x = error / scale: 1 without an error, -1 from two scales on."""
+    return 2.0 * (1.0 - np.minimum(np.abs(error) / scale, 2.0) ** 2 / 4.0) - 1.0
+
+
+def scaled_mse_reward(
+    completions: Sequence[str],
+    holding_t: Sequence[float],
+    label_delta: Sequence[float | None],
+    past_change: Sequence[float | None],
+    settings: RewardSettings = RewardSettings(),
+) -> list[float]:
+    """Squared error on the row's own scale, which no other completion can move; -1 where nothing can be parsed.
+
+    scale = max(past_change, scale_floor * holding_t, 1e-6), where past_change is the mean |change| of the
+    position within the window, known at t; x = e / scale; reward = 2 * (1 - min(x^2, 4) / 4) - 1.
+
+    >>> answer = '<answer>{"holding_delta": %s}</answer>'
+    >>> scaled_mse_reward([answer % 1, answer % 2, "no"], [5.0] * 3, [1.0] * 3, [1.0] * 3)
+    [1.0, 0.5, -1.0]
+    """
+    predicted, true = _predicted_and_true(completions, holding_t, label_delta, settings)
+    floor = settings.scale_floor * _numbers(holding_t)
+    scale = np.fmax(np.fmax(_numbers(past_change), floor), MIN_SCALE)
+    return _finish(_squared(np.clip(predicted - true, -1e150, 1e150), scale), predicted, true)
+
+
+def direction_reward(
+    completions: Sequence[str],
+    holding_t: Sequence[float],
+    label_delta: Sequence[float | None],
+    settings: RewardSettings = RewardSettings(),
+) -> list[float]:
+    """1 for the right one of up, flat and down, 0 for a neighbour, -1 for the opposite; -1 where nothing can be parsed.
+
+    Flat is a change of at most dead_band * holding_t, so that a forecast of no change is not paid for a move.
+
+    >>> answer = '<answer>{"holding_delta": %s}</answer>'
+    >>> direction_reward([answer % 1, answer % 0.01, answer % -1], [5.0] * 3, [2.0] * 3)
+    [1.0, 0.0, -1.0]
+    """
+    predicted, true = _predicted_and_true(completions, holding_t, label_delta, settings)
+    band = settings.dead_band * np.nan_to_num(_numbers(holding_t))
+    direction = [np.sign(change) * (np.abs(change) > band) for change in (predicted, true)]
+    return _finish(1.0 - np.abs(direction[0] - direction[1]), predicted, true)
 
 
 def _finish(reward: NDArray[np.float64], predicted: NDArray, true: NDArray) -> list[float]:
@@ -98,7 +155,8 @@ class ExternalReward:
     batch's mean: c_mag = 1.5 * EMA(|e|), c_dir = EMA(|true change|), both at least 1e-6.
     Magnitude: the Huber loss of e with threshold c_mag over its value at the threshold,
     2 * (1 - min(., 1)) - 1. Direction: 2 * sigmoid(5 * (predicted / c_dir * sign(true) - margin)) - 1.
-    The state lives in the object: one per process, new in every process.
+    The averages live in the object: every process has its own, of the completions that it scores itself.
+    `state` and `restore` let the plugin keep them with the checkpoints.
     """
 
     settings: RewardSettings = field(default_factory=RewardSettings)
@@ -123,6 +181,14 @@ class ExternalReward:
         direction = np.tanh(slope / 2.0)
         return _finish(s.magnitude_weight * magnitude + s.direction_weight * direction, predicted, true)
 
+    def state(self) -> dict[str, float | None]:
+        """The moving averages, as `restore` takes them."""
+        return {"mean_error": self.mean_error, "mean_change": self.mean_change}
+
+    def restore(self, state: Mapping[str, float | None]) -> None:
+        """Go on from earlier moving averages."""
+        self.mean_error, self.mean_change = state["mean_error"], state["mean_change"]
+
     def _averaged(self, mean: float | None, values: NDArray[np.float64]) -> float | None:
         values = values[~np.isnan(values)]
         if not len(values):
@@ -132,18 +198,54 @@ class ExternalReward:
         return batch if mean is None else decay * mean + (1.0 - decay) * batch
 
 
-def _contract_holdings(settings: RewardSettings) -> Callable[..., list[float]]:
-    return lambda completions, holding_t, label_delta: contract_reward(completions, holding_t, settings)
+def _bound(function: Callable[..., list[float]]) -> Callable[[RewardSettings], Callable[..., list[float]]]:
+    return lambda settings: functools.partial(function, settings=settings)
 
 
-def _mse_holdings(settings: RewardSettings) -> Callable[..., list[float]]:
-    return lambda completions, holding_t, label_delta: mse_reward(completions, holding_t, label_delta, settings)
+@dataclass(frozen=True)
+class Reward:
+    """How a reward is built, which dataset columns its calls take in this order, which settings it uses."""
+
+    build: Callable[[RewardSettings], Callable[..., list[float]]]
+    columns: tuple[str, ...]
+    constants: tuple[str, ...] = ()
 
 
-# Name -> factory of a reward(completions, holding_t, label_delta); training and replays share it.
-REWARDS: dict[str, Callable[[RewardSettings], Callable[..., list[float]]]] = {
-    "contract_holdings": _contract_holdings,
-    "mse_holdings": _mse_holdings,
-    "external_holdings": ExternalReward,
-}
-REWARD_COLUMNS = ("holding_t", "label_delta")
+_LABELLED = ("holding_t", "label_delta")
+# Training, replays and the preflight share these.
+REWARDS = {
+    "contract_holdings": Reward(_bound(contract_reward), ("holding_t",)),
+    "mse_holdings": Reward(_bound(mse_reward), _LABELLED),
+    "external_holdings": Reward(
+        ExternalReward,
+        _LABELLED,
+        ("ema_decay", "magnitude_weight", "direction_weight", "magnitude_threshold", "direction_slope",
+         "direction_margin"),
+    ),
+    "scaled_mse_holdings": Reward(_bound(scaled_mse_reward), (*_LABELLED, "past_change"), ("scale_floor",)),
+    "direction_holdings": Reward(_bound(direction_reward), _LABELLED, ("dead_band",)),
+}  # fmt: skip
+
+
+def reward_columns(names: Sequence[str]) -> list[str]:
+    """The dataset columns that the named rewards need."""
+    return sorted({column for name in names for column in REWARDS[name].columns})
+
+
+def score(
+    reward: Callable[..., list[float]], name: str, completions: Sequence[str], columns: Mapping[str, Sequence]
+) -> list[float]:
+    """Call a built reward with its columns of a batch."""
+    return reward(completions, *(columns[column] for column in REWARDS[name].columns))
+
+
+def replay(
+    name: str, settings: RewardSettings, completions: Sequence[str], columns: Mapping[str, Sequence], batch: int
+) -> NDArray[np.float64]:
+    """Rewards of completions, shape (n,), by one new reward object in consecutive batches of `batch`."""
+    reward = REWARDS[name].build(settings)
+    parts = [
+        score(reward, name, completions[i : i + batch], {key: column[i : i + batch] for key, column in columns.items()})
+        for i in range(0, len(completions), batch)
+    ]
+    return np.concatenate([np.asarray(part, float) for part in parts])

@@ -1,0 +1,50 @@
+"""Score canned policies with the rewards that GRPO will train with, before it does.
+
+Writes what each reward, and their weighted total, pays to every policy of `holdings/preflight.py` on the GRPO split.
+Fails when the oracle does not beat every other policy: then nothing is written and nothing is trained.
+"""
+
+from workflow_scripts import cli
+from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.files import read_jsonl, write_csv
+from workflow_scripts.holdings.preflight import TOTAL, check_preflight, preflight_table
+from workflow_scripts.holdings.rewards import RewardSettings, reward_columns
+from workflow_scripts.holdings.sampling import random_stream
+
+
+def main(args) -> str:
+    """Write the table to `--out`."""
+    rows = read_jsonl(args.dataset, {"holding_t", "label_delta", "past_change", *reward_columns(args.rewards)})
+    rng = random_stream(args.seed, "preflight", args.firm_type)
+    table = preflight_table(
+        rows, args.rewards, args.weights, args.reward_settings, args.num_generations, args.batch, rng
+    )
+    try:
+        check_preflight(table, args.rewards)
+    except InputError as error:
+        raise InputError(f"{args.dataset}: {error}\n{table.to_string(index=False)}") from error
+    table.insert(0, "firm_type", args.firm_type)
+    write_csv(args.out, table)
+    total = table[table["reward"] == TOTAL].set_index("policy")
+    second = total["mean"].drop("oracle").nlargest(1)
+    return (
+        f"preflight_rewards {args.firm_type}: oracle {total['mean']['oracle']:+.3f}, next {second.index[0]} "
+        f"{second.iloc[0]:+.3f}; groups without a spread: {total['small_spread']['sampled']:.0%} if sampled blindly, "
+        f"{total['small_spread']['no_change']:.0%} around no-change"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        __doc__,
+        dataset=cli.TEXT,
+        firm_type=cli.TEXT,
+        rewards=cli.FILES,
+        weights={"nargs": "+", "type": float},
+        reward_settings=cli.settings_option(RewardSettings),
+        num_generations=cli.INTEGER,
+        batch=cli.INTEGER,
+        seed=cli.INTEGER,
+        out=cli.TEXT,
+    )
