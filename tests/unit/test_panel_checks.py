@@ -56,7 +56,7 @@ FAULTS = {
     "bad_date": (make_panel([(1, 1, 1815, 1, 1.0, None)]), r"outside the years 1900-2200 in 1 of 1 rows \(row 0"),
     "bad_holding": (make_panel(replaced(2, h=-1.0, h1=None)), r"in 1 of 5 rows \(row 2: mgrno 1, permno 1, 2015Q3"),
     "bad_label": (make_panel(replaced(1, h1=-2.0)), r"'holding_t1' is infinite or negative in 1 of 5"),
-    "infinite_value": (make_panel(GOOD, be=[1.0, 2.0, -np.inf, 3.0, 4.0]), r"is infinite in 1 of 5 rows \(row 2"),
+    "infinite_value": (make_panel(GOOD, be=[1.0, 2.0, -np.inf, 3.0, 4.0]), r"\(column be\) in 1 of 5 rows \(row 2"),
     "negative_price": (make_panel(GOOD, prc=[-9.5, 2.0, 2.0, 2.0, 2.0]), r"'prc' is negative in 1 of 5 .*prc -9.5"),
     "duplicate_key": (make_panel([*GOOD, GOOD[0]]), r"occurs more than once in 1 of 6 rows \(row 5"),
     "wrong_label": (make_panel(replaced(0, h1=2.5)), r"next-quarter holding_t in 1 of 5 rows \(row 0"),

@@ -51,7 +51,7 @@ ERRORS = {
         "It is the next quarter's holding_t in $ million, or missing: correct it.",
     ),
     "infinite_value": (
-        "one of the columns me, be, profit, Gat, beta, aum, outaum, prc is infinite",
+        "a number other than the holdings is infinite",
         "A ratio or a logarithm with 0 made it: make it missing.",
     ),
     "negative_price": (
@@ -142,6 +142,7 @@ class _Slice:
     coverage: dict[str, NDArray] = field(default_factory=dict)
     days: set[int] = field(default_factory=set)
     stocks: set[int] = field(default_factory=set)
+    infinite: set[str] = field(default_factory=set)
     managers: int = 0
     pairs: int = 0
     gaps: int = 0
@@ -157,6 +158,8 @@ class _Slice:
         next_holding = _shift(holding, np.nan)
         differs = np.abs(label - next_holding) > TOLERANCE * np.maximum(1.0, np.abs(next_holding))
         index = quarter - 4 * FIRST_YEAR
+        infinite = {name: np.isinf(value[name]) for name in MAY_BE_MISSING}
+        self.infinite.update(name for name, mask in infinite.items() if mask.any())
         bad = {
             "wrong_type": ~pc.fill_null(
                 pc.equal(pc.cast(block["type"], pa.string()), self.firm_type), False
@@ -164,7 +167,7 @@ class _Slice:
             "bad_date": (index < 0) | (index >= N_QUARTERS),
             "bad_holding": ~np.isfinite(holding) | (holding < 0),
             "bad_label": np.isinf(label) | (label < 0),
-            "infinite_value": np.any([np.isinf(value[name]) for name in MAY_BE_MISSING], axis=0),
+            "infinite_value": np.any(list(infinite.values()), axis=0),
             "negative_price": value["prc"] < 0,
             "duplicate_key": np.append(False, (following & (step == 0))[:-1]),
             "wrong_label": (has_next & differs) | (~has_next & ~np.isnan(label)),
@@ -250,9 +253,10 @@ def check_panel(path: str | Path, firm_type: str) -> dict:
     for block in panel_blocks(path, PANEL_COLUMNS, is_sorted):
         seen.add(block)
     rows = int(seen.coverage["rows"].sum())
+    columns = {"infinite_value": f" (column {', '.join(sorted(seen.infinite))})"}
     faults = [
-        f"{fault} in {finding.count} of {rows} rows ({'; '.join(finding.examples)}). {remedy}"
-        for (fault, remedy), finding in zip(ERRORS.values(), seen.errors.values(), strict=True)
+        f"{fault}{columns.get(name, '')} in {finding.count} of {rows} rows ({'; '.join(finding.examples)}). {remedy}"
+        for (name, (fault, remedy)), finding in zip(ERRORS.items(), seen.errors.values(), strict=True)
         if finding.count
     ]
     if faults:
