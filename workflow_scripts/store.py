@@ -55,6 +55,9 @@ def alone_in(entry: Path, label: str) -> Iterator[None]:
         except BlockingIOError:
             print(f"{label}: waits for another process that trains in {entry.name}", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            # Some cluster file systems are mounted without locks; Snakemake starts no job twice by itself.
+            print(f"{label}: WARNING: {entry} cannot be locked ({error}); start no second run of it", flush=True)
         # The trainer inherits the lock: it may outlive a hard kill of ours while it saves its checkpoint.
         os.set_inheritable(file.fileno(), True)
         yield
@@ -185,6 +188,7 @@ def _is_free(folder: Path) -> bool:
     with lock.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:
+            # Held, or on a file system without locks: then nobody can know, and nothing may be deleted.
             return False
     return True

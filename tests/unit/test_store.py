@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from workflow_scripts import store
 from workflow_scripts.check_arguments import check_extra_args
 from workflow_scripts.code_digest import ROOT
 from workflow_scripts.generate_completions import read_cache
@@ -250,3 +251,15 @@ def test_a_second_training_in_an_entry_waits(tmp_path):
         waited = time.monotonic() - started
     assert process.wait(10) == 0
     assert waited > 0.5
+
+
+def test_a_file_system_without_locks_trains_with_a_warning_and_deletes_nothing(tmp_path, monkeypatch, capsys):
+    def refuse(*_):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(store.fcntl, "flock", refuse)
+    folder = entry(tmp_path, "aaaa")
+    with alone_in(folder, "train"):
+        pass
+    assert "cannot be locked" in capsys.readouterr().out
+    assert [found.state for found in store_entries(tmp_path)] == ["running"]
