@@ -112,7 +112,7 @@ def plot_training(curve: pd.DataFrame, title: str, path: str | Path) -> None:
                 axis.plot(curve["step"], curve[column], color=colour, label=column if len(columns) > 1 else None)
             axis.set_title(name, fontsize=10)
             if len(columns) > 1:
-                axis.legend(fontsize=7)
+                axis.legend(fontsize=7, loc="lower right", frameon=True, framealpha=0.8)
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)
         figure.suptitle(title)
