@@ -7,7 +7,7 @@ checkpoints of finished ones. Kept are published results, trainings that can be 
 import shutil
 
 from workflow_scripts import cli
-from workflow_scripts.store import STALE_STATES, is_finished, store_entries
+from workflow_scripts.store import COMPLETE_STATES, STALE_STATES, folder_size, store_entries
 
 
 def main(args) -> str:
@@ -16,12 +16,12 @@ def main(args) -> str:
     for entry in store_entries(args.run_folder):
         if entry.state in STALE_STATES:
             doomed = [entry.folder]
-        elif entry.stage != "completions" and is_finished(entry.folder):
+        elif entry.state in COMPLETE_STATES:
             doomed = [entry.folder / name for name in ("checkpoints", "datasets") if (entry.folder / name).is_dir()]
         else:
             doomed = []
         for folder in doomed:
-            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            size = folder_size(folder)
             shutil.rmtree(folder)
             freed += size
             lines.append(f"deleted {folder} ({size / 1e6:,.1f} MB)")

@@ -29,9 +29,9 @@ from workflow_scripts.holdings.importing import (
     choose_recipes,
     contract_rows,
     read_chunks,
+    recipe_columns,
     report_text,
     source_columns,
-    source_names,
 )
 from workflow_scripts.holdings.panel import FEATURES, FIRM_TYPES, LABELS, PANEL_COLUMNS, check_keys, panel_blocks
 from workflow_scripts.holdings.quarters import quarter_labels
@@ -47,7 +47,7 @@ def stage(settings: ImportSettings, folder: Path, report: dict) -> None:
     available = source_columns(settings.source)
     recipes = choose_recipes(available, settings.columns)
     report["columns"] = recipes
-    used = {name for r in recipes.values() if r for name in ([r] if r in available else source_names(r))}
+    used = set().union(*(recipe_columns(recipe, available) for recipe in recipes.values() if recipe))
     with contextlib.ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
         for chunk in read_chunks(settings.source, sorted(used)):

@@ -11,6 +11,7 @@ from pathlib import Path
 from workflow_scripts import cli
 from workflow_scripts.holdings.files import file_digest, write_json
 from workflow_scripts.model_card import MERGED_ADAPTER
+from workflow_scripts.store import folder_size
 from workflow_scripts.trainer import (
     ADAPTER_FILES,
     ModelSettings,
@@ -42,7 +43,7 @@ def main(args) -> str:
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return f"{label}: {sum(f.stat().st_size for f in out.iterdir()) / 1e6:,.1f} MB in {args.out}"
+    return f"{label}: {folder_size(out) / 1e6:,.1f} MB in {args.out}"
 
 
 if __name__ == "__main__":

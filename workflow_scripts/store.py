@@ -138,6 +138,8 @@ PUBLISHED, UNPUBLISHED, FINISHED, RESUMABLE, OUTDATED, RUNNING, KEPT = (
     "completions, kept",
 )
 STALE_STATES = (FINISHED, OUTDATED)
+# A result is there and needed, its checkpoints no more.
+COMPLETE_STATES = (PUBLISHED, UNPUBLISHED)
 
 
 @dataclass(frozen=True)
@@ -151,17 +153,20 @@ class StoreEntry:
     size: int
 
 
+def folder_size(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def store_entries(run_folder: str | Path) -> list[StoreEntry]:
     """Everything in the store of a run, by firm type, stage and fingerprint."""
     run_folder = Path(run_folder)
     entries = []
     for folder in sorted(path.parent for path in run_folder.glob("store/*/*/*/identity.json")):
         firm_type, stage = folder.parts[-3:-1]
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        state = (
-            KEPT if stage == "completions" else _state(folder, run_folder / firm_type / "adapters" / stage / MANIFEST)
-        )
-        entries.append(StoreEntry(firm_type, stage, folder, state, size))
+        published = run_folder / firm_type / "adapters" / stage / MANIFEST
+        state = KEPT if stage == "completions" else _state(folder, published)
+        entries.append(StoreEntry(firm_type, stage, folder, state, folder_size(folder)))
     return entries
 
 

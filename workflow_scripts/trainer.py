@@ -231,12 +231,12 @@ def run_swift(
     environment: dict[str, str],
     label: str,
     num_gpus: int = 1,
-    check: Callable[[Path, int], None] = lambda log, start: None,
+    check: Callable[[Path], None] = lambda log: None,
 ) -> None:
     """Run a command of ms-swift; forwards SIGTERM and SIGINT, raises InputError on failure.
 
     The exact command line opens the log. While it runs, new lines of the trainer's own `logging.jsonl` are
-    reported, and `check` sees the log, of which this run begins at byte `start`: what it raises ends the run.
+    reported, and `check` sees the log: what it raises ends the run.
     """
     if STOP_FILE.exists():
         raise InputError(f"{label}: {STOP_FILE} exists, which tells every ms-swift training to stop; remove it")
@@ -245,7 +245,6 @@ def run_swift(
     log.parent.mkdir(parents=True, exist_ok=True)
     print(f"{label}: trainer log {os.path.relpath(log)}", flush=True)
     with log.open("a", encoding="utf-8") as file:
-        start = file.tell()
         file.write(shlex.join(call) + "\n")
         file.flush()
         seen = len(_log_entries(output))
@@ -268,7 +267,7 @@ def run_swift(
         try:
             while process.poll() is None:
                 time.sleep(1)
-                check(log, start)
+                check(log)
                 entries = _log_entries(output)
                 for entry in entries[seen:]:
                     print(f"{label}: {_progress(entry)}", flush=True)
@@ -316,10 +315,9 @@ def training_log(checkpoints: Path) -> list[dict]:
     return [steps[step] for step in sorted(steps)]
 
 
-def rows_dropped(log: Path, start: int = 0) -> tuple[int, int] | None:
+def rows_dropped(log: Path) -> tuple[int, int] | None:
     """Samples that ms-swift left out as longer than `max_length`, and samples in all; None before it has said so."""
     with log.open("rb") as file:
-        file.seek(start)
         # The trainer says so before its first step.
         text = file.read(4_000_000).decode("utf-8", errors="replace")
     found = re.findall(r"Dataset filtered, origin length: (\d+), filtered dataset length: (\d+)", text)
@@ -329,12 +327,12 @@ def rows_dropped(log: Path, start: int = 0) -> tuple[int, int] | None:
     return before - after, before
 
 
-def _check_dropped(limit: float) -> Callable[[Path, int], None]:
+def _check_dropped(limit: float) -> Callable[[Path], None]:
     """A check for `run_swift`: fails as soon as the log tells of too many samples that are left out."""
     told = []
 
-    def check(log: Path, start: int) -> None:
-        if told or (counts := rows_dropped(log, start)) is None:
+    def check(log: Path) -> None:
+        if told or (counts := rows_dropped(log)) is None:
             return
         told.append(counts)
         refuse_dropped(*counts, limit)
@@ -400,7 +398,7 @@ def _train(command, options, settings, entry, manifest, label, extra_environment
     state = json.loads((final / "trainer_state.json").read_text(encoding="utf-8"))
     if state["global_step"] < state["max_steps"]:
         raise InputError(f"{label}: stopped at step {state['global_step']} of {state['max_steps']}; run it again")
-    check(log_file, 0)
+    check(log_file)
     dropped = (rows_dropped(log_file) or (0, 0))[0] + left_out
     if dropped:
         print(f"{label}: WARNING: {dropped} samples are longer than max_length and were not trained on", flush=True)

@@ -1,5 +1,6 @@
 """The store: fingerprints, whole checkpoints only, and publishing without training again."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from workflow_scripts import store
+from workflow_scripts import clean_store, store
 from workflow_scripts.check_arguments import check_extra_args
 from workflow_scripts.code_digest import ROOT
 from workflow_scripts.generate_completions import read_cache
@@ -263,3 +264,8 @@ def test_a_file_system_without_locks_trains_with_a_warning_and_deletes_nothing(t
         pass
     assert "cannot be locked" in capsys.readouterr().out
     assert [found.state for found in store_entries(tmp_path)] == ["running"]
+    (tmp_path / "source").write_text("weights")
+    finish(folder, {"adapter": tmp_path / "source"}, {"fingerprint": folder.name})
+    (folder / "checkpoints").mkdir()
+    assert clean_store.main(argparse.Namespace(run_folder=tmp_path)) == "clean_store: 0.0 MB freed"
+    assert (folder / "checkpoints").is_dir(), "nobody knows whether a training is using them"

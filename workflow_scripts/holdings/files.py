@@ -83,19 +83,17 @@ def _ahead(items: Iterable[pa.Table]) -> Iterator[pa.Table]:
             yield item
 
 
-def write_tables(path: str | Path, tables: Iterable[pa.Table], dictionary: bool | list[str] = True) -> int:
+def write_tables(path: str | Path, tables: Iterable[pa.Table]) -> int:
     """Write tables of one schema, at least one, one after the other as one parquet file (zstd); returns the rows.
 
-    Without the pandas metadata that would tie the bytes to a version. `dictionary` names the columns
-    that repeat their values enough for a dictionary to pay.
+    Without the pandas metadata that would tie the bytes to a version.
     """
     rows, writer, waiting = 0, None, None
     with whole_file(path) as temporary, contextlib.ExitStack() as stack:
         for table in _ahead(tables):
             table = table.replace_schema_metadata(None)
             if writer is None:
-                options = {"compression": "zstd", "use_dictionary": dictionary}
-                writer = stack.enter_context(pq.ParquetWriter(temporary, table.schema, **options))
+                writer = stack.enter_context(pq.ParquetWriter(temporary, table.schema, compression="zstd"))
             rows += table.num_rows
             # Row groups of one size, however the rows arrive: the same content, the same bytes.
             waiting = table if waiting is None else pa.concat_tables([waiting, table])

@@ -11,7 +11,7 @@ import datetime as dt
 import difflib
 import struct
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.panel import FEATURES, IDS, KEYS, MAX_EXAMPLES, PANEL_COLUMNS, key_arrays
 from workflow_scripts.holdings.panel_checks import FIRST_YEAR, LAST_YEAR
 from workflow_scripts.holdings.quarters import quarter_ids, quarter_labels, quarter_starts
-from workflow_scripts.holdings.windows import same_pair
+from workflow_scripts.holdings.windows import next_holding, same_pair
 
 CHUNK_ROWS = 500_000
 # The first recipe whose source columns are all there is taken.
@@ -116,6 +116,11 @@ def source_names(formula: str) -> set[str]:
     return {node.id for node in nodes if isinstance(node, ast.Name)} - FUNCTIONS
 
 
+def recipe_columns(recipe: str, available: Collection[str]) -> set[str]:
+    """Source columns that a recipe needs: a name that is no formula, with a blank for instance, still is a column."""
+    return {recipe} if recipe in available else source_names(recipe)
+
+
 def choose_recipes(available: Sequence[str], overrides: Mapping[str, str | None]) -> dict[str, str | None]:
     """Recipe of each contract column; InputError naming every column for which the source has none."""
     chosen: dict[str, str | None] = {}
@@ -125,8 +130,7 @@ def choose_recipes(available: Sequence[str], overrides: Mapping[str, str | None]
             chosen[column] = None
             continue
         tried = (overrides[column],) if overrides.get(column) else recipes
-        # A name that is no formula, with a blank for instance, still is a source column.
-        fits = [r for r in tried if r in available or source_names(r) <= set(available)]
+        fits = [recipe for recipe in tried if recipe_columns(recipe, available) <= set(available)]
         if fits:
             chosen[column] = fits[0]
             continue
@@ -296,7 +300,7 @@ def _numbers(chunk: pd.DataFrame, recipe: str | None) -> NDArray[np.float64]:
     """Values of a recipe as float64; what a formula cannot compute is missing."""
     if recipe is None:
         return np.full(len(chunk), np.nan)
-    for name in [recipe] if recipe in chunk else sorted(source_names(recipe)):
+    for name in sorted(recipe_columns(recipe, chunk.columns)):
         if isinstance(chunk[name].dtype, pd.CategoricalDtype):
             raise InputError(
                 f"column {name!r} has value labels, not numbers; remove them (Stata: label values {name} .)"
@@ -341,6 +345,13 @@ def _kept(dropped: dict[str, int], causes: Mapping[str, NDArray[np.bool_] | bool
     return keep
 
 
+def _keys(mgrno: NDArray, permno: NDArray, quarter: NDArray, bad: NDArray[np.bool_]) -> list[str]:
+    """The keys of the first offending rows."""
+    at = np.flatnonzero(bad)[:MAX_EXAMPLES]
+    rows = zip(mgrno[at], permno[at], quarter_labels(quarter[at]), strict=True)
+    return [f"mgrno {m}, permno {p}, {q}" for m, p, q in rows]
+
+
 def contract_rows(
     chunk: pd.DataFrame, recipes: Mapping[str, str | None], settings: ImportSettings, dropped: dict[str, int]
 ) -> pa.Table:
@@ -373,11 +384,8 @@ def contract_rows(
     holding = value["holding_t"]
     wrong = (holding < 0) | np.isinf(holding)
     if wrong.any():
-        at = np.flatnonzero(wrong)[:MAX_EXAMPLES]
-        keys = "; ".join(
-            f"mgrno {managers[i]}, permno {stocks[i]}, {q}: {holding[i]:g}"
-            for i, q in zip(at, quarter_labels(quarter[at]), strict=True)
-        )
+        first = zip(_keys(managers, stocks, quarter, wrong), holding[wrong], strict=False)
+        keys = "; ".join(f"{key}: {value:g}" for key, value in first)
         raise InputError(f"{recipes['holding_t']} is negative or infinite in {wrong.sum()} rows of a chunk ({keys})")
     keep = _kept(dropped, {"no type": no_type, "no holding": np.isnan(holding)}, len(chunk))
     return pa.table(
@@ -405,20 +413,13 @@ def add_labels(block: pa.Table) -> tuple[pa.Table, int]:
         values = np.array([block[name].to_numpy() for name in FEATURES])
         differs = repeated & np.append(False, ~_same(values[:, 1:], values[:, :-1]).all(axis=0))
         if differs.any():
-            at = np.flatnonzero(differs)[:MAX_EXAMPLES]
-            keys = "; ".join(
-                f"mgrno {m}, permno {p}, {q}"
-                for m, p, q in zip(mgrno[at], permno[at], quarter_labels(quarter[at]), strict=True)
-            )
+            keys = "; ".join(_keys(mgrno, permno, quarter, differs))
             raise InputError(
                 f"{differs.sum()} rows repeat (mgrno, permno, quarter) with other values ({keys}); keep one row per "
                 "manager, stock and quarter; of monthly data, the quarter's last month"
             )
         block = block.filter(pa.array(~repeated))
-        mgrno, permno, quarter = key_arrays(block)
-    has_next = np.append(same_pair(mgrno, permno, 1) & (quarter[1:] - quarter[:-1] == 1), False)
-    holding = block["holding_t"].to_numpy()
-    label = np.where(has_next, np.append(holding[1:], np.nan), np.nan)
+    _, label = next_holding(*key_arrays(block), block["holding_t"].to_numpy())
     return block.append_column("holding_t1", pa.array(label)).select([*PANEL_COLUMNS, "quarter"]), int(repeated.sum())
 
 

@@ -197,7 +197,7 @@ def _sorted(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """The rows of all tables in the order of the keys, by DuckDB, part by part."""
     import duckdb  # Only unsorted slices pay for the import.
 
-    plain = (_without_dictionaries(table) for table in tables)
+    plain = (_with_plain_type(table) for table in tables)
     first = next(plain)
     batches = (batch for table in itertools.chain([first], plain) for batch in table.to_batches())
     rows = pa.RecordBatchReader.from_batches(first.schema, batches)
@@ -209,12 +209,10 @@ def _sorted(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
             yield pa.Table.from_batches([batch])
 
 
-def _without_dictionaries(table: pa.Table) -> pa.Table:
-    columns = table.schema
-    for i, field in enumerate(columns):
-        if pa.types.is_dictionary(field.type):
-            columns = columns.set(i, pa.field(field.name, field.type.value_type))
-    return table.cast(columns)
+def _with_plain_type(table: pa.Table) -> pa.Table:
+    """Dictionaries, which the firm type alone may still have, differ from part to part."""
+    at = table.column_names.index("type") if "type" in table.column_names else None
+    return table if at is None else table.set_column(at, "type", pc.cast(table["type"], pa.string()))
 
 
 def panel_blocks(path: str | Path, columns: Sequence[str], is_sorted: bool) -> Iterator[pa.Table]:

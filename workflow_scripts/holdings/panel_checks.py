@@ -24,7 +24,7 @@ from workflow_scripts.holdings.panel import (
     panel_schema,
 )
 from workflow_scripts.holdings.quarters import quarter_labels
-from workflow_scripts.holdings.windows import same_pair
+from workflow_scripts.holdings.windows import next_holding, same_pair
 
 MAY_BE_MISSING = tuple(name for name in FEATURES if name != "holding_t")
 # holding_t1 repeats the next row's holding_t; a vendor may have stored one of them as float32.
@@ -126,11 +126,6 @@ class _LogMedian:
         return float(10 ** (self.LOWEST + (at + 0.5) * self.STEP))
 
 
-def _shift(values: NDArray, fill) -> NDArray:
-    """Each row's next value; `fill` for the last row."""
-    return np.append(values[1:], fill)
-
-
 @dataclass
 class _Slice:
     """What the blocks seen so far have shown."""
@@ -153,10 +148,9 @@ class _Slice:
         value = {name: block[name].to_numpy() for name in (*FEATURES, *LABELS)}
         holding, label = value["holding_t"], value["holding_t1"]
         following = np.append(same_pair(mgrno, permno, 1), False)
-        step = _shift(quarter, 0) - quarter
-        has_next = following & (step == 1)
-        next_holding = _shift(holding, np.nan)
-        differs = np.abs(label - next_holding) > TOLERANCE * np.maximum(1.0, np.abs(next_holding))
+        step = np.append(np.diff(quarter), 0)
+        has_next, expected = next_holding(mgrno, permno, quarter, holding)
+        differs = np.abs(label - expected) > TOLERANCE * np.maximum(1.0, np.abs(expected))
         index = quarter - 4 * FIRST_YEAR
         infinite = {name: np.isinf(value[name]) for name in MAY_BE_MISSING}
         self.infinite.update(name for name, mask in infinite.items() if mask.any())

@@ -25,18 +25,17 @@ JITTER = 0.1
 THINK = "."
 
 
-def _forecasts(rows: Sequence[dict], rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-    """Numeric forecast of the change by policy, shape (n,), $ million, none below the bound but huge."""
-    true, held, past = (
-        np.array([row[name] for row in rows], float) for name in ("label_delta", "holding_t", "past_change")
-    )
+def _forecasts(
+    true: NDArray[np.float64], held: NDArray[np.float64], past: NDArray[np.float64], rng: np.random.Generator
+) -> dict[str, NDArray[np.float64]]:
+    """Numeric forecast of the change by policy, shape (n,), $ million, none below the bound."""
     forecasts = {
         "oracle": true,
-        "no_change": np.zeros(len(rows)),
+        "no_change": np.zeros(len(true)),
         "sign_flip": -true,
-        "mean": np.full(len(rows), true.mean()),
+        "mean": np.full(len(true), true.mean()),
         "huge": 1e6 * np.maximum(held, 1.0),
-        "sampled": rng.normal(0.0, 1.0, len(rows)) * past,
+        "sampled": rng.normal(0.0, 1.0, len(true)) * past,
     }
     return {name: np.maximum(values, -held) for name, values in forecasts.items()}
 
@@ -44,6 +43,10 @@ def _forecasts(rows: Sequence[dict], rng: np.random.Generator) -> dict[str, NDAr
 def _texts(forecast: NDArray[np.float64], held: NDArray[np.float64], target: str) -> list[str]:
     numbers = format_numbers(forecast if target == "holding_delta" else held + forecast)
     return [completion_text(THINK, target, number) for number in numbers]
+
+
+def _without_think(texts: list[str]) -> list[str]:
+    return [text[text.index("<answer>") :] for text in texts]
 
 
 def preflight_table(
@@ -62,13 +65,15 @@ def preflight_table(
     in which the standard deviation of the reward would be below 1e-3 if the policy were sampled, its numbers spread
     by a tenth of the window's past change (`sampled`: by all of it).
     """
-    held, past = (np.array([row[name] for row in rows], float) for name in ("holding_t", "past_change"))
-    forecasts = _forecasts(rows, rng)
+    true, held, past = (
+        np.array([row[name] for row in rows], float) for name in ("label_delta", "holding_t", "past_change")
+    )
+    forecasts = _forecasts(true, held, past, rng)
     oracle = _texts(forecasts["oracle"], held, settings.target)
     texts = {name: _texts(values, held, settings.target) for name, values in forecasts.items()}
     texts["malformed"] = [text.removesuffix("</answer>") for text in oracle]
     texts["empty"] = [""] * len(rows)
-    texts["no_think"] = [text[text.index("<answer>") :] for text in oracle]
+    texts["no_think"] = _without_think(oracle)
     forecasts["no_think"] = forecasts["oracle"]
     columns = {name: [row[name] for row in rows] for name in reward_columns(rewards)}
     grouped = {name: np.repeat(np.array(values, object), num_generations).tolist() for name, values in columns.items()}
@@ -78,11 +83,11 @@ def preflight_table(
         draws = answers
         if policy in forecasts:
             noise = rng.normal(0.0, 1.0, (len(rows), num_generations)) * past[:, None]
-            centre = 0.0 if policy == "sampled" else forecasts[policy][:, None]
-            drawn = np.maximum(centre + (1.0 if policy == "sampled" else JITTER) * noise, -held[:, None]).ravel()
+            drawn = noise if policy == "sampled" else forecasts[policy][:, None] + JITTER * noise
+            drawn = np.maximum(drawn, -held[:, None]).ravel()
             draws = _texts(drawn, np.repeat(held, num_generations), settings.target)
             if policy == "no_think":
-                draws = [text[text.index("<answer>") :] for text in draws]
+                draws = _without_think(draws)
         means = [replay(name, settings, answers, grouped, batch) for name in rewards]
         spreads = [replay(name, settings, draws, grouped, batch) for name in rewards]
         means.append(np.dot(weights, means))

@@ -15,6 +15,17 @@ def same_pair(mgrno: NDArray, permno: NDArray, distance: int) -> NDArray[np.bool
     return (mgrno[distance:] == mgrno[:-distance]) & (permno[distance:] == permno[:-distance])
 
 
+def next_holding(
+    mgrno: NDArray, permno: NDArray, quarter: NDArray, holding_t: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """What holding_t1 must be in sorted rows, shape (n,): the mask of rows that have a label, and the label.
+
+    A row has one if the next row is the same pair's and exactly one quarter later; NaN elsewhere.
+    """
+    has_next = np.append(same_pair(mgrno, permno, 1) & (quarter[1:] - quarter[:-1] == 1), False)
+    return has_next, np.where(has_next, np.append(holding_t[1:], np.nan), np.nan)
+
+
 def build_windows(block: pa.Table, history_quarters: int = 4) -> pa.Table:
     """The windows of whole managers, from their whole history, sorted by (mgrno, permno, quarter).
 
