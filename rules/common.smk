@@ -14,6 +14,7 @@ from workflow_scripts.code_digest import code_of
 from workflow_scripts.holdings.panel import FIRM_TYPES as ALL_FIRM_TYPES
 from workflow_scripts.holdings.rewards import REWARDS
 from workflow_scripts.holdings.sampling import SPLITS
+from workflow_scripts.holdings.targets import ACTIVE
 from workflow_scripts.model_card import MODEL_CARD
 from workflow_scripts.store import MANIFEST
 from workflow_scripts.trainer import ADAPTER_FILES, TRAINING_LOG

@@ -1,6 +1,6 @@
 # Windows, samples, prompts and the three datasets of a firm type.
 # Required inputs: the checked slice. Outputs: <results>/{firm_type}/datasets/{sft,grpo,test}.jsonl
-# Steps: build_windows -> sample_windows (per split) -> build_prompts (per split) -> build_*_dataset
+# Steps: build_windows, build_stock_quarters -> sample_windows (per split) -> build_prompts (per split) -> build_*_dataset
 
 
 rule build_windows:
@@ -22,10 +22,29 @@ rule build_windows:
         "--firm-type {wildcards.firm_type} --history-quarters {params.history_quarters} --out {output:q} 2>&1 | tee {log:q}"
 
 
+rule build_stock_quarters:
+    input:
+        panel=panel_slice,
+        # Keeps an unchecked slice out: another report changes nothing here.
+        report=ancient("<results>/{firm_type}/panel_report.json"),
+    output:
+        "<results>/{firm_type}/stock_quarters.parquet",
+    log:
+        "<results>/logs/build_stock_quarters/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/build_stock_quarters/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.build_stock_quarters"),
+    shell:
+        "python -m workflow_scripts.build_stock_quarters --panel {input.panel:q} --firm-type {wildcards.firm_type} "
+        "--out {output:q} 2>&1 | tee {log:q}"
+
+
 rule sample_windows:
     input:
         panel=panel_slice,
         windows="<results>/{firm_type}/windows.parquet",
+        stocks="<results>/{firm_type}/stock_quarters.parquet",
     output:
         sample="<results>/{firm_type}/samples/{split}.parquet",
         report="<results>/{firm_type}/samples/{split}.json",
@@ -41,9 +60,10 @@ rule sample_windows:
         next_start=next_split_start,
         embargo_quarters=config["splits"]["embargo_quarters"],
         history_quarters=config["windows"]["history_quarters"],
+        active="--active" if config["prompts"]["target"] == ACTIVE else "",
         seed=config["seed"],
     shell:
-        "python -m workflow_scripts.sample_windows --panel {input.panel:q} --windows {input.windows:q} "
+        "python -m workflow_scripts.sample_windows --panel {input.panel:q} --windows {input.windows:q} --stocks {input.stocks:q} {params.active} "
         "--firm-type {wildcards.firm_type} --split {wildcards.split} --start {params.start} --end {params.end} "
         "--next-start {params.next_start} --embargo-quarters {params.embargo_quarters} --history-quarters {params.history_quarters} "
         "--settings {params.settings:q} --seed {params.seed} --out {output.sample:q} --report {output.report:q} "
@@ -108,9 +128,10 @@ rule build_grpo_dataset:
         # Unused settings must not rerun the rule, so the template counts only with an exemplar.
         exemplar_template=as_json(config["labels"]["think_template"] if config["labels"]["grpo_exemplar"] else ""),
         decimals=config["labels"]["decimals"],
+        target=config["prompts"]["target"],
     shell:
         "python -m workflow_scripts.build_grpo_dataset --prompts {input.prompts:q} --sample {input.sample:q} "
-        "--firm-type {wildcards.firm_type} --exemplar-template {params.exemplar_template:q} "
+        "--firm-type {wildcards.firm_type} --target {params.target} --exemplar-template {params.exemplar_template:q} "
         "--decimals {params.decimals} --out {output:q} 2>&1 | tee {log:q}"
 
 

@@ -10,7 +10,7 @@ from workflow_scripts.holdings.files import read_jsonl, write_jsonl
 def main(args) -> str:
     """Write the rows to `--out`."""
     sample = pq.read_table(args.sample)
-    rows = grpo_rows(read_jsonl(args.prompts), sample, args.exemplar_template, args.decimals)
+    rows = grpo_rows(read_jsonl(args.prompts), sample, args.exemplar_template, args.decimals, args.target)
     write_jsonl(args.out, rows)
     return f"build_grpo_dataset {args.firm_type}: {len(rows):,} rows"
 
@@ -24,5 +24,6 @@ if __name__ == "__main__":
         firm_type=cli.TEXT,
         exemplar_template=cli.JSON,
         decimals=cli.INTEGER,
+        target=cli.TEXT,
         out=cli.TEXT,
     )

@@ -10,11 +10,14 @@ from workflow_scripts.holdings.files import read_jsonl, write_csv
 from workflow_scripts.holdings.preflight import TOTAL, check_preflight, preflight_table
 from workflow_scripts.holdings.rewards import RewardSettings, reward_columns
 from workflow_scripts.holdings.sampling import random_stream
+from workflow_scripts.holdings.targets import LABELS
 
 
 def main(args) -> str:
     """Write the table to `--out`."""
-    rows = read_jsonl(args.dataset, {"holding_t", "label_delta", "past_change", *reward_columns(args.rewards)})
+    target = args.reward_settings.target
+    needed = {"holding_t", LABELS[target], "past_change", *reward_columns(args.rewards, target)}
+    rows = read_jsonl(args.dataset, needed)
     rng = random_stream(args.seed, "preflight", args.firm_type)
     table = preflight_table(
         rows, args.rewards, args.weights, args.reward_settings, args.num_generations, args.batch, rng

@@ -1,17 +1,21 @@
 """Draw the stratified sample of one split and attach the history of every sampled window.
 
 Steps: windows of the split, by the quarter of t → drop those without a label (and at zero holding) →
-sample → read the panel rows of the sampled pairs → write the sample and the account of what was
-dropped. Fails when no window is left.
+sample → read the panel rows of the sampled pairs → add the next quarter's price and splits → write the sample
+and the account of what was dropped. Where the active change is the target, windows without one are dropped too.
+Fails when no window is left.
 """
 
 import datetime as dt
 from functools import partial
 
+import numpy as np
+import pyarrow.parquet as pq
+
 from workflow_scripts import cli
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.files import read_batches, write_json, write_table
-from workflow_scripts.holdings.history import attach_history, read_history
+from workflow_scripts.holdings.history import attach_history, has_active_change, read_history
 from workflow_scripts.holdings.panel import IDS
 from workflow_scripts.holdings.sampling import (
     SampleSettings,
@@ -20,6 +24,7 @@ from workflow_scripts.holdings.sampling import (
     sample_windows,
     split_mask,
 )
+from workflow_scripts.holdings.stock_quarters import attach_next_price, next_prices
 
 
 def _date(text: str) -> dt.date | None:
@@ -36,13 +41,25 @@ def main(args) -> str:
         next_start=args.next_start,
         embargo_quarters=args.embargo_quarters,
     )
+    stocks = pq.read_table(args.stocks)
+
+    def known(permno, quarter):
+        prices = next_prices(stocks, permno, quarter)
+        return has_active_change(prices["price_ratio"], prices["split_ratio"])
+
     try:
-        candidates, account = find_candidates(windows, in_split, args.settings.drop_zero_holding)
+        candidates, account = find_candidates(
+            windows, in_split, args.settings.drop_zero_holding, known if args.active else None
+        )
     except InputError as error:
         raise InputError(f"{args.windows}, split {args.split}: {error}") from error
     sample, per_bucket = sample_windows(candidates, args.settings, random_stream(args.seed, args.firm_type, args.split))
     account |= {"sampled": sample.num_rows, "sampled_per_bucket": per_bucket}
     sample = attach_history(sample, read_history(args.panel, sample), args.firm_type, args.history_quarters)
+    sample = attach_next_price(sample, stocks)
+    price_ratio, split_ratio = (sample[name].to_numpy() for name in ("price_ratio", "split_ratio"))
+    account["sampled_split_like"] = int(np.isfinite(split_ratio).sum())
+    account["sampled_without_price"] = int(np.isnan(price_ratio).sum())
     write_table(args.out, sample)
     write_json(args.report, {"firm_type": args.firm_type, "split": args.split, **account})
     counts = f"{account['sampled']:,} of {account['candidates']:,} candidates"
@@ -55,6 +72,7 @@ if __name__ == "__main__":
         __doc__,
         panel=cli.TEXT,
         windows=cli.TEXT,
+        stocks=cli.TEXT,
         firm_type=cli.TEXT,
         split=cli.TEXT,
         start={"type": _date, "help": "first day, or open"},
@@ -63,6 +81,7 @@ if __name__ == "__main__":
         embargo_quarters=cli.INTEGER,
         history_quarters=cli.INTEGER,
         settings=cli.settings_option(SampleSettings),
+        active={"action": "store_true", "default": False, "help": "windows need an active change"},
         seed=cli.INTEGER,
         out=cli.TEXT,
         report=cli.TEXT,

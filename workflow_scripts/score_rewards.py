@@ -20,11 +20,16 @@ EXAMPLES = 5
 def main(args) -> str:
     """Write the distributions to `--out` and the worst completions to `--samples`."""
     answers = read_jsonl(args.completions, ("window_id", "completion"))
-    by_id = {row["window_id"]: row for row in read_jsonl(args.dataset, ("window_id", *reward_columns(args.rewards)))}
+    by_id = {
+        row["window_id"]: row
+        for row in read_jsonl(args.dataset, ("window_id", *reward_columns(args.rewards, args.reward_settings.target)))
+    }
     if {row["window_id"] for row in answers} != set(by_id):
         raise InputError(f"{args.completions} and {args.dataset} do not have the same window_ids")
     completions, rows = [row["completion"] for row in answers], [by_id[row["window_id"]] for row in answers]
-    columns = {column: [row[column] for row in rows] for column in reward_columns(args.rewards)}
+    columns = {
+        column: [row[column] for row in rows] for column in reward_columns(args.rewards, args.reward_settings.target)
+    }
     summaries, samples = [], []
     for name in args.rewards:
         rewards = replay(name, args.reward_settings, completions, columns, args.batch)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workflow_scripts.holdings.contract import TARGETS, parse_completion
+from workflow_scripts.holdings.contract import parse_completion
 from workflow_scripts.holdings.rewards import (
     REWARDS,
     ExternalReward,
@@ -22,6 +22,7 @@ from workflow_scripts.holdings.rewards import (
     scaled_mse_reward,
     score,
 )
+from workflow_scripts.holdings.targets import TARGETS
 
 
 def say(number: float | str) -> str:
@@ -61,7 +62,7 @@ def test_missing_label_is_neutral():
     for name in set(REWARDS) - {"contract_holdings"}:
         reward = REWARDS[name].build(RewardSettings())
         columns = {"holding_t": [9.0] * 3, "label_delta": [None, float("nan"), 1.0], "past_change": [None] * 3}
-        assert score(reward, name, [say(1), "no", say(1)], columns)[:2] == [0.0, 0.0]
+        assert score(reward, name, [say(1), "no", say(1)], columns, "holding_delta")[:2] == [0.0, 0.0]
 
 
 def test_external_by_hand():
@@ -117,8 +118,9 @@ def test_averages_can_be_kept_and_restored():
 def test_constants_are_settings_and_every_setting_is_somebodys():
     used = [name for reward in REWARDS.values() for name in reward.constants]
     assert sorted(used) == sorted(set(RewardSettings.__dataclass_fields__) - {"target"})
-    assert reward_columns(["contract_holdings"]) == ["holding_t"]
-    assert reward_columns(list(REWARDS)) == ["holding_t", "label_delta", "past_change"]
+    assert reward_columns(["contract_holdings"], "holding_delta") == ["holding_t"]
+    assert reward_columns(list(REWARDS), "holding_tp1") == ["holding_t", "label_delta", "past_change"]
+    assert reward_columns(list(REWARDS), "active_delta") == ["holding_t", "label_active", "past_change"]
 
 
 # Pieces of right and wrong answers, and what tends to break readers of numbers.
@@ -176,7 +178,13 @@ def test_every_reward_is_finite_and_bounded_and_never_raises(rows, name, target)
     reward = REWARDS[name].build(RewardSettings(target=target))
     for _ in range(2):
         values = np.array(
-            score(reward, name, completions, dict(zip(reward_columns(list(REWARDS)), columns, strict=True)))
+            score(
+                reward,
+                name,
+                completions,
+                dict(zip(reward_columns(list(REWARDS), target), columns, strict=True)),
+                target,
+            )
         )
         assert values.shape == (len(rows),)
         assert np.isfinite(values).all()
@@ -213,7 +221,7 @@ def test_mutated_completions():
             "past_change": held,
         }
         for name, reward in built.items():
-            values = np.array(score(reward, name, texts, columns))
+            values = np.array(score(reward, name, texts, columns, "holding_delta"))
             assert np.isfinite(values).all()
             assert (np.abs(values) <= 1.0 + 1e-12).all()
         for text, h in zip(texts, held, strict=True):

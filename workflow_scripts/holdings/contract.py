@@ -9,7 +9,8 @@ import math
 import re
 from dataclasses import dataclass
 
-TARGETS = ("holding_delta", "holding_tp1")
+from workflow_scripts.holdings.targets import TARGETS
+
 # Prompts print at most six decimals, so a bound copied from the prompt may be off by half of the last.
 BOUND_TOLERANCE = 0.5e-6
 
@@ -28,9 +29,9 @@ _FRAME = re.compile(rf"{_SPACE}<think>(?s:.*)</think>{_SPACE}<answer>(?s:.*)</an
 class Parsed:
     """What a completion says.
 
-    `delta` is the predicted change in $ million, None where no number could be read; `contract` is
-    whether the form is exact, `bound` whether delta >= -holding_t (False without a number); `fault`
-    names the first thing that is wrong, empty where nothing is.
+    `delta` is the predicted change in $ million (for active_delta at the price of t), None where no number could be
+    read; `contract` is whether the form is exact, `bound` whether delta >= -holding_t (False without a number);
+    `fault` names the first thing that is wrong, empty where nothing is.
     """
 
     delta: float | None
@@ -42,12 +43,6 @@ class Parsed:
     def valid(self) -> bool:
         """The contract is obeyed exactly and the bound holds."""
         return self.contract and self.bound
-
-
-def check_target(target: str) -> None:
-    """Raise ValueError for a target that is not one of TARGETS."""
-    if target not in TARGETS:
-        raise ValueError(f"target {target!r} is unknown; choose one of {', '.join(TARGETS)}")
 
 
 def parse_completion(text: str, holding_t: float, target: str = "holding_delta") -> Parsed:
@@ -72,7 +67,7 @@ def parse_completion(text: str, holding_t: float, target: str = "holding_delta")
     if body is None:
         return Parsed(None, False, False, "the answer is not the JSON object asked for")
     value = float(body[1] + (body[2] or ""))
-    delta = value if target == "holding_delta" else value - holding_t
+    delta = value - holding_t if target == "holding_tp1" else value
     if not math.isfinite(delta):
         return Parsed(None, False, False, "the number is not finite")
     bound = delta >= -holding_t - BOUND_TOLERANCE

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from workflow_scripts.holdings.contract import check_target
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.history import lagged, past_change
+from workflow_scripts.holdings.history import label_arrays, lagged, past_change
 from workflow_scripts.holdings.numbers import format_numbers, round_labels
 from workflow_scripts.holdings.panel import FEATURES
+from workflow_scripts.holdings.targets import ACTIVE, LABELS, check_target
 
 THINK_FIELDS = tuple(f"{name.removesuffix('_t')}_{what}" for name in FEATURES for what in ("change", "direction"))
 
@@ -59,13 +60,16 @@ def completion_text(think: str, target: str, number: str) -> str:
 
 
 def target_numbers(sample: pa.Table, target: str, decimals: int) -> list[str]:
-    """Labels as text with exactly `decimals` decimals, never past the bound of the contract."""
+    """Labels as text with exactly `decimals` decimals, never past the bound of the contract.
+
+    Raises InputError for a window without the label, which active_delta can lack.
+    """
     check_target(target)
-    holding_t, holding_t1 = (sample[name].to_numpy() for name in ("holding_t", "holding_t1"))
-    if target == "holding_delta":
-        labels = round_labels(holding_t1 - holding_t, holding_t, decimals)
+    known = label_arrays(sample)
+    if target == "holding_tp1":
+        labels = np.round(known["label_tp1"], decimals)
     else:
-        labels = np.round(holding_t1, decimals)
+        labels = round_labels(_complete(known[LABELS[target]], sample, target), known["holding_t"], decimals)
     # Adding 0.0 turns -0.0 into 0.0, so that no label reads "-0.00".
     return [f"{value:.{decimals}f}" for value in (labels + 0.0).tolist()]
 
@@ -100,15 +104,22 @@ def sft_rows(
         }
         for i, prompt in _paired(prompts, sample)
     ]
-    delta = sample["holding_t1"].to_numpy() - sample["holding_t"].to_numpy()
-    rounded = np.array([float(number) for number in target_numbers(sample, "holding_delta", decimals)])
+    change = ACTIVE if target == ACTIVE else "holding_delta"
+    delta = label_arrays(sample)[LABELS[change]]
+    rounded = np.array([float(number) for number in target_numbers(sample, change, decimals)])
     return rows, {"rows": len(rows), "labels_rounded_to_zero": int(((rounded == 0) & (delta != 0)).sum())}
 
 
 def grpo_rows(
-    prompts: Sequence[dict[str, str]], sample: pa.Table, exemplar_template: str = "", decimals: int = 2
+    prompts: Sequence[dict[str, str]],
+    sample: pa.Table,
+    exemplar_template: str = "",
+    decimals: int = 2,
+    target: str = "holding_delta",
 ) -> list[dict]:
     """Prompts to answer, with the unrounded labels ($ million) that the reward functions receive.
+
+    label_active, which a window can lack, is there only if it is the target; InputError if one lacks it then.
 
     With an `exemplar_template` an example of a think block closes the user message. ms-swift drops
     a trailing assistant message before the rollout, so there the policy would never see it; in the
@@ -121,7 +132,9 @@ def grpo_rows(
             example = f"\nAn example of a think block: <think>{exemplars[i]}</think>"
             prompt = {**prompt, "user": prompt["user"] + example}
         rows.append({"window_id": prompt["window_id"], "messages": _messages(prompt)})
-    return _with_labels(rows, sample)
+    if target == ACTIVE:
+        _complete(label_arrays(sample)["label_active"], sample, target)
+    return _with_labels(rows, sample, ("label_active",) if target == ACTIVE else ())
 
 
 def holdout_rows(prompts: Sequence[dict[str, str]], sample: pa.Table) -> list[dict]:
@@ -138,17 +151,20 @@ def holdout_rows(prompts: Sequence[dict[str, str]], sample: pa.Table) -> list[di
         }
         for i, prompt in _paired(prompts, sample)
     ]
-    return _with_labels(rows, sample)
+    return _with_labels(rows, sample, ("label_active",))
 
 
-def _with_labels(rows: list[dict], sample: pa.Table) -> list[dict]:
-    """Add label_delta, label_tp1, holding_t, past_change ($ million, unrounded) to rows in the sample's order."""
-    holding_t, holding_t1 = (sample[name].to_numpy() for name in ("holding_t", "holding_t1"))
-    columns = {
-        "label_delta": holding_t1 - holding_t,
-        "label_tp1": holding_t1,
-        "holding_t": holding_t,
-        "past_change": past_change(sample),
-    }
-    lists = {name: values.tolist() for name, values in columns.items()}
+def _complete(labels: NDArray[np.float64], sample: pa.Table, target: str) -> NDArray[np.float64]:
+    unknown = np.flatnonzero(np.isnan(labels))
+    if len(unknown):
+        first = sample["window_id"][int(unknown[0])].as_py()
+        raise InputError(f"{len(unknown)} windows have no {target} ({first}); sample the windows again")
+    return labels
+
+
+def _with_labels(rows: list[dict], sample: pa.Table, more: Sequence[str]) -> list[dict]:
+    """Add labels, holding_t and past_change ($ million, unrounded; null if unknown) to rows in the sample's order."""
+    columns = {**label_arrays(sample), "past_change": past_change(sample)}
+    names = ("label_delta", "label_tp1", "holding_t", "past_change", *more)
+    lists = {name: pa.array(columns[name], from_pandas=True).to_pylist() for name in names}
     return [{**row, **{name: values[i] for name, values in lists.items()}} for i, row in enumerate(rows)]

@@ -145,6 +145,9 @@ def build_corpus(style: CorpusStyle, malformed_share: float, windows_per_type: i
         known = oracle_delta(held, sample[lagged("holding_t", 1)].to_numpy(), 0.0, BASE_PERSISTENCE)
         label = np.maximum(0.0, held + known + rng.normal(0, BASE_LABEL_NOISE_SD, len(held)))
         sample = sample.set_column(sample.column_names.index("holding_t1"), "holding_t1", pa.array(label))
+        # Prices play no part in the base law, so that every target is the same change.
+        for name, value in (("price_ratio", 1.0), ("split_ratio", np.nan)):
+            sample = sample.append_column(name, pa.array(np.full(len(held), value)))
         prompts = build_prompts(sample, style.prompts)
         rows, _ = sft_rows(prompts, sample, style.prompts.target, style.label_decimals, style.think_template)
         for row in rows:

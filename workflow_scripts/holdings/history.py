@@ -28,6 +28,29 @@ def past_change(sample: pa.Table) -> NDArray[np.float64]:
     return np.abs(np.diff(holdings, axis=0)).mean(axis=0)
 
 
+def has_active_change(price_ratio: NDArray[np.float64], split_ratio: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """True where both prices are known and the stock was not split (`stock_quarters.next_prices`); shape (n,)."""
+    return ~np.isnan(price_ratio) & np.isnan(split_ratio)
+
+
+def label_arrays(sample: pa.Table) -> dict[str, NDArray[np.float64]]:
+    """holding_t, label_tp1, label_delta and label_active of a sample ($ million), shape (n,).
+
+    label_active = holding_t1 * prc_t / prc_t1 - holding_t is what the manager traded, valued at the price of t: the
+    dollar change without the stock's return. NaN where a price is missing, and where the stock was split.
+    """
+    holding_t, holding_t1, price_ratio, split_ratio = (
+        sample[name].to_numpy() for name in ("holding_t", "holding_t1", "price_ratio", "split_ratio")
+    )
+    at_old_price = np.where(has_active_change(price_ratio, split_ratio), holding_t1 / price_ratio, np.nan)
+    return {
+        "holding_t": holding_t,
+        "label_tp1": holding_t1,
+        "label_delta": holding_t1 - holding_t,
+        "label_active": at_old_price - holding_t,
+    }
+
+
 def prompt_columns(history_quarters: int) -> list[str]:
     """The columns of a sample that a prompt may show: ids, and features dated t or before."""
     features = [lagged(feature, lag) for lag in history_lags(history_quarters) for feature in FEATURES]

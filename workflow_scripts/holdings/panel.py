@@ -184,6 +184,12 @@ def _batches(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
         raise PanelError(f"{path}: the file is damaged ({error}); write the slice again") from error
 
 
+def panel_batches(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The slice in its own order, part by part, in the contract's types; with `quarter` where `columns` has date."""
+    panel_schema(path, columns)
+    yield from (typed_table(batch) for batch in _batches(path, columns))
+
+
 def _numbered(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
     """The slice in its own order, typed, with the columns `quarter` and `row`: where a row stands in the file."""
     n_rows = 0

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from workflow_scripts.holdings.conversations import completion_text
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.numbers import format_numbers
-from workflow_scripts.holdings.rewards import RewardSettings, replay, reward_columns
+from workflow_scripts.holdings.rewards import RewardSettings, reads_label, replay, reward_columns
+from workflow_scripts.holdings.targets import LABELS
 
 TOTAL = "total"
 # Below this spread of the rewards within a group, its advantages are noise or 0.
@@ -41,7 +42,7 @@ def _forecasts(
 
 
 def _texts(forecast: NDArray[np.float64], held: NDArray[np.float64], target: str) -> list[str]:
-    numbers = format_numbers(forecast if target == "holding_delta" else held + forecast)
+    numbers = format_numbers(held + forecast if target == "holding_tp1" else forecast)
     return [completion_text(THINK, target, number) for number in numbers]
 
 
@@ -66,7 +67,7 @@ def preflight_table(
     by a tenth of the window's past change (`sampled`: by all of it).
     """
     true, held, past = (
-        np.array([row[name] for row in rows], float) for name in ("label_delta", "holding_t", "past_change")
+        np.array([row[name] for row in rows], float) for name in (LABELS[settings.target], "holding_t", "past_change")
     )
     forecasts = _forecasts(true, held, past, rng)
     oracle = _texts(forecasts["oracle"], held, settings.target)
@@ -75,7 +76,7 @@ def preflight_table(
     texts["empty"] = [""] * len(rows)
     texts["no_think"] = _without_think(oracle)
     forecasts["no_think"] = forecasts["oracle"]
-    columns = {name: [row[name] for row in rows] for name in reward_columns(rewards)}
+    columns = {name: [row[name] for row in rows] for name in reward_columns(rewards, settings.target)}
     grouped = {name: np.repeat(np.array(values, object), num_generations).tolist() for name, values in columns.items()}
     table = []
     for policy, answers in texts.items():
@@ -116,7 +117,7 @@ def check_preflight(table: pd.DataFrame, rewards: Sequence[str]) -> None:
     others = total.drop("oracle")
     if "contract_holdings" not in rewards:
         others = others.drop("no_think")
-    if "label_delta" not in reward_columns(rewards):
+    if not reads_label(rewards):
         others = others[["malformed", "empty", "no_think"]]
     better = others[others >= total["oracle"] - 1e-9]
     if len(better):

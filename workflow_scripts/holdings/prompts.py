@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from workflow_scripts.holdings.contract import check_target
 from workflow_scripts.holdings.history import history_lags, lagged
 from workflow_scripts.holdings.numbers import MAX_DECIMALS, format_numbers
 from workflow_scripts.holdings.panel import FACTORS
+from workflow_scripts.holdings.targets import check_target
 
 ROLES = {
     "banks": "a bank",
@@ -31,8 +31,14 @@ _DEFINITION = {
     "holding_delta = holding(t+1) - holding(t), where holding = price x shares, in $ million.",
     "holding_tp1": "holding_tp1 is the position at the end of the next quarter: "
     "holding_tp1 = holding(t+1), where holding = price x shares, in $ million.",
+    "active_delta": "active_delta is the change of the position over the next quarter at the price of today: "
+    "active_delta = holding(t+1) x price(t) / price(t+1) - holding(t), where holding = price x shares, in $ million.",
 }
-_BOUND = {"holding_delta": "holding_delta >= -holding_t = -{holding_t}", "holding_tp1": "holding_tp1 >= 0"}
+_BOUND = {
+    "holding_delta": "holding_delta >= -holding_t = -{holding_t}",
+    "holding_tp1": "holding_tp1 >= 0",
+    "active_delta": "active_delta >= -holding_t = -{holding_t}",
+}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.contract import Parsed, parse_completion
+from workflow_scripts.holdings.targets import LABELS
 
 MIN_SCALE = 1e-6
 
@@ -204,14 +205,18 @@ def _bound(function: Callable[..., list[float]]) -> Callable[[RewardSettings], C
 
 @dataclass(frozen=True)
 class Reward:
-    """How a reward is built, which dataset columns its calls take in this order, which settings it uses."""
+    """How a reward is built, which dataset columns its calls take in this order, which settings it uses.
+
+    `LABEL` among the columns stands for the label of the target.
+    """
 
     build: Callable[[RewardSettings], Callable[..., list[float]]]
     columns: tuple[str, ...]
     constants: tuple[str, ...] = ()
 
 
-_LABELLED = ("holding_t", "label_delta")
+LABEL = "label"
+_LABELLED = ("holding_t", LABEL)
 # Training, replays and the preflight share these.
 REWARDS = {
     "contract_holdings": Reward(_bound(contract_reward), ("holding_t",)),
@@ -227,16 +232,29 @@ REWARDS = {
 }  # fmt: skip
 
 
-def reward_columns(names: Sequence[str]) -> list[str]:
-    """The dataset columns that the named rewards need."""
-    return sorted({column for name in names for column in REWARDS[name].columns})
+def _columns(name: str, target: str) -> list[str]:
+    return [LABELS[target] if column == LABEL else column for column in REWARDS[name].columns]
+
+
+def reads_label(names: Sequence[str]) -> bool:
+    """Whether one of the named rewards looks at the truth."""
+    return any(LABEL in REWARDS[name].columns for name in names)
+
+
+def reward_columns(names: Sequence[str], target: str) -> list[str]:
+    """The dataset columns that the named rewards need for a target."""
+    return sorted({column for name in names for column in _columns(name, target)})
 
 
 def score(
-    reward: Callable[..., list[float]], name: str, completions: Sequence[str], columns: Mapping[str, Sequence]
+    reward: Callable[..., list[float]],
+    name: str,
+    completions: Sequence[str],
+    columns: Mapping[str, Sequence],
+    target: str,
 ) -> list[float]:
     """Call a built reward with its columns of a batch."""
-    return reward(completions, *(columns[column] for column in REWARDS[name].columns))
+    return reward(completions, *(columns[column] for column in _columns(name, target)))
 
 
 def replay(
@@ -245,7 +263,13 @@ def replay(
     """Rewards of completions, shape (n,), by one new reward object in consecutive batches of `batch`."""
     reward = REWARDS[name].build(settings)
     parts = [
-        score(reward, name, completions[i : i + batch], {key: column[i : i + batch] for key, column in columns.items()})
+        score(
+            reward,
+            name,
+            completions[i : i + batch],
+            {key: column[i : i + batch] for key, column in columns.items()},
+            settings.target,
+        )
         for i in range(0, len(completions), batch)
     ]
     return np.concatenate([np.asarray(part, float) for part in parts])

@@ -191,15 +191,22 @@ class Candidates:
 
 
 def find_candidates(
-    windows: Iterable[pa.Table], in_split: Callable[[NDArray], NDArray[np.bool_]], drop_zero_holding: bool
+    windows: Iterable[pa.Table],
+    in_split: Callable[[NDArray], NDArray[np.bool_]],
+    drop_zero_holding: bool,
+    has_active_change: Callable[[NDArray, NDArray], NDArray[np.bool_]] | None = None,
 ) -> tuple[Candidates, dict]:
     """The windows of one split that may be sampled, and the account of what was dropped and why.
 
     `windows` are the consecutive parts of what `build_windows` gives, sorted; `in_split` maps quarter ids to
-    the mask of those in the split. A window without a label can be neither trained on nor scored.
+    the mask of those in the split. A window without a label can be neither trained on nor scored. `has_active_change`,
+    given where the active change is the target, maps permno and quarter to the mask of those that have one.
     Raises InputError when no window is left: every later stage needs at least one.
     """
-    account = {"windows_in_split": 0, "dropped_no_label": 0, "dropped_zero_holding": 0, "candidates": 0}
+    account = {"windows_in_split": 0, "dropped_no_label": 0, "dropped_zero_holding": 0}
+    if has_active_change:
+        account["dropped_no_active_change"] = 0
+    account["candidates"] = 0
     parts: dict[str, list[NDArray]] = {name: [] for name in ("mgrno", "permno", "pair", "quarter", "delta_sign")}
     n_windows, n_pairs, last, span = 0, 0, (None, None), []
     for part in windows:
@@ -213,6 +220,10 @@ def find_candidates(
         account["dropped_no_label"] += int(inside.sum() - labelled.sum())
         account["dropped_zero_holding"] += int(labelled.sum() - usable.sum())
         kept = np.flatnonzero(usable)
+        if has_active_change:
+            known = has_active_change(permno[kept], quarter[kept])
+            account["dropped_no_active_change"] += int((~known).sum())
+            kept = kept[known]
         if not len(kept):
             continue
         mgrno, permno = mgrno[kept], permno[kept]

@@ -51,11 +51,11 @@ def _orm(name: str) -> type[ORM]:
 
         def __call__(self, completions, **columns):
             if self.log is None:
-                return score(self.reward, name, completions, columns)
+                return score(self.reward, name, completions, columns, SETTINGS.target)
             step = columns["trainer_state"].global_step
             if not self.log.opened:
                 self.log.open(self.reward, step)
-            values = score(self.reward, name, completions, columns)
+            values = score(self.reward, name, completions, columns, SETTINGS.target)
             self.log.append(self.reward, step)
             return values
 

@@ -1,0 +1,23 @@
+"""Find the price of every stock-quarter of one slice, that of the next quarter, and the splits in between.
+
+The slice is streamed twice in its own order, so that memory is that of the stock-quarters.
+"""
+
+import numpy as np
+
+from workflow_scripts import cli
+from workflow_scripts.holdings.files import write_table
+from workflow_scripts.holdings.panel import panel_batches
+from workflow_scripts.holdings.stock_quarters import STOCK_COLUMNS, stock_quarters
+
+
+def main(args) -> str:
+    """Write the stock-quarters to `--out`."""
+    table = stock_quarters(lambda: panel_batches(args.panel, STOCK_COLUMNS))
+    write_table(args.out, table)
+    splits = int(np.isfinite(table["split_ratio"].to_numpy()).sum())
+    return f"build_stock_quarters {args.firm_type}: {table.num_rows:,} stock-quarters, {splits:,} split-like"
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__, panel=cli.TEXT, firm_type=cli.TEXT, out=cli.TEXT)
