@@ -22,6 +22,7 @@ pathvars:
 
 include: "rules/panel.smk"
 include: "rules/datasets.smk"
+include: "rules/baselines.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/report.smk"
@@ -51,6 +52,7 @@ localrules:
     build_test_dataset,
     parse_predictions,
     predict_baselines,
+    audit_leakage,
     preflight_rewards,
     score_rewards,
     check_arguments,

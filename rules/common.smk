@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(workflow.basedir)))
 
 from workflow_scripts.check_config import DEMO, IMPORTED, SIMULATED, missing_slices, prepare_config
 from workflow_scripts.code_digest import code_of
+from workflow_scripts.holdings.baselines import BASELINES
 from workflow_scripts.holdings.panel import FIRM_TYPES as ALL_FIRM_TYPES
 from workflow_scripts.holdings.rewards import REWARDS
 from workflow_scripts.holdings.sampling import SPLITS
@@ -33,8 +34,9 @@ IS_WARM_START = config["grpo"]["warm_start"] == "sft"
 # Path variables reach files, not params.
 RESULTS = f"results/{config['run']}"
 PANEL = f"{RESULTS}/panel" if IS_SIMULATED or IS_IMPORTED else config["panel"].rstrip("/")
-FORECASTERS = ("no_change", *STAGES, *(["oracle"] if IS_SIMULATED else []))
+FORECASTERS = (*BASELINES, *STAGES, *(["oracle"] if IS_SIMULATED else []))
 PUBLISHED_FILES = (*ADAPTER_FILES, TRAINING_LOG, MODEL_CARD, MANIFEST)
+SEED_RUNS = [f"results/{run}" for run in config["evaluation"]["seed_runs"]]
 COMPLETIONS_PER_STEP = config["grpo"]["per_device_train_batch_size"] * config["grpo"]["gradient_accumulation_steps"]
 
 # Jobs use the interpreter of the running Snakemake, so that no environment has to be activated.
@@ -82,6 +84,10 @@ def pick(section, *keys):
 
 def prompt_settings():
     return {**pick("prompts", "target", "decimals", "identity"), **pick("windows", "history_quarters")}
+
+
+def exemplar_template():
+    return config["labels"]["think_template"] if config["labels"]["grpo_exemplar"] else ""
 
 
 def reward_settings(rewards):

@@ -126,7 +126,7 @@ rule build_grpo_dataset:
     params:
         code=code_of("workflow_scripts.build_grpo_dataset"),
         # Unused settings must not rerun the rule, so the template counts only with an exemplar.
-        exemplar_template=as_json(config["labels"]["think_template"] if config["labels"]["grpo_exemplar"] else ""),
+        exemplar_template=as_json(exemplar_template()),
         decimals=config["labels"]["decimals"],
         target=config["prompts"]["target"],
     shell:

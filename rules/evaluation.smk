@@ -1,7 +1,7 @@
-# Completions (on a GPU), predictions, metrics, paired comparisons and reward replays of a firm type.
-# Required inputs: the models, adapters/{stage}/, datasets/test.jsonl, samples/test.parquet
-# Outputs: completions/{stage}.jsonl, predictions/{forecaster}.csv, evaluation/*.csv, evaluation/*.png
-# Steps: generate_completions (per stage) -> parse_predictions, predict_baselines -> evaluate_forecasts, compare_forecasts; score_rewards
+# Completions (on a GPU), their forecasts, metrics, paired comparisons and reward replays of a firm type.
+# Required inputs: the models, adapters/{stage}/, datasets/test.jsonl, predictions of the baselines
+# Outputs: completions/{stage}.jsonl, predictions/{forecaster}.csv, evaluation/*.csv
+# Steps: generate_completions (per stage) -> parse_predictions -> evaluate_forecasts -> compare_forecasts; score_rewards
 
 
 rule generate_completions:
@@ -48,31 +48,6 @@ rule parse_predictions:
         "2>&1 | tee {log:q}"
 
 
-rule predict_baselines:
-    input:
-        sample="<results>/{firm_type}/samples/test.parquet",
-    output:
-        expand(
-            "<results>/{{firm_type}}/predictions/{forecaster}.csv",
-            forecaster=[name for name in FORECASTERS if name not in STAGES],
-        ),
-    log:
-        "<results>/logs/predict_baselines/{firm_type}.log",
-    benchmark:
-        "<results>/benchmarks/predict_baselines/{firm_type}.tsv"
-    params:
-        code=code_of("workflow_scripts.predict_baselines"),
-        law=lambda wildcards: (
-            f"--drift={config['simulation']['drift'][wildcards.firm_type]} "
-            f"--persistence={config['simulation']['persistence']}"
-            if IS_SIMULATED
-            else ""
-        ),
-    shell:
-        "python -m workflow_scripts.predict_baselines --sample {input.sample:q} --firm-type {wildcards.firm_type} {params.law} "
-        "--out {output:q} 2>&1 | tee {log:q}"
-
-
 rule evaluate_forecasts:
     input:
         dataset="<results>/{firm_type}/datasets/test.jsonl",
@@ -81,15 +56,13 @@ rule evaluate_forecasts:
     output:
         multiext(
             "<results>/{firm_type}/evaluation/",
+            "forecasts.csv",
             "metrics.csv",
             "metrics_by_quarter.csv",
+            "metrics_by_size.csv",
+            "metrics_by_period.csv",
             "metrics_trimmed.csv",
-        ),
-        report("<results>/{firm_type}/evaluation/residuals.png", caption="report/residuals.rst", category="{firm_type}"),
-        report(
-            "<results>/{firm_type}/evaluation/ic_by_quarter.png",
-            caption="report/ic_by_quarter.rst",
-            category="{firm_type}",
+            "coverage.csv",
         ),
     log:
         "<results>/logs/evaluate_forecasts/{firm_type}.log",
@@ -98,33 +71,32 @@ rule evaluate_forecasts:
     params:
         code=code_of("workflow_scripts.evaluate_forecasts"),
         out=subpath(output[0], parent=True),
-        top_k=config["evaluation"]["top_k"],
-        trim_percentile=config["evaluation"]["trim_percentile"],
+        settings=as_json(pick("evaluation", "top_k", "dead_band", "log_floor", "trim_percentile")),
+        knowledge_cutoff=config["evaluation"]["knowledge_cutoff"] or "unknown",
     shell:
         "python -m workflow_scripts.evaluate_forecasts --dataset {input.dataset:q} --predictions {input.predictions:q} "
-        "--conditions {input.conditions:q} --firm-type {wildcards.firm_type} --top-k {params.top_k} --trim-percentile {params.trim_percentile} "
-        "--out {params.out:q} 2>&1 | tee {log:q}"
+        "--conditions {input.conditions:q} --firm-type {wildcards.firm_type} --settings {params.settings:q} "
+        "--knowledge-cutoff {params.knowledge_cutoff} --out {params.out:q} 2>&1 | tee {log:q}"
 
 
 rule compare_forecasts:
     input:
-        dataset="<results>/{firm_type}/datasets/test.jsonl",
-        predictions=expand("<results>/{{firm_type}}/predictions/{forecaster}.csv", forecaster=FORECASTERS),
+        "<results>/{firm_type}/evaluation/forecasts.csv",
     output:
-        "<results>/{firm_type}/evaluation/comparisons.csv",
+        comparisons="<results>/{firm_type}/evaluation/comparisons.csv",
+        skill="<results>/{firm_type}/evaluation/skill.csv",
     log:
         "<results>/logs/compare_forecasts/{firm_type}.log",
     benchmark:
         "<results>/benchmarks/compare_forecasts/{firm_type}.tsv"
     params:
         code=code_of("workflow_scripts.compare_forecasts"),
-        draws=config["evaluation"]["bootstrap_draws"],
-        confidence=config["evaluation"]["confidence"],
+        settings=as_json(pick("evaluation", "bootstrap_draws", "confidence", "log_floor")),
         seed=config["seed"],
     shell:
-        "python -m workflow_scripts.compare_forecasts --dataset {input.dataset:q} --predictions {input.predictions:q} "
-        "--firm-type {wildcards.firm_type} --draws {params.draws} --confidence {params.confidence} "
-        "--seed {params.seed} --out {output:q} 2>&1 | tee {log:q}"
+        "python -m workflow_scripts.compare_forecasts --forecasts {input:q} --firm-type {wildcards.firm_type} "
+        "--settings {params.settings:q} --seed {params.seed} --out {output.comparisons:q} --skill {output.skill:q} "
+        "2>&1 | tee {log:q}"
 
 
 rule score_rewards:

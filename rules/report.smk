@@ -1,6 +1,11 @@
-# The run as a whole: its resolved configuration, training curves, the summary over firm types, and the store.
+# Figures, and the run as a whole: its resolved configuration, training curves, the summary over firm types, the store.
 # Required inputs: evaluation tables of all firm types, training logs. Outputs: <results>/config.yaml, <results>/summary/*
-# Steps: write_config; summarize_training -> summarize_run; list_store, clean_store (on demand)
+# Steps: write_config; summarize_training, plot_forecasts -> summarize_run; list_store, clean_store (on demand)
+
+
+# The first three have a CSV of their own, the others show an evaluation table of the same name.
+FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage")
+FIGURE_TABLES = ("forecasts", "metrics", "metrics_by_quarter", "metrics_by_size", "coverage")
 
 
 rule write_config:
@@ -21,7 +26,7 @@ rule summarize_training:
     input:
         "<results>/{firm_type}/adapters/{stage}/training_log.jsonl",
     output:
-        multiext("<results>/{firm_type}/training/{stage}", ".csv", ".json"),
+        multiext("<results>/{firm_type}/training/{stage}", ".csv", ".json", ".pdf"),
         report("<results>/{firm_type}/training/{stage}.png", caption="report/training.rst", category="training"),
     log:
         "<results>/logs/summarize_training/{firm_type}.{stage}.log",
@@ -35,21 +40,65 @@ rule summarize_training:
         "--log {input:q} --out {params.out:q} 2>&1 | tee {log:q}"
 
 
+rule plot_forecasts:
+    input:
+        expand("<results>/{{firm_type}}/evaluation/{table}.csv", table=FIGURE_TABLES),
+    output:
+        expand("<results>/{{firm_type}}/evaluation/{figure}.pdf", figure=FIGURES),
+        expand("<results>/{{firm_type}}/evaluation/{figure}.csv", figure=FIGURES[:3]),
+        report(
+            expand("<results>/{{firm_type}}/evaluation/{figure}.png", figure=FIGURES),
+            caption="report/figures.rst",
+            category="{firm_type}",
+        ),
+    log:
+        "<results>/logs/plot_forecasts/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/plot_forecasts/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.plot_forecasts"),
+        folder=subpath(output[0], parent=True),
+        confidence=config["evaluation"]["confidence"],
+    shell:
+        "python -m workflow_scripts.plot_forecasts --firm-type {wildcards.firm_type} --evaluation {params.folder:q} "
+        "--confidence {params.confidence} --out {params.folder:q} 2>&1 | tee {log:q}"
+
+
 rule summarize_run:
     input:
+        # What the runs of other seeds have left, and what this one is, to see that they differ in nothing else.
+        seeds=expand("{folder}/{name}", folder=SEED_RUNS, name=["config.yaml", "summary/metrics.csv"]),
+        config=["<results>/config.yaml"] if SEED_RUNS else [],
         preflight=expand("<results>/{firm_type}/preflight.csv", firm_type=FIRM_TYPES),
+        audit=expand("<results>/{firm_type}/audit.csv", firm_type=FIRM_TYPES),
         training=expand("<results>/{firm_type}/training/{stage}.json", firm_type=FIRM_TYPES, stage=STAGES[1:]),
         metrics=expand("<results>/{firm_type}/evaluation/metrics.csv", firm_type=FIRM_TYPES),
         comparisons=expand("<results>/{firm_type}/evaluation/comparisons.csv", firm_type=FIRM_TYPES),
+        skill=expand("<results>/{firm_type}/evaluation/skill.csv", firm_type=FIRM_TYPES),
+        coverage=expand("<results>/{firm_type}/evaluation/coverage.csv", firm_type=FIRM_TYPES),
         rewards=expand("<results>/{firm_type}/evaluation/rewards_{stage}.csv", firm_type=FIRM_TYPES, stage=STAGES),
         samples=expand("<results>/{firm_type}/samples/{split}.json", firm_type=FIRM_TYPES, split=SPLITS),
-        figures=expand(
-            "<results>/{firm_type}/evaluation/{figure}.png",
-            firm_type=FIRM_TYPES,
-            figure=["residuals", "ic_by_quarter"],
+        figures=expand("<results>/{firm_type}/evaluation/{figure}.png", firm_type=FIRM_TYPES, figure=FIGURES),
+        # What the data dictionary describes is the same for every firm type.
+        tables=expand(
+            "<results>/{firm_type}/evaluation/{table}.csv",
+            firm_type=FIRM_TYPES[:1],
+            table=[*FIGURE_TABLES, *FIGURES[:3], "metrics_by_period", "metrics_trimmed"],
         ),
     output:
-        multiext("<results>/summary/", "metrics.csv", "comparisons.csv", "rewards.csv", "samples.csv", "preflight.csv"),
+        multiext(
+            "<results>/summary/",
+            "metrics.csv",
+            "comparisons.csv",
+            "metrics_over_seeds.csv",
+            "rewards.csv",
+            "samples.csv",
+            "preflight.csv",
+            "audit.csv",
+            "skill.csv",
+            "skill.pdf",
+            "data_dictionary.csv",
+        ),
         report("<results>/summary/skill.png", caption="report/skill.rst", category="summary"),
         report("<results>/summary/report.html", caption="report/report.rst", category="summary"),
     log:
@@ -60,9 +109,13 @@ rule summarize_run:
         code=code_of("workflow_scripts.summarize_run"),
         run=config["run"],
         out=subpath(output[0], parent=True),
+        confidence=config["evaluation"]["confidence"],
+        seed_runs=[RESULTS, *SEED_RUNS] if SEED_RUNS else [],
     shell:
         "python -m workflow_scripts.summarize_run --run {params.run} --metrics {input.metrics:q} --comparisons {input.comparisons:q} "
-        "--rewards {input.rewards:q} --preflight {input.preflight:q} --training {input.training:q} --samples {input.samples:q} --figures {input.figures:q} --out {params.out:q} "
+        "--skill {input.skill:q} --coverage {input.coverage:q} --rewards {input.rewards:q} --preflight {input.preflight:q} "
+        "--audit {input.audit:q} --training {input.training:q} --samples {input.samples:q} --figures {input.figures:q} "
+        "--tables {input.tables:q} --seed-runs {params.seed_runs:q} --confidence {params.confidence} --out {params.out:q} "
         "2>&1 | tee {log:q}"
 
 

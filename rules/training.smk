@@ -1,5 +1,5 @@
 # The demo's base model and the adapters: the rules that want a GPU, and what is checked before they are queued.
-# Required inputs: datasets/{sft,grpo}.jsonl, the base model. Outputs: adapters/{sft,grpo}/, merged/sft/, preflight.csv
+# Required inputs: datasets/{sft,grpo}.jsonl, audit.csv, the base model. Outputs: adapters/{sft,grpo}/, merged/sft/, preflight.csv
 # Steps: check_arguments -> train_sft -> merge_adapter -> preflight_rewards -> train_grpo
 #
 # Checkpoints and finished results live in <results>/store, which no rule declares: Snakemake deletes the
@@ -50,6 +50,8 @@ rule train_sft:
     input:
         base_model_input,
         arguments_checked,
+        # A gate, not data: another table trains nothing anew.
+        ancient("<results>/{firm_type}/audit.csv"),
         dataset="<results>/{firm_type}/datasets/sft.jsonl",
     output:
         expand("<results>/{{firm_type}}/adapters/sft/{name}", name=PUBLISHED_FILES),
@@ -121,7 +123,8 @@ rule train_grpo:
     input:
         start_model_input,
         arguments_checked,
-        # A gate, not data: another table trains nothing anew.
+        # Gates again.
+        ancient("<results>/{firm_type}/audit.csv"),
         ancient("<results>/{firm_type}/preflight.csv"),
         dataset="<results>/{firm_type}/datasets/grpo.jsonl",
     output:

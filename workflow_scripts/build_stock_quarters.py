@@ -16,7 +16,11 @@ def main(args) -> str:
     table = stock_quarters(lambda: panel_batches(args.panel, STOCK_COLUMNS))
     write_table(args.out, table)
     splits = int(np.isfinite(table["split_ratio"].to_numpy()).sum())
-    return f"build_stock_quarters {args.firm_type}: {table.num_rows:,} stock-quarters, {splits:,} split-like"
+    unpriced = int(np.isnan(table["prc"].to_numpy()).sum())
+    return (
+        f"build_stock_quarters {args.firm_type}: {table.num_rows:,} stock-quarters, {unpriced:,} without a price that "
+        f"its holders agree on, {splits:,} split-like"
+    )
 
 
 if __name__ == "__main__":

@@ -1,23 +1,21 @@
-"""Metrics, quarterly metrics, trimmed debug metrics and figures of one firm type, on identical windows."""
+"""Tables of one firm type: all forecasters on identical windows.
 
+Steps: refuse stages that answered under different conditions → join forecasts and truth by window_id → metrics, by
+quarter, by size decile, by period, trimmed, coverage. Every later table and figure starts from `forecasts.csv`.
+"""
+
+import datetime as dt
 from pathlib import Path
 
 import pandas as pd
 
 from workflow_scripts import cli
+from workflow_scripts.holdings import evaluation
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.evaluation import join_predictions, metrics_table, quarterly_table, trimmed_table
 from workflow_scripts.holdings.files import read_json, read_jsonl, write_csv
-from workflow_scripts.holdings.plots import plot_ic, plot_residuals
 
 # Of the conditions of a stage's completions, what may differ between stages.
 WEIGHTS = ("model", "adapter")
-
-
-def read_joined(dataset: str, predictions: list[str]) -> pd.DataFrame:
-    """The long table of test windows and forecasters; a prediction file is named as its forecaster."""
-    tables = {Path(path).stem: pd.read_csv(path) for path in predictions}
-    return join_predictions(read_jsonl(dataset), tables)
 
 
 def check_conditions(conditions: dict[str, dict]) -> None:
@@ -30,19 +28,24 @@ def check_conditions(conditions: dict[str, dict]) -> None:
 
 
 def main(args) -> str:
-    """Write three tables and two figures below the folder `--out`."""
+    """Write the tables below the folder `--out`; a prediction file is named as its forecaster."""
     check_conditions({path: read_json(path) for path in args.conditions})
-    joined = read_joined(args.dataset, args.predictions)
-    out = Path(args.out)
-    metrics = metrics_table(joined, args.top_k)
-    metrics.insert(0, "firm_type", args.firm_type)
-    quarterly = quarterly_table(joined, args.top_k)
-    write_csv(out / "metrics.csv", metrics)
-    write_csv(out / "metrics_by_quarter.csv", quarterly)
-    write_csv(out / "metrics_trimmed.csv", trimmed_table(joined, args.top_k, args.trim_percentile))
-    plot_residuals(joined, f"{args.firm_type}: residuals", out / "residuals.png")
-    plot_ic(quarterly, f"{args.firm_type}: IC by quarter", out / "ic_by_quarter.png")
-    return f"evaluate_forecasts {args.firm_type}: {joined['forecaster'].nunique()} forecasters"
+    predictions = {Path(path).stem: pd.read_csv(path) for path in args.predictions}
+    joined = evaluation.join_predictions(read_jsonl(args.dataset), predictions)
+    tables = {
+        "forecasts": evaluation.with_units(joined),
+        "metrics": evaluation.metrics_table(joined, args.settings),
+        "metrics_by_quarter": evaluation.quarterly_table(joined, args.settings),
+        "metrics_by_size": evaluation.size_table(joined, args.settings),
+        "metrics_by_period": evaluation.period_table(joined, args.settings, args.knowledge_cutoff),
+        "metrics_trimmed": evaluation.trimmed_table(joined, args.settings),
+        "coverage": evaluation.coverage_table(joined),
+    }
+    for name, table in tables.items():
+        table.insert(0, "firm_type", args.firm_type)
+        write_csv(Path(args.out) / f"{name}.csv", table)
+    windows = joined["window_id"].nunique()
+    return f"evaluate_forecasts {args.firm_type}: {len(predictions)} forecasters, {windows:,} windows"
 
 
 if __name__ == "__main__":
@@ -53,7 +56,10 @@ if __name__ == "__main__":
         predictions=cli.FILES,
         conditions=cli.FILES,
         firm_type=cli.TEXT,
-        top_k=cli.INTEGER,
-        trim_percentile={"type": float},
+        settings=cli.settings_option(evaluation.EvaluationSettings),
+        knowledge_cutoff={
+            "type": lambda text: None if text == "unknown" else dt.date.fromisoformat(text),
+            "help": "last day of the base model's knowledge, or unknown",
+        },
         out=cli.TEXT,
     )

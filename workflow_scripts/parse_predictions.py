@@ -7,7 +7,7 @@ from workflow_scripts.holdings.forecasts import parse_predictions
 
 def main(args) -> str:
     """Write one row per test window to `--out`."""
-    completions = read_jsonl(args.completions, ("window_id", "completion"))
+    completions = read_jsonl(args.completions, ("window_id", "completion", "finish_reason"))
     table = parse_predictions(completions, read_jsonl(args.dataset), args.target)
     write_csv(args.out, table)
     shares = f"{table['parsed_share'].mean():.1%} parsed, {table['valid_share'].mean():.1%} valid"

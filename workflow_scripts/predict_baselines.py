@@ -1,11 +1,15 @@
-"""Forecasts that need no model: no change, and on a simulated panel the oracle of its law."""
+"""Forecasts that need no language model, fitted on the SFT and GRPO samples; on a simulated panel also the oracle.
+
+The sample of the test split is asked, and none of its labels is read.
+"""
 
 from pathlib import Path
 
-import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workflow_scripts import cli
+from workflow_scripts.holdings.baselines import baseline_forecasts
 from workflow_scripts.holdings.files import write_csv
 from workflow_scripts.holdings.forecasts import prediction_table
 from workflow_scripts.holdings.history import lagged
@@ -14,15 +18,13 @@ from workflow_scripts.holdings.simulate import oracle_delta
 
 def main(args) -> str:
     """Write `{forecaster}.csv` for each of `--out`; the file's name is the forecaster's."""
-    sample = pq.read_table(args.sample)
-    held, before = (sample[lagged("holding_t", lag)].to_numpy() for lag in (0, 1))
-    forecasts = {
-        "no_change": lambda: np.zeros(len(held)),
-        "oracle": lambda: oracle_delta(held, before, args.drift, args.persistence),
-    }
+    train, test = pa.concat_tables([pq.read_table(path) for path in args.train]), pq.read_table(args.test)
+    forecasts = baseline_forecasts(train, test, args.target)
+    held, before = (test[lagged("holding_t", lag)].to_numpy() for lag in (0, 1))
+    if args.oracle:
+        forecasts["oracle"] = oracle_delta(held, before, **args.oracle)
     for out in args.out:
-        delta = forecasts[Path(out).stem]()
-        write_csv(out, prediction_table(sample["window_id"].to_pylist(), held, delta))
+        write_csv(out, prediction_table(test["window_id"].to_pylist(), held, forecasts[Path(out).stem]))
     return f"predict_baselines {args.firm_type}: {', '.join(Path(out).stem for out in args.out)}"
 
 
@@ -30,9 +32,10 @@ if __name__ == "__main__":
     cli.run(
         main,
         __doc__,
-        sample=cli.TEXT,
+        train=cli.FILES,
+        test=cli.TEXT,
         firm_type=cli.TEXT,
-        drift={"type": float, "default": 0.0, "help": "oracle: drift of the simulated law"},
-        persistence={"type": float, "default": 0.0, "help": "oracle: persistence of the simulated law"},
+        target=cli.TEXT,
+        oracle={**cli.JSON, "default": {}, "help": "drift and persistence of the simulated law"},
         out=cli.FILES,
     )

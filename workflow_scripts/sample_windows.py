@@ -24,7 +24,7 @@ from workflow_scripts.holdings.sampling import (
     sample_windows,
     split_mask,
 )
-from workflow_scripts.holdings.stock_quarters import attach_next_price, next_prices
+from workflow_scripts.holdings.stock_quarters import attach_prices, next_prices
 
 
 def _date(text: str) -> dt.date | None:
@@ -56,7 +56,7 @@ def main(args) -> str:
     sample, per_bucket = sample_windows(candidates, args.settings, random_stream(args.seed, args.firm_type, args.split))
     account |= {"sampled": sample.num_rows, "sampled_per_bucket": per_bucket}
     sample = attach_history(sample, read_history(args.panel, sample), args.firm_type, args.history_quarters)
-    sample = attach_next_price(sample, stocks)
+    sample = attach_prices(sample, stocks, args.history_quarters)
     price_ratio, split_ratio = (sample[name].to_numpy() for name in ("price_ratio", "split_ratio"))
     account["sampled_split_like"] = int(np.isfinite(split_ratio).sum())
     account["sampled_without_price"] = int(np.isnan(price_ratio).sum())

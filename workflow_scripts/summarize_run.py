@@ -1,7 +1,8 @@
-"""Collect the tables of all firm types, draw the skill figure, write the report, print the headline.
+"""Collect the tables of all firm types, correct the comparisons, draw the skill figure, write the report.
 
-The report is one HTML file without outside references; it shows the headline metrics of the change,
-the paired comparisons, the rewards of the completions and the residual and IC figures.
+The report is one HTML file without outside references: warnings, what the comparisons show after Holm's correction, the
+headline metrics of the change and of the active change, coverage, comparisons, seeds, rewards, leakage audit,
+windows and figures. Prints the headline of the change.
 """
 
 import base64
@@ -9,47 +10,48 @@ import html
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from workflow_scripts import cli
-from workflow_scripts.holdings.evaluation import TREATMENTS
+from workflow_scripts.holdings.audit import FILING_LAG
+from workflow_scripts.holdings.dictionary import data_dictionary
+from workflow_scripts.holdings.evaluation import CHANGES
 from workflow_scripts.holdings.files import read_json, write_csv, write_text
 from workflow_scripts.holdings.plots import plot_skill
 from workflow_scripts.holdings.preflight import TOTAL
+from workflow_scripts.holdings.summary import (
+    check_seed_runs,
+    correct_comparisons,
+    headline,
+    over_seeds,
+    run_warnings,
+    verdicts,
+)
 
-HEADLINE_COLUMNS = ["MAE", "skill", "RMSE", "R2", "IC", "RankIC", "coverage", "contract_valid", "share_no_change"]
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{run}: holdings adjustment</title>
-<style>body{{font:15px/1.45 sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}}
-table{{border-collapse:collapse;font-size:13px;margin:1rem 0}}td,th{{padding:.2rem .6rem;text-align:right;
-border-bottom:1px solid #ddd}}img{{max-width:49%}}</style>
+<style>body{{font:15px/1.45 sans-serif;max-width:66rem;margin:2rem auto;padding:0 1rem}}
+table{{border-collapse:collapse;font-size:13px;margin:1rem 0;display:block;overflow-x:auto}}
+td,th{{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #ddd}}img{{max-width:49%}}</style>
 <h1>{run}</h1>
-<p>Forecasts of the next quarter's change of holding ($ million) on the test quarters. Unparsed completions
-count as no change. skill = 1 - MAE / MAE(no-change); IC and RankIC are means of the quarters'
-correlations. {oracle}</p>
+<p>Forecasts of the next quarter's change of holding on the test quarters, $ million; every forecaster on identical
+windows. Unparsed completions count as no change. skill = 1 - MAE / MAE(no-change); RankIC is the mean of the quarters'
+rank correlations. data_dictionary.csv, beside this page, describes every column of every table. {oracle}</p>
 {body}
 </html>
 """
-# A model that answers like this has collapsed to the baseline, whatever its MAE.
-MAX_NO_CHANGE = 0.9
 ORACLE_NOTE = (
-    "The panel is simulated: the oracle knows its law, so that the oracle's error is what nobody can forecast."
+    "The panel is simulated: the oracle knows the law of the dollar change, so that its error of the change is what "
+    "nobody can forecast; simulated prices do not move the positions, and the active change means nothing here."
 )
-
-
-def headline(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The change, unparsed as no change: one row per firm type and forecaster."""
-    kept = metrics[(metrics["target"] == "change") & (metrics["treatment"] == TREATMENTS[0])]
-    return kept[["firm_type", "forecaster", "n", *HEADLINE_COLUMNS]].reset_index(drop=True)
-
-
-def run_warnings(trainings: list[dict], table: pd.DataFrame) -> list[str]:
-    """Signs of sick trainings, and models that have learned to repeat the last holding."""
-    warnings = [f"{t['firm_type']} {t['stage']}: {sign}" for t in trainings for sign in t["warnings"]]
-    collapsed = table[table["forecaster"].isin(["sft", "grpo"]) & (table["share_no_change"] > MAX_NO_CHANGE)]
-    return warnings + [
-        f"{row.firm_type} {row.forecaster}: {row.share_no_change:.0%} of the forecasts are no change"
-        for row in collapsed.itertuples()
-    ]
+TITLES = {
+    "change": "Change: holding(t+1) - holding(t). It contains the stock's return",
+    "active_change": "Active change: what was traded, at the price of t",
+}
+COMPARISON_COLUMNS = [
+    "firm_type", "target", "metric", "baseline", "candidate", "n_quarters", "n_managers", "difference", "interval_low",
+    "interval_high", "clustered_by", "p_holm", "verdict", "few_quarters", "few_managers",
+]  # fmt: skip
 
 
 def policies(preflight: pd.DataFrame) -> pd.DataFrame:
@@ -58,52 +60,100 @@ def policies(preflight: pd.DataFrame) -> pd.DataFrame:
     return total.pivot(index="policy", columns="firm_type", values=["mean", "small_spread"]).reset_index()
 
 
-def _warnings(warnings: list[str]) -> list[str]:
-    items = "".join(f"<li>{html.escape(warning)}</li>" for warning in warnings)
-    return [f"<h2>Look at this first</h2>\n<ul>{items}</ul>"] if warnings else []
+def _list(title: str, items: list[str]) -> list[str]:
+    lines = "".join(f"<li>{html.escape(item)}</li>" for item in items)
+    return [f"<h2>{html.escape(title)}</h2>\n<ul>{lines}</ul>"] if items else []
 
 
-def _section(title: str, table: pd.DataFrame) -> str:
-    return f"<h2>{html.escape(title)}</h2>\n{table.to_html(index=False, float_format='{:.3f}'.format, na_rep='')}"
+def _section(title: str, table: pd.DataFrame, folded: bool = False) -> str:
+    text = table.to_html(index=False, float_format="{:.3f}".format, na_rep="")
+    if folded:
+        text = f"<details><summary>{len(table)} rows</summary>{text}</details>"
+    return f"<h2>{html.escape(title)}</h2>\n{text}"
 
 
-def _image(path: str) -> str:
+def _image(path: str | Path) -> str:
     data = base64.b64encode(Path(path).read_bytes()).decode()
-    return f'<img alt="{html.escape(path)}" src="data:image/png;base64,{data}">'
+    return f'<img alt="{html.escape(Path(path).stem)}" src="data:image/png;base64,{data}">'
+
+
+def _read(paths: list[str]) -> pd.DataFrame:
+    return pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
+
+
+def read_seeds(metrics: pd.DataFrame, folders: list[str]) -> pd.DataFrame:
+    """`over_seeds` of this run and of the others, whose folders follow that of this run."""
+    configs = {
+        Path(folder).name: yaml.safe_load(Path(folder, "config.yaml").read_text(encoding="utf-8")) for folder in folders
+    }
+    if configs:
+        check_seed_runs(configs)
+    return over_seeds([metrics, *(pd.read_csv(Path(folder, "summary/metrics.csv")) for folder in folders[1:])])
 
 
 def main(args) -> str:
     """Write tables, figure and report below `--out`; returns the headline table as text."""
     out = Path(args.out)
-    metrics, comparisons, rewards, preflight = (
-        pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
-        for paths in (args.metrics, args.comparisons, args.rewards, args.preflight)
-    )
-    samples = pd.DataFrame(
-        {k: v for k, v in read_json(path).items() if not isinstance(v, list)} for path in args.samples
-    )
-    table = headline(metrics)
-    frames = {"metrics": metrics, "comparisons": comparisons, "rewards": rewards, "samples": samples}
-    for name, frame in {**frames, "preflight": preflight}.items():
-        write_csv(out / f"{name}.csv", frame)
-    warnings = run_warnings([read_json(path) for path in args.training], table)
-    plot_skill(table, out / "skill.png")
+    metrics = _read(args.metrics)
+    samples = [{k: v for k, v in read_json(path).items() if not isinstance(v, list)} for path in args.samples]
+    tables = {
+        "metrics": metrics,
+        "comparisons": correct_comparisons(_read(args.comparisons), args.confidence),
+        "metrics_over_seeds": read_seeds(metrics, args.seed_runs),
+        "rewards": _read(args.rewards),
+        "preflight": _read(args.preflight),
+        "audit": _read(args.audit),
+        "samples": pd.DataFrame(samples),
+    }
+    for name, table in tables.items():
+        write_csv(out / f"{name}.csv", table)
+    skill = _read(args.skill)
+    plot_skill(skill, out / "skill")
+    described = {f"summary/{name}.csv": table.columns for name, table in [*tables.items(), ("skill", skill)]}
+    for path in (*args.metrics[:1], *args.comparisons[:1], *args.skill[:1], *args.tables):
+        described[f"evaluation/{Path(path).name}"] = pd.read_csv(path, nrows=0).columns
+    dictionary = data_dictionary(described)
+    write_csv(out / "data_dictionary.csv", dictionary)
+
+    comparisons, seeds = tables["comparisons"], tables["metrics_over_seeds"]
+    warnings = run_warnings([read_json(path) for path in args.training], metrics)
+    coverage = _read(args.coverage).pivot(index=["firm_type", "forecaster"], columns="step", values="share")
     body = "\n".join(
         [
-            *_warnings(warnings),
-            _section("Forecasters", table),
-            _image(str(out / "skill.png")),
-            _section("Paired comparisons of MAE, bootstrap clustered by quarter", comparisons),
-            _section("Rewards of the test completions", rewards),
-            _section("What the rewards pay to canned policies, on average", policies(preflight)),
-            _section("Windows", samples),
-            "<h2>Residuals and IC by quarter</h2>",
+            *_list("Look at this first", warnings),
+            *_list("What the paired comparisons show, after Holm's correction", verdicts(comparisons)),
+            *(_section(TITLES[target], headline(metrics, target)) for target in CHANGES),
+            _image(out / "skill.png"),
+            _section("Coverage: share of samples", coverage.reset_index()),
+            _section(
+                "Paired comparisons: bootstraps clustered by quarter and by manager, the wider one",
+                comparisons[COMPARISON_COLUMNS],
+                folded=True,
+            ),
+            *([_section("Mean and standard deviation over seeds", seeds, folded=True)] if args.seed_runs else []),
+            _section("Rewards of the test completions", tables["rewards"], folded=True),
+            _section("What the rewards pay to canned policies, on average", policies(tables["preflight"])),
+            _section("Leakage audit", tables["audit"], folded=True),
+            f"<p>{html.escape(FILING_LAG)}</p>",
+            _section("Windows", tables["samples"]),
+            "<h2>Figures</h2>",
             *(_image(path) for path in args.figures),
         ]
     )
     note = ORACLE_NOTE if "oracle" in set(metrics["forecaster"]) else ""
     write_text(out / "report.html", PAGE.format(run=html.escape(args.run), oracle=note, body=body))
-    text = table.to_string(index=False, float_format="{:.3f}".format, na_rep="-")
+    shown = [
+        "firm_type",
+        "forecaster",
+        "n_windows",
+        "MAE",
+        "skill",
+        "RankIC",
+        "accuracy",
+        "parsed_share",
+        "valid_share",
+    ]
+    text = headline(metrics, "change")[shown].to_string(index=False, float_format="{:.3f}".format, na_rep="-")
     return "\n".join([*(f"WARNING: {warning}" for warning in warnings), text])
 
 
@@ -114,10 +164,16 @@ if __name__ == "__main__":
         run=cli.TEXT,
         metrics=cli.FILES,
         comparisons=cli.FILES,
+        skill=cli.FILES,
+        coverage=cli.FILES,
         rewards=cli.FILES,
         preflight=cli.FILES,
+        audit=cli.FILES,
         training=cli.FILES,
         samples=cli.FILES,
         figures=cli.FILES,
+        tables={"nargs": "+", "help": "further tables of one firm type that the dictionary describes"},
+        seed_runs={"nargs": "*", "default": [], "help": "folder of this run, then of those that differ in the seed"},
+        confidence={"type": float},
         out=cli.TEXT,
     )

@@ -4,17 +4,16 @@ from pathlib import Path
 
 from workflow_scripts import cli
 from workflow_scripts.holdings.files import read_jsonl, write_csv, write_json
-from workflow_scripts.holdings.plots import plot_training
-from workflow_scripts.holdings.training_curves import sick_signs, training_curve
+from workflow_scripts.holdings.training_curves import plot_training, sick_signs, training_curve
 
 
 def main(args) -> str:
-    """Write `{stage}.csv`, `{stage}.png` and `{stage}.json` (the warnings) to the folder `--out`."""
+    """Write `{stage}.csv`, `{stage}.png`, `{stage}.pdf` and `{stage}.json` (the warnings) to the folder `--out`."""
     curve = training_curve(read_jsonl(args.log))
     signs = sick_signs(curve)
     out = Path(args.out)
     write_csv(out / f"{args.stage}.csv", curve)
-    plot_training(curve, f"{args.firm_type}, {args.stage}", out / f"{args.stage}.png")
+    plot_training(curve, f"{args.firm_type}, {args.stage}", out / args.stage)
     write_json(out / f"{args.stage}.json", {"firm_type": args.firm_type, "stage": args.stage, "warnings": signs})
     label = f"summarize_training {args.firm_type} {args.stage}"
     return "\n".join([*(f"{label}: WARNING: {sign}" for sign in signs), f"{label}: {len(curve)} logged steps"])

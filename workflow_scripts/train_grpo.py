@@ -39,7 +39,9 @@ def prompt_lengths(rows: list[dict], model: ModelSettings) -> list[int]:
 
 def main(args) -> str:
     """Train and publish to the folder `--out`."""
-    rows = read_jsonl(args.dataset, ("messages", "window_id", *reward_columns(args.settings.rewards)))
+    rows = read_jsonl(
+        args.dataset, ("messages", "window_id", *reward_columns(args.settings.rewards, args.reward_settings.target))
+    )
 
     def leave_out_long_prompts(entry: Path) -> tuple[str, int]:
         """ms-swift would cut the beginning of a long prompt off, the role and the oldest quarters, and say nothing."""

@@ -52,6 +52,7 @@ def commands(slice_path: Path, folder: Path) -> dict[str, list]:
     stages = {
         "check_panel": module("check_panel", **shared, out=report, text=folder / "report.txt"),
         "build_windows": module("build_windows", **shared, report=report, history_quarters=4, out=windows),
+        "build_stock_quarters": module("build_stock_quarters", **shared, out=folder / "stock_quarters.parquet"),
     }
     for split, (start, end) in SPLITS.items():
         stages[f"sample_windows {split}"] = sampling(shared, windows, folder, split, start, end, {})
@@ -59,7 +60,14 @@ def commands(slice_path: Path, folder: Path) -> dict[str, list]:
 
 
 def sampling(shared: dict, windows: Path, folder: Path, split: str, start: str, end: str, settings: dict) -> list:
-    rest = {"windows": windows, "split": split, "start": start, "end": end, "next_start": "open"}
+    rest = {
+        "windows": windows,
+        "stocks": folder / "stock_quarters.parquet",
+        "split": split,
+        "start": start,
+        "end": end,
+        "next_start": "open",
+    }
     rest |= {"embargo_quarters": 0, "history_quarters": 4, "settings": json.dumps(settings), "seed": 1}
     out = folder / f"{split}.parquet"
     return module("sample_windows", **shared, **rest, out=out, report=out.with_suffix(".json"))

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -15,12 +16,17 @@ import yaml
 from safetensors.numpy import load_file
 
 from tests.integration.conftest import checkout, job_counts, tiny_config
+from workflow_scripts.compare_forecasts import PAIRS
+from workflow_scripts.holdings.baselines import BASELINES
 from workflow_scripts.holdings.files import file_digest, read_json, read_jsonl, write_tables
 from workflow_scripts.holdings.panel import FIRM_TYPES
 from workflow_scripts.holdings.simulate import SimulationSettings, simulate_panel
 from workflow_scripts.trainer import swift_environment
 
 AGGREGATES = {"summarize_run": 1, "write_config": 1, "all": 1}
+# What follows the evaluation tables of two firm types.
+EVALUATION = {"evaluate_forecasts": 2, "compare_forecasts": 2, "plot_forecasts": 2}
+FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage")
 
 
 def test_every_artefact_is_there(finished):
@@ -28,7 +34,8 @@ def test_every_artefact_is_there(finished):
         folder = finished.results(firm_type)
         for name in ("panel_report.json", "panel_report.txt", "windows.parquet", "evaluation/metrics.csv",
                      "evaluation/comparisons.csv",
-                     "evaluation/residuals.png", "evaluation/ic_by_quarter.png", "evaluation/metrics_trimmed.csv",
+                     "evaluation/metrics_trimmed.csv", "evaluation/skill.csv", "audit.csv", "stock_quarters.parquet",
+                     *(f"evaluation/{figure}.{kind}" for figure in FIGURES for kind in ("png", "pdf", "csv")),
                      "evaluation/worst_rewards_grpo.csv", "merged/sft/model.safetensors"):  # fmt: skip
             assert (folder / name).stat().st_size > 0, name
     assert read_json(finished.results("banks/samples/sft.json"))["sampled"] == 16
@@ -39,7 +46,7 @@ def test_every_artefact_is_there(finished):
 def test_every_rule_left_a_log_and_a_benchmark(finished):
     rules = {path.name for path in finished.results("logs").iterdir() if path.is_dir()}
     benchmarks = {path.name for path in finished.results("benchmarks").iterdir() if path.is_dir()}
-    assert len(rules) == 19
+    assert len(rules) == 22
     assert rules == benchmarks
 
 
@@ -225,16 +232,78 @@ def test_samples_differ_and_a_killed_job_completes_what_is_missing(finished, tmp
 def test_all_forecasters_are_scored_on_the_same_windows(finished):
     metrics = pd.read_csv(finished.results("summary/metrics.csv"))
     headline = metrics[(metrics["target"] == "change") & (metrics["treatment"] == "unparsed_as_no_change")]
-    assert set(headline["forecaster"]) == {"no_change", "base", "sft", "grpo", "oracle"}
-    assert set(headline["n"]) == {16}
+    assert tuple(headline["forecaster"].unique()) == (*BASELINES, "base", "sft", "grpo", "oracle")
+    assert set(headline["n_windows"]) == {16}
     assert (headline[headline["forecaster"] == "no_change"]["skill"] == 0).all()
     comparisons = pd.read_csv(finished.results("summary/comparisons.csv"))
-    assert len(comparisons) == 2 * 6
+    assert len(comparisons) == 2 * 2 * 2 * len(PAIRS), "firm types x targets x metrics x pairs"
+    assert comparisons["p_holm"].notna().sum() == comparisons["p_value"].notna().sum()
+
+
+def test_every_column_is_in_the_dictionary(finished):
+    described = pd.read_csv(finished.results("summary/data_dictionary.csv"))
+    assert described[["column", "meaning"]].notna().all(axis=None)
+    described = set(zip(described["table"], described["column"], strict=True))
+    for folder, skipped in (("banks/evaluation", ()), ("summary", ("panel.", "data_dictionary"))):
+        for path in finished.results(folder).glob("*.csv"):
+            # Of the rewards the summary's table is described; a panel's columns are those of data/README.md.
+            if path.name.startswith((*skipped, "rewards_", "worst_rewards_")):
+                continue
+            for column in pd.read_csv(path, nrows=0).columns:
+                assert (f"{Path(folder).name}/{path.name}", column) in described, (path.name, column)
+
+
+def test_a_planted_leak_stops_the_run_before_training(edited):
+    """A feature of the test windows taken from the next quarter, as a careless merge would."""
+    path = edited.root / "workflow_scripts/holdings/history.py"
+    text = path.read_text()
+    there = "columns[lagged(feature, lag)] = panel[feature].to_numpy()[rows[lag]]"
+    leaky = "columns[lagged(feature, lag)] = panel[feature].to_numpy()[np.minimum(rows[lag] + 1, panel.num_rows - 1)]"
+    assert there in text
+    path.write_text(text.replace(there, leaky))
+    result = edited.run(tiny_config(), "results/tiny/banks/adapters/sft/manifest.json")
+    output = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "leak in banks: sft: texts that change with what is dated after t: " in output
+    assert "rule train_sft" not in output
+    assert not edited.results("banks/audit.csv").exists()
+
+
+def test_labels_baselines_and_preflight_follow_the_active_target(tmp_path):
+    project = checkout(tmp_path)
+    config = tiny_config(prompts={"target": "active_delta"}, firm_types=["banks"])
+    result = project.run(config, *(f"results/tiny/banks/{name}.csv" for name in ("audit", "preflight")))
+    assert result.returncode == 0, result.stdout + result.stderr
+    rows = {split: read_jsonl(project.results(f"banks/datasets/{split}.jsonl")) for split in ("sft", "grpo", "test")}
+    assert all('<answer>{"active_delta": ' in row["messages"][2]["content"] for row in rows["sft"])
+    assert all(row["label_active"] != row["label_delta"] for row in rows["grpo"])
+    assert "active_delta >= -holding_t" in rows["test"][0]["messages"][1]["content"]
+    last = pd.read_csv(project.results("banks/predictions/last_change.csv")).set_index("window_id")["predicted_delta"]
+    sample = pq.read_table(project.results("banks/samples/test.parquet")).to_pandas().set_index("window_id")
+    active = sample["holding_t_lag0"] * sample["prc_lag1"] / sample["prc_lag0"] - sample["holding_t_lag1"]
+    expected = active.where(sample["split_ratio_lag1"].isna(), 0.0).clip(lower=-sample["holding_t"])
+    pd.testing.assert_series_equal(last, expected, check_names=False)
+
+
+def test_seeds_are_averaged_where_runs_are_named(edited):
+    other = edited.root / "results/tiny2"
+    shutil.copytree(edited.results("."), other)
+    config = tiny_config(evaluation={"seed_runs": ["tiny2"]})
+    refused = edited.run(config)
+    assert refused.returncode != 0
+    assert "the seeds 1, 1 are not all different" in refused.stdout + refused.stderr
+    resolved = yaml.safe_load((other / "config.yaml").read_text())
+    (other / "config.yaml").write_text(yaml.safe_dump(resolved | {"run": "tiny2", "seed": 2}))
+    assert edited.plan(config) == {"summarize_run": 1, "all": 1}
+    assert edited.run(config).returncode == 0
+    seeds = pd.read_csv(edited.results("summary/metrics_over_seeds.csv"))
+    assert set(seeds["n_seeds"]) <= {0, 2}
+    assert (seeds["sd"].dropna() == 0).all(), "the same numbers twice"
 
 
 def test_the_report_needs_nothing_from_outside(finished):
     text = finished.results("summary/report.html").read_text()
-    assert text.count("data:image/png;base64,") == 5
+    assert text.count("data:image/png;base64,") == 1 + 2 * len(FIGURES)
     assert "http" not in text
 
 
@@ -261,10 +330,10 @@ def test_a_sampler_setting_reruns_its_split_only(finished):
         "build_test_dataset": 2,
         "generate_completions": 6,
         "predict_baselines": 2,
+        "audit_leakage": 2,
         "parse_predictions": 6,
         "score_rewards": 6,
-        "evaluate_forecasts": 2,
-        "compare_forecasts": 2,
+        **EVALUATION,
         **AGGREGATES,
     }
 
@@ -276,8 +345,7 @@ def test_a_grpo_setting_reruns_grpo_and_what_follows(finished):
         "generate_completions": 2,
         "parse_predictions": 2,
         "score_rewards": 2,
-        "evaluate_forecasts": 2,
-        "compare_forecasts": 2,
+        **EVALUATION,
         **AGGREGATES,
     }
 
@@ -298,7 +366,7 @@ def test_an_edited_metric_reruns_evaluation_only(edited):
         path.read_text().replace("np.mean(np.abs(predicted - true))", "np.median(np.abs(predicted - true))")
     )
     plan = edited.plan(tiny_config())
-    assert plan == {"evaluate_forecasts": 2, "compare_forecasts": 2, "summarize_run": 1, "all": 1}
+    assert plan == {**EVALUATION, "summarize_run": 1, "all": 1}
 
 
 def test_an_edited_comment_reruns_nothing(edited):
@@ -310,9 +378,10 @@ def test_an_edited_comment_reruns_nothing(edited):
 def test_a_new_firm_type_runs_its_own_jobs_and_the_aggregates(finished):
     assert finished.plan(tiny_config(firm_types=["banks", "mutual_funds", "other"])) == {
         **dict.fromkeys(
-            ("simulate_panel", "check_panel", "build_windows", "build_sft_dataset", "build_grpo_dataset",
-             "build_test_dataset", "train_sft", "merge_adapter", "preflight_rewards", "train_grpo", "predict_baselines",
-             "evaluate_forecasts", "compare_forecasts", "summarize_panel"), 1),
+            ("simulate_panel", "check_panel", "build_windows", "build_stock_quarters", "build_sft_dataset",
+             "build_grpo_dataset", "build_test_dataset", "audit_leakage", "train_sft", "merge_adapter",
+             "preflight_rewards", "train_grpo", "predict_baselines", "evaluate_forecasts", "compare_forecasts",
+             "plot_forecasts", "summarize_panel"), 1),
         "summarize_training": 2,
         **dict.fromkeys(
             ("sample_windows", "build_prompts", "generate_completions", "parse_predictions", "score_rewards"), 3),
@@ -337,10 +406,11 @@ def test_a_lost_output_is_republished_without_training(edited):
 
 def test_data_stages_are_byte_identical_in_another_folder(finished, tmp_path):
     again = checkout(tmp_path / "again")
-    result = again.run(tiny_config(), "datasets")
+    result = again.run(tiny_config(), "datasets", *(f"results/tiny/{t}/audit.csv" for t in ("banks", "mutual_funds")))
     assert result.returncode == 0, result.stdout + result.stderr
     for firm_type in ("banks", "mutual_funds"):
-        names = ["windows.parquet", "panel_report.json"]
+        names = ["windows.parquet", "stock_quarters.parquet", "panel_report.json"]
+        names += ["audit.csv", *(f"predictions/{name}.csv" for name in BASELINES)]
         for split in ("sft", "grpo", "test"):
             names += [f"samples/{split}.parquet", f"prompts/{split}.jsonl", f"datasets/{split}.jsonl"]
         for name in names:

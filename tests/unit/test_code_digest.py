@@ -38,7 +38,7 @@ def test_imports_are_followed():
 def test_comment_docstring_and_touch_change_nothing(project):
     before = digest(project)
     edit(project, "holdings/metrics.py", "def mae(", "# a remark\n\n\ndef mae(")
-    edit(project, "holdings/metrics.py", '"""Mean absolute error, $ million."""', '"""Another text."""')
+    edit(project, "holdings/metrics.py", '"""Mean absolute error."""', '"""Another text."""')
     (project / "workflow_scripts/holdings/metrics.py").touch()
     assert digest(project) == before
 

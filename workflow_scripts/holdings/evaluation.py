@@ -1,104 +1,307 @@
-"""Evaluation tables of one firm type: forecasters × targets × treatment of unparsed completions."""
+"""Evaluation tables of one firm type: forecasters × targets × treatment of unparsed completions.
 
-from collections.abc import Mapping, Sequence
+A forecaster gives one number per window, its forecast of the change; nobody forecasts the price, so that the same
+number is the forecast of the active change.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.files import json_digest
-from workflow_scripts.holdings.metrics import TARGETS, metrics_by_quarter, summarize
-from workflow_scripts.holdings.quarters import quarter_labels
+from workflow_scripts.holdings.metrics import (
+    Array,
+    calibration,
+    direction_metrics,
+    directions,
+    error_metrics,
+    mae,
+    metrics_by_quarter,
+    relative_metrics,
+    skill,
+    spearman,
+    summarize_rankings,
+)
+from workflow_scripts.holdings.quarters import quarter_labels, quarter_starts
 
-# In the headline an unparsed completion counts as "no change": silence must not beat an answer.
-TREATMENTS = ("unparsed_as_no_change", "unparsed_dropped")
+# Target of a table -> unit, and what its windows are ranked by.
+UNITS = {"level": "$ million", "change": "$ million", "log_change": "log", "active_change": "$ million"}
+RANKED_BY = {
+    "level": "forecast holding_tp1",
+    "change": "forecast holding_delta",
+    "log_change": "log(forecast holding_tp1 / holding_t)",
+    "active_change": "forecast active_delta",
+}
+TARGETS = tuple(UNITS)
+CHANGES = ("change", "active_change")
+# In the headline an unparsed completion counts as "no change": silence must not beat an answer. Beside it: the windows
+# that every forecaster has answered.
+TREATMENTS = ("unparsed_as_no_change", "answered_by_all")
+SIZE_GROUPS = 10
+SHARES = ("parsed_share", "valid_share", "bound_share", "truncated_share")
+PERIODS = ("label_before_cutoff", "label_after_cutoff")
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """k of the rankings, dead band and floor as shares of holding_t, percentile of |error| for the trimmed table."""
+
+    top_k: int = 50
+    dead_band: float = 0.01
+    log_floor: float = 0.01
+    trim_percentile: float = 95.0
 
 
 def join_predictions(test_rows: Sequence[dict], predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Long table: one row per forecaster and test window, joined by window_id, in the order of its hash.
 
-    Columns: forecaster, window_id, quarter (label), holding_t, label_delta, label_tp1,
-    predicted_delta, predicted_tp1 ($ million), parsed, parsed_share, valid_share. Every forecaster must cover
+    Columns: forecaster, window_id, mgrno, permno, quarter (label of t), holding_t, label_tp1, label_delta,
+    label_active, predicted_delta ($ million), parsed, and the SHARES of its samples. Every forecaster must cover
     exactly the test windows; InputError otherwise.
     """
-    names = ("window_id", "quarter", "holding_t", "label_delta", "label_tp1")
+    names = ("window_id", "mgrno", "permno", "quarter", "holding_t", "label_tp1", "label_delta", "label_active")
     truth = pd.DataFrame([{name: row[name] for name in names} for row in test_rows])
     truth["quarter"] = quarter_labels(truth["quarter"])
+    truth["label_active"] = truth["label_active"].astype(float)
     # Ties in a ranking fall back on the order of the rows, which must not follow managers or stocks.
     truth = truth.sort_values("window_id", key=lambda ids: ids.map(json_digest), ignore_index=True)
     tables = []
     for forecaster, table in predictions.items():
         if table["window_id"].duplicated().any() or set(table["window_id"]) != set(truth["window_id"]):
             raise InputError(f"{forecaster}: its windows are not the test windows; predict again")
-        joined = truth.merge(table, on="window_id", validate="one_to_one")
-        tables.append(joined.assign(forecaster=forecaster))
+        joined = truth.merge(
+            table[["window_id", "predicted_delta", "parsed", *SHARES]], on="window_id", validate="one_to_one"
+        )
+        joined.insert(0, "forecaster", forecaster)
+        tables.append(joined)
     return pd.concat(tables, ignore_index=True)
 
 
-def true_and_predicted(rows: pd.DataFrame, target: str) -> tuple[np.ndarray, np.ndarray]:
-    """Arrays of truth and forecast ($ million); an unparsed forecast is a change of 0."""
-    delta = rows["predicted_delta"].fillna(0.0).to_numpy(float)
-    if target == "change":
-        return rows["label_delta"].to_numpy(float), delta
-    return rows["label_tp1"].to_numpy(float), rows["holding_t"].to_numpy(float) + delta
+_MONEY = ("holding_t", "label_tp1", "label_delta", "label_active", "predicted_delta")
 
 
-def metrics_table(joined: pd.DataFrame, k: int) -> pd.DataFrame:
-    """One row per forecaster, target and treatment: coverage shares, then `summarize`.
+def with_units(joined: pd.DataFrame) -> pd.DataFrame:
+    """The long table as it is written: columns in $ million say so."""
+    return joined.rename(columns={name: f"{name}_musd" for name in _MONEY})
 
-    `coverage` is the share of parsed completions, `contract_valid` of those that obey the contract,
-    bound included; `share_no_change` of forecasts within half a cent ($ 0.005 million) of 0.
-    `skill` = 1 - MAE / MAE of no-change on the same windows.
+
+def read_forecasts(path: str | Path) -> pd.DataFrame:
+    """The long table from the file that `with_units` was written to."""
+    return pd.read_csv(path).rename(columns={f"{name}_musd": name for name in _MONEY})
+
+
+@dataclass(frozen=True)
+class Case:
+    """Forecast against truth of one forecaster and target, arrays of shape (n,); `stay` is what no-change forecasts."""
+
+    forecaster: str
+    target: str
+    true: Array
+    predicted: Array
+    stay: Array
+    rows: pd.DataFrame
+
+    @property
+    def held(self) -> Array:
+        """holding_t, $ million."""
+        return self.rows["holding_t"].to_numpy(float)
+
+    @property
+    def quarter(self) -> np.ndarray:
+        """Label of each window's quarter t."""
+        return self.rows["quarter"].to_numpy()
+
+    def take(self, mask: np.ndarray) -> "Case":
+        """The windows where `mask` holds."""
+        arrays = (self.true[mask], self.predicted[mask], self.stay[mask])
+        return Case(self.forecaster, self.target, *arrays, self.rows[mask])
+
+
+def case(forecaster: str, rows: pd.DataFrame, target: str, log_floor: float) -> Case:
+    """One forecaster's rows as a case; an unparsed forecast is a change of 0.
+
+    Windows without the label are left out: an active change can be unknown, a log change needs a position at t. In log
+    changes truth and forecast are at least log(log_floor), because a full exit would be minus infinity.
     """
+    held, delta = rows["holding_t"].to_numpy(float), rows["predicted_delta"].fillna(0.0).to_numpy(float)
+    if target == "level":
+        true, predicted, stay = rows["label_tp1"].to_numpy(float), held + delta, held
+    elif target == "log_change":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            floor = log_floor * held
+            true = np.log(np.maximum(rows["label_tp1"].to_numpy(float), floor) / held)
+            predicted = np.log(np.maximum(held + delta, floor) / held)
+        stay = np.zeros(len(rows))
+    else:
+        true = rows["label_delta" if target == "change" else "label_active"].to_numpy(float)
+        predicted, stay = delta, np.zeros(len(rows))
+    return Case(forecaster, target, true, predicted, stay, rows).take(np.isfinite(true) & np.isfinite(predicted))
+
+
+def cases(joined: pd.DataFrame, settings: EvaluationSettings, targets: Sequence[str] = TARGETS) -> Iterator[Case]:
+    """Every forecaster and target, in the order of the table, unparsed counted as no change."""
+    for forecaster, rows in joined.groupby("forecaster", sort=False):
+        for target in targets:
+            yield case(forecaster, rows, target, settings.log_floor)
+
+
+def answered_by_all(joined: pd.DataFrame) -> pd.DataFrame:
+    """The rows of windows that every forecaster has answered: the same windows for each."""
+    answered = joined.groupby("window_id")["parsed"].transform("all")
+    return joined[answered]
+
+
+def _errors(case: Case) -> dict[str, float]:
+    """Errors and skills, absolute and (but for log changes) relative to holding_t."""
+    errors = error_metrics(case.true, case.predicted)
+    relative, reference = (relative_metrics(case.true, p, case.held) for p in (case.predicted, case.stay))
+    if case.target == "log_change":
+        relative = dict.fromkeys(relative, np.nan)
+    stay = mae(case.true, case.stay) if len(case.true) else np.nan
+    return {
+        **errors,
+        "skill": skill(errors["MAE"], stay),
+        **relative,
+        "relative_skill": skill(relative["relative_MAE"], reference["relative_MAE"]),
+    }
+
+
+def _directions(case: Case, settings: EvaluationSettings) -> dict[str, float]:
+    """Direction metrics of a change; NaN for the level, whose direction is the change's, and for the log change."""
+    if case.target not in CHANGES:
+        return dict.fromkeys(direction_metrics(np.empty(0), np.empty(0)), np.nan)
+    return direction_metrics(*(directions(x, case.held, settings.dead_band) for x in (case.true, case.predicted)))
+
+
+def _near_zero(change: Array, held: Array, settings: EvaluationSettings) -> float:
+    return float(np.mean(directions(change, held, settings.dead_band) == 0)) if len(change) else np.nan
+
+
+def metrics_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
+    """One row per forecaster, target and treatment; the columns are described in `dictionary.COLUMNS`."""
     rows = []
-    for forecaster, table in joined.groupby("forecaster", sort=False):
-        for treatment in TREATMENTS:
-            kept = table if treatment == TREATMENTS[0] else table[table["parsed"]]
-            for target in TARGETS:
-                true, predicted = true_and_predicted(kept, target)
-                stay = np.zeros(len(kept)) if target == "change" else kept["holding_t"].to_numpy(float)
-                values = summarize(true, predicted, kept["quarter"].to_numpy(), k)
-                reference = float(np.mean(np.abs(stay - true))) if len(kept) else float("nan")
-                rows.append(
-                    {
-                        "forecaster": forecaster,
-                        "target": target,
-                        "treatment": treatment,
-                        "coverage": table["parsed_share"].mean(),
-                        "contract_valid": table["valid_share"].mean(),
-                        "share_no_change": (kept["predicted_delta"].fillna(0.0).abs() < 0.005).mean(),
-                        "skill": 1.0 - values["MAE"] / reference if reference > 0 else float("nan"),
-                        **values,
-                    }
-                )
+    for treatment, table in zip(TREATMENTS, (joined, answered_by_all(joined)), strict=True):
+        for one in cases(table, settings):
+            asked = joined[joined["forecaster"] == one.forecaster]
+            changes = one.rows["predicted_delta"].fillna(0.0).to_numpy(float), one.rows["label_delta"].to_numpy(float)
+            near_zero, near_zero_truth = (_near_zero(change, one.held, settings) for change in changes)
+            rows.append(
+                {
+                    "forecaster": one.forecaster,
+                    "target": one.target,
+                    "unit": UNITS[one.target],
+                    "treatment": treatment,
+                    "n_windows": len(one.true),
+                    "n_windows_set_aside": len(asked) - len(one.true),
+                    **_errors(one),
+                    **summarize_rankings(one.true, one.predicted, one.quarter, settings.top_k),
+                    "ranked_by": RANKED_BY[one.target],
+                    **_directions(one, settings),
+                    **calibration(one.true, one.predicted),
+                    "near_zero_share": near_zero,
+                    "near_zero_share_of_truth": near_zero_truth,
+                    **{name: asked[name].mean() for name in SHARES},
+                }
+            )
+    table = pd.DataFrame(rows)
+    order = {name: i for i, name in enumerate(joined["forecaster"].unique())}
+    return table.sort_values("forecaster", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+
+
+def quarterly_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
+    """`metrics_by_quarter` and the skill per forecaster, target and quarter, unparsed counted as no change."""
+    tables = []
+    for one in cases(joined, settings):
+        table = metrics_by_quarter(one.true, one.predicted, one.quarter, settings.top_k)
+        stay = [mae(one.true[one.quarter == q], one.stay[one.quarter == q]) for q in table["quarter"]]
+        table["skill"] = [skill(*pair) for pair in zip(table["MAE"], stay, strict=True)]
+        for name, value in (("unit", UNITS[one.target]), ("target", one.target), ("forecaster", one.forecaster)):
+            table.insert(0, name, value)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _group_row(one: Case) -> dict[str, object]:
+    return {
+        "forecaster": one.forecaster,
+        "target": one.target,
+        "unit": UNITS[one.target],
+        "n_windows": len(one.true),
+        **_errors(one),
+    }
+
+
+def size_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
+    """Errors by decile of holding_t within the firm type, 1 the smallest; windows of one holding_t share a decile."""
+    windows = joined.drop_duplicates("window_id").set_index("window_id")["holding_t"]
+    edges = np.quantile(windows, np.arange(1, SIZE_GROUPS) / SIZE_GROUPS)
+    rows = []
+    for one in cases(joined, settings):
+        decile = np.searchsorted(edges, one.held, side="left") + 1
+        for number in np.unique(decile):
+            group = one.take(decile == number)
+            sizes = {"holding_t_min_musd": group.held.min(), "holding_t_max_musd": group.held.max()}
+            rows.append({**_group_row(group), "size_decile": number, **sizes})
     return pd.DataFrame(rows)
 
 
-def quarterly_table(joined: pd.DataFrame, k: int) -> pd.DataFrame:
-    """`metrics_by_quarter` per forecaster and target, unparsed counted as no change."""
-    tables = []
-    for forecaster, table in joined.groupby("forecaster", sort=False):
-        for target in TARGETS:
-            true, predicted = true_and_predicted(table, target)
-            quarterly = metrics_by_quarter(true, predicted, table["quarter"].to_numpy(), k)
-            quarterly.insert(0, "target", target)
-            quarterly.insert(0, "forecaster", forecaster)
-            tables.append(quarterly)
-    return pd.concat(tables, ignore_index=True)
+def period_table(joined: pd.DataFrame, settings: EvaluationSettings, cutoff: dt.date | None) -> pd.DataFrame:
+    """Errors of windows whose label lies before and after the base model's knowledge cut-off; no rows without one.
+
+    A label belongs to the first period if its quarter t+1 ends on or before the cut-off: the model may have read it.
+    """
+    rows = []
+    for one in cases(joined, settings) if cutoff else ():
+        year, number = (one.rows["quarter"].str.slice(*at).astype(int).to_numpy() for at in ((0, 4), (5, 6)))
+        after_label = quarter_starts(4 * year + number - 1 + 2)
+        known = after_label <= np.datetime64(cutoff) + np.timedelta64(1, "D")
+        for period, mask in zip(PERIODS, (known, ~known), strict=True):
+            group = one.take(mask)
+            rank_ic = np.array([spearman(group.true[group.quarter == q], group.predicted[group.quarter == q])
+                                for q in np.unique(group.quarter)])  # fmt: skip
+            known_ic = rank_ic[~np.isnan(rank_ic)]
+            mean = known_ic.mean() if len(known_ic) else np.nan
+            rows.append({**_group_row(group), "period": period, "RankIC": mean})
+    columns = [*_group_row(next(cases(joined, settings))), "period", "RankIC"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def trimmed_table(joined: pd.DataFrame, k: int, percentile: float) -> pd.DataFrame:
+def trimmed_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
     """Debug table: metrics without the windows whose |error| exceeds the forecaster's percentile.
 
     Trimming by the error flatters everyone: it shows whether few windows own a metric, no more.
     """
     rows = []
+    for one in cases(joined, settings):
+        error = np.abs(one.predicted - one.true)
+        kept = error <= np.percentile(error, settings.trim_percentile) if len(error) else error > 0
+        group = one.take(kept)
+        trimmed = {"trimmed_above_percentile": settings.trim_percentile, "n_windows_trimmed": int((~kept).sum())}
+        rows.append({**_group_row(group), **trimmed})
+    return pd.DataFrame(rows)
+
+
+def coverage_table(joined: pd.DataFrame) -> pd.DataFrame:
+    """The funnel from asked to valid: one row per forecaster and step, the share of samples that come so far.
+
+    Steps: asked, not truncated, parsed, contract_valid (form and bound). `bound_valid` is the share of samples with a
+    number that is not below the bound, whatever the form.
+    """
+    rows = []
     for forecaster, table in joined.groupby("forecaster", sort=False):
-        for target in TARGETS:
-            true, predicted = true_and_predicted(table, target)
-            error = np.abs(predicted - true)
-            kept = error <= np.percentile(error, percentile)
-            values = summarize(true[kept], predicted[kept], table["quarter"].to_numpy()[kept], k)
-            trimmed = {"forecaster": forecaster, "target": target, "trimmed_above_percentile": percentile}
-            rows.append({**trimmed, "windows_trimmed": int((~kept).sum()), **values})
+        means = table[list(SHARES)].mean()
+        steps = {
+            "asked": 1.0,
+            "not_truncated": 1.0 - means["truncated_share"],
+            "parsed": means["parsed_share"],
+            "bound_valid": means["bound_share"],
+            "contract_valid": means["valid_share"],
+        }
+        for step, share in steps.items():
+            rows.append({"forecaster": forecaster, "step": step, "n_windows": len(table), "share": share})
     return pd.DataFrame(rows)

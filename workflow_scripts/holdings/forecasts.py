@@ -24,6 +24,8 @@ def prediction_table(window_ids: Sequence[str], holding_t: ArrayLike, predicted_
             "parsed": True,
             "parsed_share": 1.0,
             "valid_share": (delta >= -held).astype(float),
+            "bound_share": (delta >= -held).astype(float),
+            "truncated_share": 0.0,
             "fault": "",
         }
     )
@@ -36,22 +38,24 @@ def parse_predictions(
 
     A window may have several sampled completions, all windows equally many. Columns: window_id, predicted_delta (the
     median of the samples that could be parsed), predicted_tp1, mean_delta, spread_delta (their mean and standard
-    deviation, the latter missing for fewer than two), samples, parsed (whether any was), parsed_share, valid_share
-    (that obey the contract and its bound), fault (of the first sample that has one). predicted_delta is missing where
+    deviation, the latter missing for fewer than two), samples, parsed (whether any was), and shares of the samples:
+    parsed_share, valid_share (that obey the contract and its bound), bound_share (with a number not below the bound),
+    truncated_share (cut at max_tokens); fault (of the first sample that has one). predicted_delta is missing where
     nothing could be parsed. A prediction below the bound is kept as it was written: evaluation must not repair
     a model. Raises InputError when the ids differ.
     """
-    texts: dict[str, list[str]] = {row["window_id"]: [] for row in test_rows}
+    answers: dict[str, list[dict]] = {row["window_id"]: [] for row in test_rows}
     for row in completions:
-        if row["window_id"] not in texts:
+        if row["window_id"] not in answers:
             raise InputError(f"completions and test rows do not have the same window_ids ({row['window_id']})")
-        texts[row["window_id"]].append(row["completion"])
-    sizes = {len(samples) for samples in texts.values()}
+        answers[row["window_id"]].append(row)
+    sizes = {len(samples) for samples in answers.values()}
     if len(sizes) > 1 or 0 in sizes:
         raise InputError("completions and test rows do not have the same window_ids; generate them again")
     rows = []
     for row in test_rows:
-        parsed = [parse_completion(text, row["holding_t"], target) for text in texts[row["window_id"]]]
+        samples = answers[row["window_id"]]
+        parsed = [parse_completion(sample["completion"], row["holding_t"], target) for sample in samples]
         numbers = np.array([p.delta for p in parsed if p.delta is not None])
         median = float(np.median(numbers)) if len(numbers) else np.nan
         rows.append(
@@ -65,6 +69,8 @@ def parse_predictions(
                 "parsed": len(numbers) > 0,
                 "parsed_share": len(numbers) / len(parsed),
                 "valid_share": sum(p.valid for p in parsed) / len(parsed),
+                "bound_share": sum(p.bound for p in parsed) / len(parsed),
+                "truncated_share": sum(sample["finish_reason"] == "length" for sample in samples) / len(parsed),
                 "fault": next((p.fault for p in parsed if p.fault), ""),
             }
         )

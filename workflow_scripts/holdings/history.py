@@ -10,6 +10,9 @@ from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.panel import FEATURES, IDS, LABELS, key_arrays, read_pairs
 from workflow_scripts.holdings.windows import window_ids
 
+# Below this share of holding_t an active change is the rounding of a division.
+ROUNDING = 1e-9
+
 
 def lagged(feature: str, lag: int | str) -> str:
     """Column name of a feature `lag` quarters before t; lag 0 is t itself."""
@@ -21,10 +24,14 @@ def history_lags(history_quarters: int) -> range:
     return range(history_quarters - 1, -1, -1)
 
 
+def sample_lags(sample: pa.Table) -> range:
+    """Lags of a sample's windows, oldest first."""
+    return history_lags(sum(name.startswith(lagged("holding_t", "")) for name in sample.column_names))
+
+
 def past_change(sample: pa.Table) -> NDArray[np.float64]:
     """Mean |change| of the position from quarter to quarter within the window, $ million; shape (n,)."""
-    lags = sum(name.startswith(lagged("holding_t", "")) for name in sample.column_names)
-    holdings = np.array([sample[lagged("holding_t", lag)].to_numpy() for lag in history_lags(lags)])
+    holdings = np.array([sample[lagged("holding_t", lag)].to_numpy() for lag in sample_lags(sample)])
     return np.abs(np.diff(holdings, axis=0)).mean(axis=0)
 
 
@@ -42,12 +49,14 @@ def label_arrays(sample: pa.Table) -> dict[str, NDArray[np.float64]]:
     holding_t, holding_t1, price_ratio, split_ratio = (
         sample[name].to_numpy() for name in ("holding_t", "holding_t1", "price_ratio", "split_ratio")
     )
-    at_old_price = np.where(has_active_change(price_ratio, split_ratio), holding_t1 / price_ratio, np.nan)
+    active = np.where(has_active_change(price_ratio, split_ratio), holding_t1 / price_ratio, np.nan) - holding_t
+    # Who keeps his shares has traded nothing: what is left of the division is rounding.
+    active = np.where(np.abs(active) < ROUNDING * holding_t, 0.0, active)
     return {
         "holding_t": holding_t,
         "label_tp1": holding_t1,
         "label_delta": holding_t1 - holding_t,
-        "label_active": at_old_price - holding_t,
+        "label_active": active,
     }
 
 

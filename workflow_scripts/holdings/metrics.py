@@ -1,7 +1,7 @@
 """Metrics of forecasts; the only place where one is computed.
 
-Arrays have shape (n,), one entry per window, $ million; `quarter` holds the quarter of each window.
-Truth and forecast are either the level (holding_tp1) or the change (holding_delta).
+Arrays have shape (n,), one entry per window, in the unit of the target: $ million, or none for the log change.
+`quarter` holds the quarter of each window. A metric that is undefined is NaN, never 0.
 """
 
 from collections.abc import Callable
@@ -11,30 +11,66 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-TARGETS = ("level", "change")
 Array = NDArray[np.float64]
+RANKING = ("IC", "RankIC", "Recall", "Precision", "NDCG")
 
 
 def mae(true: Array, predicted: Array) -> float:
-    """Mean absolute error, $ million."""
+    """Mean absolute error."""
     return float(np.mean(np.abs(predicted - true)))
 
 
 def rmse(true: Array, predicted: Array) -> float:
-    """Root of the mean squared error, $ million."""
+    """Root of the mean squared error."""
     return float(np.sqrt(np.mean((predicted - true) ** 2)))
 
 
 def r_squared(true: Array, predicted: Array) -> float:
     """1 - sum of squared errors / sum of squares around the mean; NaN where the truth is constant."""
-    spread = float(np.sum((true - true.mean()) ** 2))
-    return 1.0 - float(np.sum((predicted - true) ** 2)) / spread if spread > 0 else float("nan")
+    if not np.ptp(true):
+        return float("nan")
+    return 1.0 - float(np.sum((predicted - true) ** 2)) / float(np.sum((true - true.mean()) ** 2))
 
 
 def smape(true: Array, predicted: Array) -> float:
     """Mean of 2|e| / (|true| + |predicted|), in [0, 2]; a pair of zeros counts as 0."""
     size = np.abs(true) + np.abs(predicted)
     return float(np.mean(np.where(size > 0, 2 * np.abs(predicted - true) / np.where(size > 0, size, 1.0), 0.0)))
+
+
+def median_absolute_error(true: Array, predicted: Array) -> float:
+    """Median absolute error: what a typical window is missed by, however large the giants are."""
+    return float(np.median(np.abs(predicted - true)))
+
+
+ERROR_METRICS: dict[str, Callable[[Array, Array], float]] = {
+    "MAE": mae,
+    "RMSE": rmse,
+    "R2": r_squared,
+    "sMAPE": smape,
+    "MedAE": median_absolute_error,
+}
+# sMAPE is the same relative to holding_t.
+RELATIVE_METRICS = ("MAE", "RMSE", "R2", "MedAE")
+
+
+def error_metrics(true: Array, predicted: Array) -> dict[str, float]:
+    """All of ERROR_METRICS; NaN for no windows."""
+    return {name: metric(true, predicted) if len(true) else np.nan for name, metric in ERROR_METRICS.items()}
+
+
+def relative_metrics(true: Array, predicted: Array, held: Array) -> dict[str, float]:
+    """RELATIVE_METRICS of true / held and predicted / held, as `relative_{name}`, over windows with a position."""
+    there = held > 0
+    true, predicted = true[there] / held[there], predicted[there] / held[there]
+    return {
+        f"relative_{name}": ERROR_METRICS[name](true, predicted) if len(true) else np.nan for name in RELATIVE_METRICS
+    }
+
+
+def skill(error: float, reference: float) -> float:
+    """1 - error / reference, the reference being no-change's error on the same windows; NaN where that is 0."""
+    return 1.0 - error / reference if reference > 0 else float("nan")
 
 
 def pearson(true: Array, predicted: Array) -> float:
@@ -61,7 +97,7 @@ def top_k(values: Array, k: int) -> NDArray[np.intp]:
 
 
 def recall_precision_ndcg(true: Array, predicted: Array, k: int) -> tuple[float, float, float]:
-    """Recall@k, Precision@k and NDCG@k of ranking one quarter's windows by the forecast.
+    """Recall@k, Precision@k and NDCG@k of ranking windows by the forecast.
 
     Relevant are the (at most k) largest truths that are positive. Recall = hits / relevant,
     Precision = hits / ranked (k, or all windows where there are fewer). NDCG has gain max(true, 0) and
@@ -80,54 +116,140 @@ def recall_precision_ndcg(true: Array, predicted: Array, k: int) -> tuple[float,
     return hits / len(relevant), hits / len(ranked), ndcg
 
 
-ERROR_METRICS: dict[str, Callable[[Array, Array], float]] = {
-    "MAE": mae,
-    "RMSE": rmse,
-    "R2": r_squared,
-    "sMAPE": smape,
-}
+def ranking_metrics(true: Array, predicted: Array, k: int) -> dict[str, float]:
+    """IC (Pearson), RankIC (Spearman), Recall, Precision and NDCG at k over the windows given."""
+    return dict(
+        zip(
+            RANKING,
+            (pearson(true, predicted), spearman(true, predicted), *recall_precision_ndcg(true, predicted, k)),
+            strict=True,
+        )
+    )
 
 
 def metrics_by_quarter(true: Array, predicted: Array, quarter: NDArray, k: int) -> pd.DataFrame:
-    """One row per quarter: n, the error metrics, IC (Pearson), RankIC (Spearman), Recall, Precision, NDCG.
+    """One row per quarter: quarter, n_windows, ERROR_METRICS, RANKING.
 
     `trivial_top_k` marks quarters with at most k windows, where every ranking finds everything.
     """
     rows = []
     for q in np.unique(quarter):
         t, p = true[quarter == q], predicted[quarter == q]
-        recall, precision, ndcg = recall_precision_ndcg(t, p, k)
         rows.append(
             {
                 "quarter": q,
-                "n": len(t),
-                **{name: metric(t, p) for name, metric in ERROR_METRICS.items()},
-                "IC": pearson(t, p),
-                "RankIC": spearman(t, p),
-                "Recall": recall,
-                "Precision": precision,
-                "NDCG": ndcg,
+                "n_windows": len(t),
+                **error_metrics(t, p),
+                **ranking_metrics(t, p, k),
                 "trivial_top_k": len(t) <= k,
             }
         )
-    columns = ["quarter", "n", *ERROR_METRICS, "IC", "RankIC", "Recall", "Precision", "NDCG", "trivial_top_k"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=["quarter", "n_windows", *ERROR_METRICS, *RANKING, "trivial_top_k"])
 
 
-def summarize(true: Array, predicted: Array, quarter: NDArray, k: int) -> dict[str, float]:
-    """Metrics over all windows; IC, RankIC, Recall, Precision and NDCG are means of the quarters' values.
+def newey_west_se(values: Array) -> float:
+    """Standard error of the mean of a series (n,) in time order, robust to autocorrelation.
+
+    Bartlett weights (Newey and West 1987), lags = floor(4 (n / 100)^(2/9)); NaN for fewer than 2 values.
+    """
+    n = len(values)
+    if n < 2:
+        return float("nan")
+    lags = int(4 * (n / 100) ** (2 / 9))
+    centred = values - values.mean()
+    variance = np.sum(centred**2)
+    for lag in range(1, min(lags, n - 1) + 1):
+        variance += 2 * (1 - lag / (lags + 1)) * np.sum(centred[lag:] * centred[:-lag])
+    return float(np.sqrt(variance) / n)
+
+
+def correlation_summary(name: str, by_quarter: Array) -> dict[str, float]:
+    """Mean of the quarters' correlations, that over their standard deviation (IR), and its Newey-West t.
+
+    Quarters where the correlation is undefined are left out here and counted by `summarize_rankings`.
+    """
+    known = by_quarter[~np.isnan(by_quarter)]
+    mean = known.mean() if len(known) else np.nan
+    spread = known.std(ddof=1) if len(known) > 1 else np.nan
+    error = newey_west_se(known)
+    return {name: mean, f"{name}_IR": _ratio(mean, spread), f"{name}_t": _ratio(mean, error)}
+
+
+def _ratio(value: float, spread: float) -> float:
+    return float(value / spread) if spread > 0 else float("nan")
+
+
+def summarize_rankings(true: Array, predicted: Array, quarter: NDArray, k: int) -> dict[str, float]:
+    """Rankings within the quarters, then averaged; `pooled_` ones over all windows at once.
 
     Quarters where a correlation is undefined (a constant forecast or truth) are left out of the mean
-    and counted in `quarters_without_IC`. All NaN for no windows.
+    and counted in `n_quarters_without_IC`. All NaN for no windows.
     """
     quarterly = metrics_by_quarter(true, predicted, quarter, k)
-    ranking = {name: quarterly[name].mean() for name in ("IC", "RankIC", "Recall", "Precision", "NDCG")}
-    errors = {name: metric(true, predicted) if len(true) else np.nan for name, metric in ERROR_METRICS.items()}
+    correlations = {}
+    for name in ("IC", "RankIC"):
+        correlations |= correlation_summary(name, quarterly[name].to_numpy(float))
+    pooled = ranking_metrics(true, predicted, k) if len(true) else dict.fromkeys(RANKING, np.nan)
     return {
-        "n": len(true),
-        **errors,
-        **ranking,
-        "quarters": len(quarterly),
-        "quarters_without_IC": int(quarterly["IC"].isna().sum()),
-        "quarters_trivial_top_k": int(quarterly["trivial_top_k"].sum()),
+        **correlations,
+        "n_quarters": len(quarterly),
+        "n_quarters_without_IC": int(quarterly["IC"].isna().sum()),
+        **{name: quarterly[name].mean() for name in ("Recall", "Precision", "NDCG")},
+        "n_quarters_trivial_top_k": int(quarterly["trivial_top_k"].sum()),
+        **{f"pooled_{name}": value for name, value in pooled.items()},
     }
+
+
+def directions(change: Array, held: Array, dead_band: float) -> NDArray[np.int8]:
+    """-1 (down), 0 (flat) or 1 (up): flat is a change of at most dead_band * held; shape (n,)."""
+    return (np.sign(change) * (np.abs(change) > dead_band * held)).astype(np.int8)
+
+
+def direction_metrics(true: NDArray, predicted: NDArray) -> dict[str, float]:
+    """accuracy, majority_accuracy, macro_F1 and MCC of classes (n,).
+
+    majority_accuracy is that of always naming the truth's most frequent class. macro_F1 is the mean over the
+    classes that occur on either side. MCC is the multi-class Matthews correlation (Gorodkin 2004), 0 where either
+    side has one class alone. NaN for no windows.
+    """
+    names = ("accuracy", "majority_accuracy", "macro_F1", "MCC")
+    n = len(true)
+    if not n:
+        return dict.fromkeys(names, float("nan"))
+    classes = np.unique(np.concatenate([true, predicted]))
+    confusion = np.array([[np.sum((true == a) & (predicted == b)) for b in classes] for a in classes], float)
+    correct, truths, guesses = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    spread = np.sqrt((n**2 - np.sum(guesses**2)) * (n**2 - np.sum(truths**2)))
+    mcc = (correct.sum() * n - np.sum(truths * guesses)) / spread if spread > 0 else 0.0
+    values = (correct.sum() / n, truths.max() / n, np.mean(2 * correct / (truths + guesses)), mcc)
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def calibration(true: Array, predicted: Array) -> dict[str, float]:
+    """Slope and intercept of the truth on the forecast (least squares; 1 and 0 are perfect), and both spreads.
+
+    NaN slope and intercept for a constant forecast (Mincer and Zarnowitz 1969).
+    """
+    if len(true) < 2:
+        return dict.fromkeys(("calibration_slope", "calibration_intercept", "forecast_sd", "truth_sd"), float("nan"))
+    slope = intercept = float("nan")
+    if np.ptp(predicted) > 0:
+        centred = predicted - predicted.mean()
+        slope = float(np.sum(centred * (true - true.mean())) / np.sum(centred**2))
+        intercept = float(true.mean() - slope * predicted.mean())
+    return {
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
+        "forecast_sd": float(predicted.std(ddof=1)),
+        "truth_sd": float(true.std(ddof=1)),
+    }
+
+
+def holm(p_values: Array) -> Array:
+    """Holm's step-down adjusted p-values (Holm 1979), shape (n,); NaN stays NaN and does not count as a test."""
+    adjusted = np.full(len(p_values), np.nan)
+    known = np.flatnonzero(~np.isnan(p_values))
+    order = known[np.argsort(p_values[known], kind="stable")]
+    steps = p_values[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from workflow_scripts.holdings.history import lagged
+
 # What is read of a slice to find prices and splits.
 STOCK_COLUMNS = ("permno", "date", "holding_t", "holding_t1", "prc")
 # Holders that disagree by more than this share of the price leave a stock-quarter without one.
@@ -150,9 +152,15 @@ def next_prices(stocks: pa.Table, permno: NDArray, quarter: NDArray) -> dict[str
     return found
 
 
-def attach_next_price(sample: pa.Table, stocks: pa.Table) -> pa.Table:
-    """The sample with the columns of `next_prices`."""
-    prices = next_prices(stocks, sample["permno"].to_numpy(), sample["quarter"].to_numpy())
-    for name, values in prices.items():
+def attach_prices(sample: pa.Table, stocks: pa.Table, history_quarters: int) -> pa.Table:
+    """The sample with the columns of `next_prices`, and the splits of its history, which are known at t.
+
+    `split_ratio_lag{k}`, k = 1..n-1, is that of the quarter from t-k to t-k+1.
+    """
+    permno, quarter = sample["permno"].to_numpy(), sample["quarter"].to_numpy()
+    columns = next_prices(stocks, permno, quarter)
+    for lag in range(1, history_quarters):
+        columns[lagged("split_ratio", lag)] = next_prices(stocks, permno, quarter - lag)["split_ratio"]
+    for name, values in columns.items():
         sample = sample.append_column(name, pa.array(values))
     return sample

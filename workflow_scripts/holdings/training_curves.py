@@ -1,9 +1,12 @@
-"""Training curves from ms-swift's log, and the signs of a training that went wrong."""
+"""Training curves from ms-swift's log, their figure, and the signs of a training that went wrong."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from workflow_scripts.holdings.figures import figure
 
 # Our name of a column: ms-swift's key. What a log does not have is left out.
 COLUMNS = {
@@ -20,6 +23,7 @@ COLUMNS = {
     "truncated": "completions/clipped_ratio",
 }
 STEP = "global_step/max_steps"
+TRAINING_COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 # A sign counts when the mean of the last quarter of the logged steps passes its limit.
 MAX_ZERO_SPREAD = 0.5
 MAX_KL = 1.0
@@ -73,3 +77,30 @@ def sick_signs(curve: pd.DataFrame) -> list[str]:
     if len(curve) > 1 and last["reward"] < first["reward"]:
         signs.append(f"the reward has fallen from {first['reward']:.3g} to {last['reward']:.3g}")
     return signs
+
+
+def plot_training(curve: pd.DataFrame, title: str, stem: Path) -> None:
+    """Small multiples over the training steps: one panel per quantity, the rewards together in one."""
+    rewards = [name for name in curve if name.startswith("reward_") and name != "reward_std"]
+    panels = {
+        "loss": ["loss"],
+        "token accuracy": ["token_accuracy"],
+        "reward": ["reward", *rewards],
+        "standard deviation of the reward": ["reward_std"],
+        "groups with equal rewards": ["zero_spread_groups"],
+        "KL from the start model": ["kl"],
+        "tokens per completion": ["completion_tokens"],
+    }
+    panels = {name: [c for c in columns if c in curve] for name, columns in panels.items()}
+    panels = {name: columns for name, columns in panels.items() if columns}
+    rows = max(1, -(-len(panels) // 2))
+    with figure(title, stem, (rows, 2), 0.8 + 1.6 * rows) as (_, grid):
+        for axes, (name, columns) in zip(grid.flat, panels.items(), strict=False):
+            for colour, column in zip(TRAINING_COLOURS, columns, strict=False):
+                label = column.replace("_", " ") if len(columns) > 1 else None
+                axes.plot(curve["step"], curve[column], color=colour, label=label)
+            axes.set_title(name)
+        for axes in grid.flat[max(len(panels) - 2, 0) : len(panels)]:
+            axes.set_xlabel("step")
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)

@@ -1,0 +1,115 @@
+"""Tables across firm types: headline, corrected comparisons, verdicts, and the mean over seeds."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.evaluation import CHANGES, TREATMENTS
+from workflow_scripts.holdings.metrics import holm
+
+HEADLINE_COLUMNS = (
+    "MAE",
+    "skill",
+    "relative_skill",
+    "RankIC",
+    "RankIC_t",
+    "accuracy",
+    "majority_accuracy",
+    "MCC",
+    "calibration_slope",
+    "near_zero_share",
+    "parsed_share",
+    "valid_share",
+)
+# What runs that are averaged over seeds may differ in.
+SEED_KEYS = ("run", "seed")
+# Metrics that the table over seeds has.
+SEED_METRICS = ("MAE", "skill", "relative_skill", "IC", "RankIC", "accuracy", "MCC", "valid_share")
+# A model that answers like this has collapsed to the baseline, whatever its MAE.
+MAX_NEAR_ZERO = 0.9
+TRAINED = ("sft", "grpo")
+
+
+def headline(metrics: pd.DataFrame, target: str) -> pd.DataFrame:
+    """One target, unparsed as no change: one row per firm type and forecaster."""
+    kept = metrics[(metrics["target"] == target) & (metrics["treatment"] == TREATMENTS[0])]
+    return kept[["firm_type", "forecaster", "n_windows", *HEADLINE_COLUMNS]].reset_index(drop=True)
+
+
+def correct_comparisons(comparisons: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """All firm types' comparisons with p_holm and verdict: what the candidate is once the correction is made.
+
+    One family: every firm type, target, metric and pair. verdict is better, worse, or `not shown` where p_holm is
+    not below 1 - confidence, and `undefined` where there is no test.
+    """
+    table = comparisons.assign(p_holm=holm(comparisons["p_value"].to_numpy(float)))
+    # Less error is better, more correlation is.
+    gain = np.where(table["metric"] == "MAE", -table["difference"], table["difference"])
+    shown = table["p_holm"] < 1 - confidence
+    table["verdict"] = np.select(
+        [table["p_holm"].isna(), shown & (gain > 0), shown & (gain < 0)], ["undefined", "better", "worse"], "not shown"
+    )
+    return table
+
+
+def verdicts(comparisons: pd.DataFrame) -> list[str]:
+    """Sentences: how often SFT and GRPO are better or worse than each baseline by MAE, after the correction."""
+    sentences = []
+    for target in CHANGES:
+        for candidate in TRAINED:
+            rows = comparisons[(comparisons["target"] == target) & (comparisons["candidate"] == candidate)]
+            for baseline, pair in rows[rows["metric"] == "MAE"].groupby("baseline", sort=False):
+                counts = pair["verdict"].value_counts()
+                found = ", ".join(
+                    f"{name} in {counts[name]}" for name in ("better", "worse", "undefined") if name in counts
+                )
+                sentences.append(
+                    f"{target}, MAE: {candidate} against {baseline}: {found or 'no difference shown'} (of {len(pair)})"
+                )
+    return sentences
+
+
+def run_warnings(trainings: Sequence[Mapping], metrics: pd.DataFrame) -> list[str]:
+    """Signs of sick trainings, and models that have learned to repeat the last holding."""
+    warnings = [f"{t['firm_type']} {t['stage']}: {sign}" for t in trainings for sign in t["warnings"]]
+    table = headline(metrics, "change")
+    collapsed = table[table["forecaster"].isin(TRAINED) & (table["near_zero_share"] > MAX_NEAR_ZERO)]
+    return warnings + [
+        f"{row.firm_type} {row.forecaster}: {row.near_zero_share:.0%} of the forecasts are no change (dead band)"
+        for row in collapsed.itertuples()
+    ]
+
+
+def check_seed_runs(configs: Mapping[str, Mapping]) -> None:
+    """Raise InputError unless the runs' resolved configurations differ in run, seed and seed_runs alone."""
+
+    def rest(config: Mapping) -> dict:
+        evaluation = {k: v for k, v in config["evaluation"].items() if k != "seed_runs"}
+        return {**{k: v for k, v in config.items() if k not in SEED_KEYS}, "evaluation": evaluation}
+
+    (first, expected), *others = ((name, rest(config)) for name, config in configs.items())
+    for name, found in others:
+        differing = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+        if differing:
+            raise InputError(
+                f"evaluation.seed_runs: {name} differs from {first} in {', '.join(differing)}; runs that are averaged "
+                "differ in run and seed alone"
+            )
+    seeds = [config["seed"] for config in configs.values()]
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f"evaluation.seed_runs: the seeds {', '.join(map(str, seeds))} are not all different")
+
+
+def over_seeds(metrics: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Mean and standard deviation of SEED_METRICS over the runs' metrics tables, unparsed as no change.
+
+    Columns: firm_type, forecaster, target, metric, n_seeds, mean, sd (missing for one run). A seed draws the sample,
+    the training and, where the panel is simulated, the panel: sd is the spread of all that.
+    """
+    rows = pd.concat([table[table["treatment"] == TREATMENTS[0]] for table in metrics], ignore_index=True)
+    keys = ["firm_type", "forecaster", "target"]
+    long = rows.melt(keys, list(SEED_METRICS), var_name="metric")
+    grouped = long.groupby([*keys, "metric"], sort=False)["value"]
+    return grouped.agg(n_seeds="count", mean="mean", sd="std").reset_index()

@@ -1,0 +1,46 @@
+"""Figures of one firm type, from its evaluation tables alone.
+
+Steps: choose the forecasters that a figure can hold (the best baseline by MAE of the change, and the models) → draw →
+write each figure as PNG and PDF, with its data as CSV where they are not an evaluation table.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from workflow_scripts import cli
+from workflow_scripts.holdings import plots
+from workflow_scripts.holdings.evaluation import read_forecasts
+
+
+def main(args) -> str:
+    """Read the tables of the folder `--evaluation`, write the figures below the folder `--out`."""
+    folder, out, firm_type = Path(args.evaluation), Path(args.out), args.firm_type.replace("_", " ")
+    joined = read_forecasts(folder / "forecasts.csv")
+    metrics, quarterly, sizes, coverage = (
+        pd.read_csv(folder / f"{name}.csv") for name in ("metrics", "metrics_by_quarter", "metrics_by_size", "coverage")
+    )
+    shown = plots.shown_forecasters(metrics)
+    windows = f"{joined['window_id'].nunique():,} test windows"
+    plots.plot_residuals(joined, shown, f"{firm_type}: residuals of {windows}", out / "residuals")
+    title = f"{firm_type}: IC by quarter, mean, {100 * args.confidence:g} % band"
+    plots.plot_ic_by_quarter(quarterly, shown, args.confidence, title, out / "ic_by_quarter")
+    title = f"{firm_type}: forecast and truth, {windows}"
+    plots.plot_forecast_truth(joined, metrics, shown, title, out / "forecast_truth")
+    plots.plot_metrics_by_quarter(quarterly, shown, f"{firm_type}: change, by quarter", out / "metrics_by_quarter")
+    plots.plot_metrics_by_size(
+        sizes, shown, f"{firm_type}: skill (MAE) by size of the position", out / "metrics_by_size"
+    )
+    plots.plot_coverage(coverage, f"{firm_type}: completions of {windows}", out / "coverage")
+    return f"plot_forecasts {args.firm_type}: 6 figures of {', '.join(shown)}"
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        __doc__,
+        evaluation=cli.TEXT,
+        firm_type=cli.TEXT,
+        confidence={"type": float, "help": "of the band around the mean IC"},
+        out=cli.TEXT,
+    )
