@@ -73,6 +73,7 @@ rule summarize_run:
         audit=expand("<results>/{firm_type}/audit.csv", firm_type=FIRM_TYPES),
         training=expand("<results>/{firm_type}/training/{stage}.json", firm_type=FIRM_TYPES, stage=STAGES[1:]),
         metrics=expand("<results>/{firm_type}/evaluation/metrics.csv", firm_type=FIRM_TYPES),
+        periods=expand("<results>/{firm_type}/evaluation/metrics_by_period.csv", firm_type=FIRM_TYPES),
         comparisons=expand("<results>/{firm_type}/evaluation/comparisons.csv", firm_type=FIRM_TYPES),
         skill=expand("<results>/{firm_type}/evaluation/skill.csv", firm_type=FIRM_TYPES),
         coverage=expand("<results>/{firm_type}/evaluation/coverage.csv", firm_type=FIRM_TYPES),
@@ -83,13 +84,14 @@ rule summarize_run:
         tables=expand(
             "<results>/{firm_type}/evaluation/{table}.csv",
             firm_type=FIRM_TYPES[:1],
-            table=[*FIGURE_TABLES, *FIGURES[:3], "metrics_by_period", "metrics_trimmed"],
+            table=[*FIGURE_TABLES, *FIGURES[:3], "metrics_trimmed"],
         ),
     output:
         multiext(
             "<results>/summary/",
             "metrics.csv",
             "comparisons.csv",
+            "metrics_by_period.csv",
             "metrics_over_seeds.csv",
             "rewards.csv",
             "samples.csv",
@@ -112,7 +114,7 @@ rule summarize_run:
         confidence=config["evaluation"]["confidence"],
         seed_runs=[RESULTS, *SEED_RUNS] if SEED_RUNS else [],
     shell:
-        "python -m workflow_scripts.summarize_run --run {params.run} --metrics {input.metrics:q} --comparisons {input.comparisons:q} "
+        "python -m workflow_scripts.summarize_run --run {params.run} --metrics {input.metrics:q} --periods {input.periods:q} --comparisons {input.comparisons:q} "
         "--skill {input.skill:q} --coverage {input.coverage:q} --rewards {input.rewards:q} --preflight {input.preflight:q} "
         "--audit {input.audit:q} --training {input.training:q} --samples {input.samples:q} --figures {input.figures:q} "
         "--tables {input.tables:q} --seed-runs {params.seed_runs:q} --confidence {params.confidence} --out {params.out:q} "

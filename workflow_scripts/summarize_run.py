@@ -25,7 +25,7 @@ from workflow_scripts.holdings.summary import (
     headline,
     over_seeds,
     run_warnings,
-    verdicts,
+    verdict_table,
 )
 
 PAGE = """<!doctype html>
@@ -99,6 +99,7 @@ def main(args) -> str:
     tables = {
         "metrics": metrics,
         "comparisons": correct_comparisons(_read(args.comparisons), args.confidence),
+        "metrics_by_period": _read(args.periods),
         "metrics_over_seeds": read_seeds(metrics, args.seed_runs),
         "rewards": _read(args.rewards),
         "preflight": _read(args.preflight),
@@ -110,20 +111,24 @@ def main(args) -> str:
     skill = _read(args.skill)
     plot_skill(skill, out / "skill")
     described = {f"summary/{name}.csv": table.columns for name, table in [*tables.items(), ("skill", skill)]}
-    for path in (*args.metrics[:1], *args.comparisons[:1], *args.skill[:1], *args.tables):
+    for path in (*args.metrics[:1], *args.periods[:1], *args.comparisons[:1], *args.skill[:1], *args.tables):
         described[f"evaluation/{Path(path).name}"] = pd.read_csv(path, nrows=0).columns
     dictionary = data_dictionary(described)
     write_csv(out / "data_dictionary.csv", dictionary)
 
-    comparisons, seeds = tables["comparisons"], tables["metrics_over_seeds"]
+    comparisons, seeds, periods = (tables[name] for name in ("comparisons", "metrics_over_seeds", "metrics_by_period"))
     warnings = run_warnings([read_json(path) for path in args.training], metrics)
     coverage = _read(args.coverage).pivot(index=["firm_type", "forecaster"], columns="step", values="share")
     body = "\n".join(
         [
             *_list("Look at this first", warnings),
-            *_list("What the paired comparisons show, after Holm's correction", verdicts(comparisons)),
+            _section(
+                "What SFT and GRPO are against the others, by MAE and after Holm's correction",
+                verdict_table(comparisons),
+            ),
             *(_section(TITLES[target], headline(metrics, target)) for target in CHANGES),
             _image(out / "skill.png"),
+            *([_section("Before and after the knowledge cut-off", periods, folded=True)] if len(periods) else []),
             _section("Coverage: share of samples", coverage.reset_index()),
             _section(
                 "Paired comparisons: bootstraps clustered by quarter and by manager, the wider one",
@@ -163,6 +168,7 @@ if __name__ == "__main__":
         __doc__,
         run=cli.TEXT,
         metrics=cli.FILES,
+        periods=cli.FILES,
         comparisons=cli.FILES,
         skill=cli.FILES,
         coverage=cli.FILES,

@@ -30,7 +30,9 @@ def test_nothing_is_called_better_that_the_correction_does_not_carry():
     assert table["verdict"].tolist() == ["better", "better", "worse", "undefined"]
     stricter = summary.correct_comparisons(table.drop(columns=["p_holm", "verdict"]), 0.975)
     assert stricter["verdict"].tolist() == ["better", "not shown", "worse", "undefined"]
-    assert summary.verdicts(stricter) == ["change, MAE: grpo against no_change: better in 1 (of 2)"]
+    assert summary.verdict_table(stricter).to_dict("records") == [
+        {"target": "change", "candidate": "grpo", "baseline": "no_change", "banks": "better", "other": "not shown"}
+    ]
 
 
 def metrics(value: float) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Tables across firm types: headline, corrected comparisons, verdicts, and the mean over seeds."""
+"""Tables across firm types: headline, corrected comparisons with their verdicts, and the mean over seeds."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.evaluation import CHANGES, TREATMENTS
+from workflow_scripts.holdings.evaluation import TREATMENTS
 from workflow_scripts.holdings.metrics import holm
 
 HEADLINE_COLUMNS = (
@@ -54,21 +54,13 @@ def correct_comparisons(comparisons: pd.DataFrame, confidence: float) -> pd.Data
     return table
 
 
-def verdicts(comparisons: pd.DataFrame) -> list[str]:
-    """Sentences: how often SFT and GRPO are better or worse than each baseline by MAE, after the correction."""
-    sentences = []
-    for target in CHANGES:
-        for candidate in TRAINED:
-            rows = comparisons[(comparisons["target"] == target) & (comparisons["candidate"] == candidate)]
-            for baseline, pair in rows[rows["metric"] == "MAE"].groupby("baseline", sort=False):
-                counts = pair["verdict"].value_counts()
-                found = ", ".join(
-                    f"{name} in {counts[name]}" for name in ("better", "worse", "undefined") if name in counts
-                )
-                sentences.append(
-                    f"{target}, MAE: {candidate} against {baseline}: {found or 'no difference shown'} (of {len(pair)})"
-                )
-    return sentences
+def verdict_table(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """What SFT and GRPO are against each other forecaster by MAE, after the correction: a column per firm type."""
+    rows = comparisons[comparisons["candidate"].isin(TRAINED) & (comparisons["metric"] == "MAE")]
+    keys = ["target", "candidate", "baseline"]
+    order = rows[keys].drop_duplicates()
+    wide = rows.pivot(index=keys, columns="firm_type", values="verdict")[list(rows["firm_type"].unique())]
+    return order.merge(wide.reset_index(), on=keys)
 
 
 def run_warnings(trainings: Sequence[Mapping], metrics: pd.DataFrame) -> list[str]:
