@@ -48,11 +48,11 @@ rule audit_leakage:
         tickers="--tickers" if config["prompts"]["ticker_mapping"] else "",
         settings=as_json(prompt_settings()),
         style=as_json({**pick("labels", "decimals", "think_template"), "exemplar_template": exemplar_template()}),
-        starts=as_json({split: config["splits"][split]["start"] for split in SPLITS[1:]}),
+        splits=as_json({split: [config["splits"][split][side] for side in ("start", "end")] for split in SPLITS}),
         embargo_quarters=config["splits"]["embargo_quarters"],
         seed=config["seed"],
     shell:
         "python -m workflow_scripts.audit_leakage --panel {input.panel:q} --samples {input.samples:q} --datasets {input.datasets:q} "
         "--predictions {input.predictions:q} {params.tickers} {input.tickers:q} --firm-type {wildcards.firm_type} "
-        "--settings {params.settings:q} --style {params.style:q} --starts {params.starts:q} "
+        "--settings {params.settings:q} --style {params.style:q} --splits {params.splits:q} "
         "--embargo-quarters {params.embargo_quarters} --seed {params.seed} --out {output:q} 2>&1 | tee {log:q}"

@@ -91,7 +91,7 @@ rule compare_forecasts:
         "<results>/benchmarks/compare_forecasts/{firm_type}.tsv"
     params:
         code=code_of("workflow_scripts.compare_forecasts"),
-        settings=as_json(pick("evaluation", "bootstrap_draws", "confidence", "log_floor")),
+        settings=as_json(pick("evaluation", "bootstrap_draws", "confidence")),
         seed=config["seed"],
     shell:
         "python -m workflow_scripts.compare_forecasts --forecasts {input:q} --firm-type {wildcards.firm_type} "

@@ -110,11 +110,12 @@ rule summarize_run:
     params:
         code=code_of("workflow_scripts.summarize_run"),
         run=config["run"],
+        target=config["prompts"]["target"],
         out=subpath(output[0], parent=True),
         confidence=config["evaluation"]["confidence"],
         seed_runs=[RESULTS, *SEED_RUNS] if SEED_RUNS else [],
     shell:
-        "python -m workflow_scripts.summarize_run --run {params.run} --metrics {input.metrics:q} --periods {input.periods:q} --comparisons {input.comparisons:q} "
+        "python -m workflow_scripts.summarize_run --run {params.run} --target {params.target} --metrics {input.metrics:q} --periods {input.periods:q} --comparisons {input.comparisons:q} "
         "--skill {input.skill:q} --coverage {input.coverage:q} --rewards {input.rewards:q} --preflight {input.preflight:q} "
         "--audit {input.audit:q} --training {input.training:q} --samples {input.samples:q} --figures {input.figures:q} "
         "--tables {input.tables:q} --seed-runs {params.seed_runs:q} --confidence {params.confidence} --out {params.out:q} "

@@ -1,11 +1,12 @@
 """Look for leaks of one firm type, and fail the run where there is one.
 
-Fails when a value dated after t changes a text that a model reads, when a prompt names a label column, when a baseline
-depends on test labels or on other test windows, when a label is in two splits, and, with an embargo, when a
-label lies in a later split. Counts what is allowed but should be known: labels in later splits without an embargo, and
-prompts that are the same word for word in two splits.
+Fails when a value dated after t changes a text that a model reads or a feature that a baseline reads, when a window
+lies outside its split, when a prompt names a label column, when a baseline depends on test labels or on other test
+windows, when a label is in two splits, and, with an embargo, when a label lies in a later split. Counts what is allowed
+but should be known: labels in later splits without an embargo, and prompts that are the same in two splits.
 """
 
+import datetime as dt
 from pathlib import Path
 
 import pandas as pd
@@ -40,9 +41,14 @@ def main(args) -> str:
     checks: list[tuple[str, int, str, bool]] = []
     for split, sample in samples.items():
         panel = read_history(args.panel, sample)
-        unknown = audit.samples_without_future(sample, panel, args.firm_type, history_quarters, rng)
+        unknown = list(audit.samples_without_future(sample, panel, args.firm_type, history_quarters, rng))
         found = audit.differing_texts(split, datasets[split], unknown, args.settings, args.style, tickers)
         checks.append((f"{split}: texts that change with what is dated after t", len(found), _examples(found), True))
+        found = audit.differing_features(sample, unknown, args.settings.target)
+        checks.append((f"{split}: features that change with what is dated after t", len(found), _examples(found), True))
+        start, end = (day and dt.date.fromisoformat(day) for day in args.splits[split])
+        found = audit.windows_outside_their_split(sample, start, end)
+        checks.append((f"{split}: windows outside the split's quarters", len(found), _examples(found), True))
         named = audit.labels_in_text(datasets[split])
         checks.append((f"{split}: prompts that name a label column", len(named), _examples(named), True))
     train = pa.concat_tables([samples["sft"], samples["grpo"]])
@@ -50,7 +56,8 @@ def main(args) -> str:
     checks.append(("baselines that depend on test labels or other test windows", len(moved), _examples(moved), True))
     repeated = audit.repeated_labels(samples)
     checks.append(("labels in two splits", len(repeated), _examples(repeated), True))
-    for split, count in audit.labels_in_later_splits(samples, args.starts).items():
+    starts = {split: days[0] for split, days in args.splits.items()}
+    for split, count in audit.labels_in_later_splits(samples, starts).items():
         allowed = "" if args.embargo_quarters else "allowed by splits.embargo_quarters: 0"
         checks.append((f"{split}: labels inside a later split", count, allowed, bool(args.embargo_quarters)))
     for splits, count in audit.identical_prompts(datasets).items():
@@ -78,7 +85,7 @@ if __name__ == "__main__":
         firm_type=cli.TEXT,
         settings=cli.settings_option(PromptSettings),
         style=cli.JSON,
-        starts={**cli.JSON, "help": "first day of every split but the first"},
+        splits={**cli.JSON, "help": "first and last day by split, null for open"},
         embargo_quarters=cli.INTEGER,
         seed=cli.INTEGER,
         out=cli.TEXT,

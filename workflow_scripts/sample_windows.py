@@ -24,7 +24,7 @@ from workflow_scripts.holdings.sampling import (
     sample_windows,
     split_mask,
 )
-from workflow_scripts.holdings.stock_quarters import attach_prices, next_prices
+from workflow_scripts.holdings.stock_quarters import StockQuarters, attach_prices
 
 
 def _date(text: str) -> dt.date | None:
@@ -44,7 +44,7 @@ def main(args) -> str:
     stocks = pq.read_table(args.stocks)
 
     def known(permno, quarter):
-        prices = next_prices(stocks, permno, quarter)
+        prices = StockQuarters(stocks).next_prices(permno, quarter)
         return has_active_change(prices["price_ratio"], prices["split_ratio"])
 
     try:

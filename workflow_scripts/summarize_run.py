@@ -2,7 +2,7 @@
 
 The report is one HTML file without outside references: warnings, what the comparisons show after Holm's correction, the
 headline metrics of the change and of the active change, coverage, comparisons, seeds, rewards, leakage audit,
-windows and figures. Prints the headline of the change.
+windows and figures. Prints the headline of the change that was trained.
 """
 
 import base64
@@ -13,13 +13,13 @@ import pandas as pd
 import yaml
 
 from workflow_scripts import cli
-from workflow_scripts.holdings.audit import FILING_LAG
 from workflow_scripts.holdings.dictionary import data_dictionary
 from workflow_scripts.holdings.evaluation import CHANGES
 from workflow_scripts.holdings.files import read_json, write_csv, write_text
 from workflow_scripts.holdings.plots import plot_skill
 from workflow_scripts.holdings.preflight import TOTAL
 from workflow_scripts.holdings.summary import (
+    FILING_LAG,
     check_seed_runs,
     correct_comparisons,
     headline,
@@ -27,6 +27,7 @@ from workflow_scripts.holdings.summary import (
     run_warnings,
     verdict_table,
 )
+from workflow_scripts.holdings.targets import ACTIVE
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{run}: holdings adjustment</title>
@@ -34,16 +35,22 @@ PAGE = """<!doctype html>
 table{{border-collapse:collapse;font-size:13px;margin:1rem 0;display:block;overflow-x:auto}}
 td,th{{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #ddd}}img{{max-width:49%}}</style>
 <h1>{run}</h1>
-<p>Forecasts of the next quarter's change of holding on the test quarters, $ million; every forecaster on identical
-windows. Unparsed completions count as no change. skill = 1 - MAE / MAE(no-change); RankIC is the mean of the quarters'
+<p>Forecasts of the next quarter on the test quarters, $ million; every forecaster on identical windows. Models and fitted
+baselines were trained on {target}. Unparsed completions count as no change. skill = 1 - MAE / MAE(no-change); RankIC is the mean of the quarters'
 rank correlations. data_dictionary.csv, beside this page, describes every column of every table. {oracle}</p>
 {body}
 </html>
 """
 ORACLE_NOTE = (
     "The panel is simulated: the oracle knows the law of the dollar change, so that its error of the change is what "
-    "nobody can forecast; simulated prices do not move the positions, and the active change means nothing here."
+    "nobody can forecast; simulated prices do not move the positions, so that neither the active change nor a stock "
+    "that looks split means anything here."
 )
+TRAINED_ON = {
+    "holding_delta": "the dollar change (holding_delta)",
+    "holding_tp1": "the next position (holding_tp1)",
+    "active_delta": "the active change (active_delta)",
+}
 TITLES = {
     "change": "Change: holding(t+1) - holding(t). It contains the stock's return",
     "active_change": "Active change: what was traded, at the price of t",
@@ -117,16 +124,20 @@ def main(args) -> str:
     write_csv(out / "data_dictionary.csv", dictionary)
 
     comparisons, seeds, periods = (tables[name] for name in ("comparisons", "metrics_over_seeds", "metrics_by_period"))
+    # What was trained comes first.
+    judged = "active_change" if args.target == ACTIVE else "change"
+    others = [name for name in CHANGES if name != judged]
     warnings = run_warnings([read_json(path) for path in args.training], metrics)
     coverage = _read(args.coverage).pivot(index=["firm_type", "forecaster"], columns="step", values="share")
     body = "\n".join(
         [
             *_list("Look at this first", warnings),
             _section(
-                "What SFT and GRPO are against the others, by MAE and after Holm's correction",
+                "What SFT and GRPO are against the others, by MAE and after Holm's correction "
+                "(*: fewer than 10 quarters or managers)",
                 verdict_table(comparisons),
             ),
-            *(_section(TITLES[target], headline(metrics, target)) for target in CHANGES),
+            *(_section(TITLES[name], headline(metrics, name)) for name in (judged, *others)),
             _image(out / "skill.png"),
             *([_section("Before and after the knowledge cut-off", periods, folded=True)] if len(periods) else []),
             _section("Coverage: share of samples", coverage.reset_index()),
@@ -146,7 +157,10 @@ def main(args) -> str:
         ]
     )
     note = ORACLE_NOTE if "oracle" in set(metrics["forecaster"]) else ""
-    write_text(out / "report.html", PAGE.format(run=html.escape(args.run), oracle=note, body=body))
+    write_text(
+        out / "report.html",
+        PAGE.format(run=html.escape(args.run), target=TRAINED_ON[args.target], oracle=note, body=body),
+    )
     shown = [
         "firm_type",
         "forecaster",
@@ -158,8 +172,8 @@ def main(args) -> str:
         "parsed_share",
         "valid_share",
     ]
-    text = headline(metrics, "change")[shown].to_string(index=False, float_format="{:.3f}".format, na_rep="-")
-    return "\n".join([*(f"WARNING: {warning}" for warning in warnings), text])
+    text = headline(metrics, judged)[shown].to_string(index=False, float_format="{:.3f}".format, na_rep="-")
+    return "\n".join([*(f"WARNING: {warning}" for warning in warnings), f"{judged}, $ million:", text])
 
 
 if __name__ == "__main__":
@@ -167,6 +181,7 @@ if __name__ == "__main__":
         main,
         __doc__,
         run=cli.TEXT,
+        target=cli.TEXT,
         metrics=cli.FILES,
         periods=cli.FILES,
         comparisons=cli.FILES,

@@ -23,9 +23,6 @@ from workflow_scripts.holdings.panel import FIRM_TYPES
 from workflow_scripts.holdings.simulate import SimulationSettings, simulate_panel
 from workflow_scripts.trainer import swift_environment
 
-AGGREGATES = {"summarize_run": 1, "write_config": 1, "all": 1}
-# What follows the evaluation tables of two firm types.
-EVALUATION = {"evaluate_forecasts": 2, "compare_forecasts": 2, "plot_forecasts": 2}
 FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage")
 
 
@@ -169,12 +166,6 @@ def test_the_store_is_listed_and_cleaned_of_what_nobody_needs(edited):
     assert "was trained before" in edited.results("logs/train_sft/banks.log").read_text()
 
 
-def test_another_preflight_trains_nothing(edited):
-    path = edited.root / "workflow_scripts/holdings/preflight.py"
-    path.write_text(path.read_text().replace("JITTER = 0.1", "JITTER = 0.2"))
-    assert edited.plan(tiny_config()) == {"preflight_rewards": 2, "summarize_run": 1, "all": 1}
-
-
 def test_grpo_starts_at_the_sft_model(finished):
     first = read_jsonl(finished.results("banks/adapters/grpo/training_log.jsonl"))[0]
     assert first["kl"] == pytest.approx(0.0, abs=1e-6), "the KL reference is the start model"
@@ -309,84 +300,6 @@ def test_the_report_needs_nothing_from_outside(finished):
 
 def test_the_resolved_config_is_kept(finished):
     assert yaml.safe_load(finished.results("config.yaml").read_text()) == tiny_config()
-
-
-def test_a_second_run_does_nothing(finished):
-    assert finished.plan(tiny_config()) == {}
-
-
-def test_touch_and_fresh_checkout_rerun_nothing(edited):
-    for path in edited.root.rglob("*.py"):
-        os.utime(path)
-    os.utime(edited.results("banks/datasets/sft.jsonl"))
-    assert edited.plan(tiny_config()) == {}
-
-
-def test_a_sampler_setting_reruns_its_split_only(finished):
-    config = tiny_config(sample={"test": {"per_type_limit": 12}})
-    assert finished.plan(config) == {
-        "sample_windows": 2,
-        "build_prompts": 2,
-        "build_test_dataset": 2,
-        "generate_completions": 6,
-        "predict_baselines": 2,
-        "audit_leakage": 2,
-        "parse_predictions": 6,
-        "score_rewards": 6,
-        **EVALUATION,
-        **AGGREGATES,
-    }
-
-
-def test_a_grpo_setting_reruns_grpo_and_what_follows(finished):
-    assert finished.plan(tiny_config(grpo={"beta": 0.1})) == {
-        "train_grpo": 2,
-        "summarize_training": 2,
-        "generate_completions": 2,
-        "parse_predictions": 2,
-        "score_rewards": 2,
-        **EVALUATION,
-        **AGGREGATES,
-    }
-
-
-def test_a_constant_of_a_replayed_reward_trains_nothing(finished):
-    assert finished.plan(tiny_config(rewards={"direction_margin": 0.1})) == {"score_rewards": 6, **AGGREGATES}
-
-
-def test_a_setting_on_the_command_line(finished):
-    path = str(finished.write(tiny_config()))
-    result = finished.snakemake("-n", "--cores", "1", "--configfile", path, "--config", 'grpo={"beta": 0.1}')
-    assert job_counts(result.stdout + result.stderr)["train_grpo"] == 2
-
-
-def test_an_edited_metric_reruns_evaluation_only(edited):
-    path = edited.root / "workflow_scripts/holdings/metrics.py"
-    path.write_text(
-        path.read_text().replace("np.mean(np.abs(predicted - true))", "np.median(np.abs(predicted - true))")
-    )
-    plan = edited.plan(tiny_config())
-    assert plan == {**EVALUATION, "summarize_run": 1, "all": 1}
-
-
-def test_an_edited_comment_reruns_nothing(edited):
-    path = edited.root / "workflow_scripts/holdings/windows.py"
-    path.write_text(path.read_text().replace('"""True where', '"""Right where').replace("def ", "# A remark.\ndef ", 1))
-    assert edited.plan(tiny_config()) == {}
-
-
-def test_a_new_firm_type_runs_its_own_jobs_and_the_aggregates(finished):
-    assert finished.plan(tiny_config(firm_types=["banks", "mutual_funds", "other"])) == {
-        **dict.fromkeys(
-            ("simulate_panel", "check_panel", "build_windows", "build_stock_quarters", "build_sft_dataset",
-             "build_grpo_dataset", "build_test_dataset", "audit_leakage", "train_sft", "merge_adapter",
-             "preflight_rewards", "train_grpo", "predict_baselines", "evaluate_forecasts", "compare_forecasts",
-             "plot_forecasts", "summarize_panel"), 1),
-        "summarize_training": 2,
-        **dict.fromkeys(
-            ("sample_windows", "build_prompts", "generate_completions", "parse_predictions", "score_rewards"), 3),
-        **AGGREGATES,
-    }  # fmt: skip
 
 
 def test_a_lost_output_is_republished_without_training(edited):

@@ -1,6 +1,7 @@
 """The audit passes what is clean and catches every leak that is planted."""
 
 import copy
+import datetime as dt
 
 import numpy as np
 import pandas as pd
@@ -60,6 +61,26 @@ def test_a_feature_taken_from_the_next_quarter_is_caught(split, column, source, 
     known = np.isfinite(planted[column].to_numpy())
     found = differing(split, dataset(split, planted), sample, panel)
     assert len(found) >= 0.9 * known.sum()
+
+
+def test_a_baseline_feature_taken_from_the_next_quarter_is_caught(sample, panel):
+    def found(table):
+        rebuilt = list(audit.samples_without_future(table, panel, "banks", 4, np.random.default_rng(0)))
+        return audit.differing_features(table, rebuilt, "active_delta")
+
+    assert found(sample) == []
+    planted = sample.set_column(sample.column_names.index("prc_lag0"), "prc_lag0", sample["prc_t1"])
+    assert len(found(planted)) >= 0.9 * np.isfinite(planted["prc_lag0"].to_numpy()).sum()
+
+
+def test_windows_outside_their_split_are_caught(sample):
+    quarters = sample["quarter"].to_numpy()
+    start, end = dt.date(2016, 2, 1), dt.date(2018, 12, 31)
+    found = audit.windows_outside_their_split(sample, start, end)
+    outside = (quarters < 4 * 2016) | (quarters > 4 * 2018 + 3)
+    assert 0 < outside.sum() < len(quarters)
+    assert found == sample["window_id"].filter(pa.array(outside)).to_pylist()
+    assert audit.windows_outside_their_split(sample, None, None) == []
 
 
 def test_a_label_in_the_think_block_is_caught(sample, panel):

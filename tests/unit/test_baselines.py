@@ -100,9 +100,20 @@ def test_missing_factors_and_empty_positions_are_forecast():
         assert forecast[1] >= 0, "an empty position cannot shrink"
 
 
+def test_returns_to_empty_positions_do_not_explode_what_is_fitted():
+    """With sample.drop_zero_holding: false a position may come back from nothing: no relative change."""
+    kept = [[10, 10, 10, 11, 11.5], [20, 20, 20, 24, 25.0], [3, 4, 5, 6, 7.0]]
+    plain = baseline_forecasts(sample(*kept), sample(*kept), "holding_delta")
+    with_returns = baseline_forecasts(sample(*kept, *[[0, 0, 0, 0, 500.0]] * 3), sample(*kept), "holding_delta")
+    for name, forecast in plain.items():
+        assert with_returns[name] == pytest.approx(forecast), name
+    empty = baseline_forecasts(sample(*kept), sample([0, 0, 0, 0, 500.0]), "holding_delta")
+    assert [forecast.tolist() for forecast in empty.values()] == [[0.0]] * len(BASELINES)
+
+
 def test_no_label_to_train_on():
     windows = sample([100, 100, 100, 100, 100.0])
     prices = windows.column_names.index("price_ratio")
     without = windows.set_column(prices, "price_ratio", pa.array([np.nan]))
-    with pytest.raises(InputError, match="no training window has the label active_delta"):
+    with pytest.raises(InputError, match="no training window has a position and the label active_delta"):
         baseline_forecasts(without, windows, "active_delta")

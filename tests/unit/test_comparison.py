@@ -91,9 +91,29 @@ def test_rank_ic_is_compared_in_the_quarters_where_both_have_one():
     assert table["baseline_value"] == pytest.approx(np.mean(ics))
     assert table["candidate_value"] == pytest.approx(1.0)
     assert table["interval_low"] > 0
-    undefined = compare(frame, ("no_change", "grpo"), metric="RankIC").loc["grpo"]
-    assert undefined["n_quarters"] == 0
-    assert np.isnan(undefined["p_value"])
+    assert compare(frame, ("no_change", "grpo"), metric="RankIC").empty, "no-change ranks nothing"
+
+
+def test_the_larger_p_value_of_the_clusterings_counts():
+    errors, clusters = {"quarter": 1.0, "manager": 1.4}, {"quarter": 4, "manager": 60}
+    found = comparison.interval(12.0, errors, clusters, 0.95)
+    assert found["clustered_by"] == "quarter", "3.18 x 1.0 is wider than 2.00 x 1.4"
+    assert found["p_cluster"] == pytest.approx(2 * scipy.stats.t.sf(12.0, 3))
+    # The other way round: the wider interval, but fewer clusters have the thicker tail.
+    found = comparison.interval(60.0, {"quarter": 1.0, "manager": 2.0}, clusters, 0.95)
+    assert found["clustered_by"] == "manager"
+    assert found["p_cluster"] == pytest.approx(2 * scipy.stats.t.sf(60.0, 3))
+    assert found["p_cluster"] > 2 * scipy.stats.t.sf(30.0, 59)
+
+
+def test_a_firm_type_without_any_label_of_a_target_is_compared_on_the_other():
+    delta = np.random.default_rng(8).normal(size=120)
+    frame = joined({"no_change": 0 * delta, "sft": 0.5 * delta}, delta, 12, 5).assign(label_active=np.nan)
+    table = compare_forecasts(frame, [("no_change", "sft")], SETTINGS, np.random.default_rng(0)).set_index("target")
+    assert np.isfinite(table.loc["change", "p_value"])
+    assert np.isnan(table.loc["active_change", "p_value"])
+    assert table.loc["active_change", "n_windows"] == 0
+    assert skill_intervals(frame, SETTINGS, np.random.default_rng(0))["target"].tolist() == ["change"]
 
 
 def test_bootstrap_rank_ic_of_the_plain_weights_is_the_rank_ic():

@@ -146,14 +146,14 @@ def test_band_of_the_mean_ic_is_that_of_the_formula(drawn):
 
 
 def test_band_by_hand_with_an_undefined_quarter():
-    """Off the mean by -0.2, 0.2, 0; one lag of weight 1/2: 0.08 - 0.04 = 0.04, standard error 0.2 / 3, t 4.302653."""
+    """Off the mean by -0.2, 0.2, 0; one lag of weight 1/2: 0.08 - 0.04 = 0.04, standard error sqrt(0.04 / 6), t 4.3027."""
     table = pd.DataFrame({"quarter": ["2019Q4", "2019Q1", "2019Q2", "2020Q2"], "IC": [0.5, 0.1, np.nan, 0.3]})
     bands = plots.ic_bands(table.assign(forecaster="sft", target="change").sort_values("IC"), 0.95)
     assert bands["quarter"].tolist() == ["2019Q1", "2019Q2", "2019Q4", "2020Q2"]
     assert bands["IC"].isna().tolist() == [False, True, False, False]
     assert bands["mean"].tolist() == pytest.approx([0.3] * 4)
-    assert bands["band_low"].tolist() == pytest.approx([0.3 - 4.302653 * 0.2 / 3] * 4, abs=1e-6)
-    assert bands["band_high"].tolist() == pytest.approx([0.3 + 4.302653 * 0.2 / 3] * 4, abs=1e-6)
+    assert bands["band_low"].tolist() == pytest.approx([0.3 - 4.302653 * (0.04 / 6) ** 0.5] * 4, abs=1e-6)
+    assert bands["band_high"].tolist() == pytest.approx([0.3 + 4.302653 * (0.04 / 6) ** 0.5] * 4, abs=1e-6)
 
 
 def test_one_window_without_a_forecast_or_an_active_change(tmp_path):

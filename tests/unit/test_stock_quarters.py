@@ -6,12 +6,13 @@ import pyarrow as pa
 import pytest
 
 from tests.conftest import make_panel, sample_of
+from workflow_scripts.holdings.audit import scramble_after
 from workflow_scripts.holdings.conversations import grpo_rows, sft_rows, target_numbers
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.history import label_arrays
 from workflow_scripts.holdings.panel import typed_table
 from workflow_scripts.holdings.prompts import PromptSettings, build_prompts
-from workflow_scripts.holdings.stock_quarters import next_prices, stock_quarters
+from workflow_scripts.holdings.stock_quarters import StockQuarters, stock_quarters
 
 
 def panel_of(shares: list[list[float]], prices: list[float | None], permno: int = 10107, prc=None) -> pa.Table:
@@ -61,6 +62,9 @@ def test_holders_that_disagree_leave_no_price():
         ([[5, 100]], [1000.0, 52.0], 20.0),  # a large ratio needs no second witness
         ([[5, 7.5]], [100.0, 66.0], None),  # a small one does
         ([[5, 7.5], [8, 12], [6, 9]], [100.0, 66.0], 1.5),
+        ([[5, 7.7], [8, 12.4], [6, 9.4]], [100.0, 66.0], None),  # and one of them has to have kept his shares
+        ([[9, 6.0], [6, 4.0], [3, 2.0]], [10.0, 15.0], None),  # nobody merges three shares into two
+        ([[8, 4.0]], [10.0, 14.0], None),  # halved, but the price rose by too little
         ([[5, 5], [8, 0], [6, 7]], [100.0, 51.0], None),
     ],
 )
@@ -86,7 +90,7 @@ def test_next_prices_are_found_by_stock_and_quarter():
     stocks = stocks_of(panel_of([[5, 5]], [20.0, 25.0]), panel_of([[5, 5]], [4.0, 2.0], permno=99))
     first = stocks["quarter"][0].as_py()
     quarters = np.array([first, first, first + 1, first - 1, first + 9, first])
-    found = next_prices(stocks, np.array([99, 10107, 99, 99, 99, 1]), quarters)
+    found = StockQuarters(stocks).next_prices(np.array([99, 10107, 99, 99, 99, 1]), quarters)
     assert found["prc_t1"].tolist()[:2] == [2.0, 25.0]
     assert found["price_ratio"].tolist()[:2] == [0.5, 1.25]
     assert np.isnan(found["prc_t1"][2:]).all()
@@ -98,6 +102,23 @@ def test_active_change_is_what_was_traded():
     labels = label_arrays(sample)
     assert labels["label_delta"][np.isfinite(labels["label_delta"])].tolist() == [50.0, 80.0, -100.0]
     assert labels["label_active"][np.isfinite(labels["label_active"])].tolist() == [0.0, pytest.approx(20.0), -100.0]
+
+
+def test_a_full_exit_needs_no_price():
+    panel = panel_of([[5, 5, 5, 5, 0]], [20.0, 20, 20, 20, 20], prc=[20.0, 20, 20, 20, None])
+    assert label_arrays(sample_of(panel, rows=1))["label_active"].tolist() == [-100.0]
+
+
+def test_splits_of_the_past_do_not_look_ahead():
+    """What is dated after t changes no split ratio before t."""
+    rng = np.random.default_rng(1)
+    panel = typed_table(
+        panel_of((rng.uniform(1, 9, (9, 1)) * [[1, 1, 3, 3, 3, 6, 6]]).tolist(), [30.0, 31, 10, 11, 12, 6, 7])
+    )
+    quarter = int(panel["quarter"].to_numpy().min()) + 2
+    scrambled = scramble_after(panel, quarter, rng)
+    before, after = (stock_quarters(lambda table=table: [table]) for table in (panel, scrambled))
+    assert column(before, "split_ratio")[:2] == column(after, "split_ratio")[:2] == [None, 3.0]
 
 
 def test_split_windows_have_no_active_change():

@@ -13,7 +13,8 @@ from workflow_scripts.holdings.errors import InputError
 
 def comparisons(*rows) -> pd.DataFrame:
     names = ("firm_type", "baseline", "candidate", "target", "metric", "difference", "p_value")
-    return pd.DataFrame(rows, columns=names)
+    table = pd.DataFrame(rows, columns=names)
+    return table.assign(few_quarters=False, few_managers=table["firm_type"] == "other")
 
 
 def test_nothing_is_called_better_that_the_correction_does_not_carry():
@@ -31,7 +32,7 @@ def test_nothing_is_called_better_that_the_correction_does_not_carry():
     stricter = summary.correct_comparisons(table.drop(columns=["p_holm", "verdict"]), 0.975)
     assert stricter["verdict"].tolist() == ["better", "not shown", "worse", "undefined"]
     assert summary.verdict_table(stricter).to_dict("records") == [
-        {"target": "change", "candidate": "grpo", "baseline": "no_change", "banks": "better", "other": "not shown"}
+        {"target": "change", "candidate": "grpo", "baseline": "no_change", "banks": "better", "other": "not shown *"}
     ]
 
 
@@ -63,10 +64,15 @@ def test_only_runs_that_differ_in_the_seed_are_averaged():
 def test_a_collapsed_model_is_warned_of():
     table = pd.DataFrame(
         [{"firm_type": "banks", "forecaster": "grpo", "target": "change", "treatment": "unparsed_as_no_change",
-          "n_windows": 5, **dict.fromkeys(summary.HEADLINE_COLUMNS, 0.95)}]
+          "n_windows": 5, "n_quarters_trivial_top_k": 2, **dict.fromkeys(summary.HEADLINE_COLUMNS, 0.94)}]
     )  # fmt: skip
     warnings = summary.run_warnings([{"firm_type": "banks", "stage": "sft", "warnings": ["sick"]}], table)
-    assert warnings == ["banks sft: sick", "banks grpo: 95% of the forecasts are no change (dead band)"]
+    assert [warning.split(" and are")[0].split(";")[0] for warning in warnings] == [
+        "banks sft: sick",
+        "banks grpo: only 94.0% of the completions could be parsed",
+        "banks: 2 of 0.94 quarters have at most evaluation.top_k windows",
+        "banks grpo: 94% of the forecasts are no change (dead band)",
+    ]
 
 
 def test_the_dictionary_describes_columns_and_refuses_unknown_ones():

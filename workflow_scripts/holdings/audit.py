@@ -4,29 +4,27 @@ Each check rebuilds texts or forecasts from data in which everything that must n
 them with what is in the files.
 """
 
+import dataclasses
+import datetime as dt
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from workflow_scripts.holdings.baselines import baseline_forecasts
+from workflow_scripts.holdings.baselines import baseline_forecasts, window_features
 from workflow_scripts.holdings.conversations import grpo_rows, holdout_rows, sft_rows
-from workflow_scripts.holdings.history import attach_history
+from workflow_scripts.holdings.history import attach_history, lagged
 from workflow_scripts.holdings.panel import FEATURES, LABELS, key_arrays
 from workflow_scripts.holdings.prompts import PromptSettings, build_prompts
 from workflow_scripts.holdings.quarters import quarter_ids
-from workflow_scripts.holdings.stock_quarters import attach_prices, stock_quarters
+from workflow_scripts.holdings.sampling import split_mask
 
 # The columns of a sample that are dated t+1.
 LABEL_SIDE = (*LABELS, "delta_sign", "prc_t1", "price_ratio", "split_ratio")
 EXAMPLES = 3
-FILING_LAG = (
-    "Form 13F is due 45 days after the quarter's end: holdings of t become public in the middle of t+1, so that "
-    "these forecasts could not have been traded on at t."
-)
 
 
 def _scrambled(values: NDArray[np.float64], rows: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -66,8 +64,11 @@ def samples_without_future(
 ) -> Iterator[pa.Table]:
     """The sample, rebuilt quarter by quarter from a panel that is scrambled after that quarter.
 
-    `panel` holds the rows of the sampled pairs, all features and labels (`read_history`).
+    `panel` holds the rows of the sampled pairs, all features and labels (`read_history`). Splits of the past, which
+    other pairs' rows decide, are those of the sample; its columns dated t+1 are scrambled.
     """
+    known = [name for name in sample.column_names if name.startswith(lagged("split_ratio", ""))]
+    sample = scramble_labels(sample, rng)
     quarters = sample["quarter"].to_numpy()
     pairs = pd.MultiIndex.from_arrays(key_arrays(panel)[:2])
     for quarter in np.unique(quarters):
@@ -75,7 +76,9 @@ def samples_without_future(
         theirs = pairs.isin(pd.MultiIndex.from_arrays(key_arrays(chosen)[:2]))
         unknown = scramble_after(panel.filter(pa.array(theirs)), int(quarter), rng)
         rebuilt = attach_history(chosen, unknown, firm_type, history_quarters)
-        yield attach_prices(rebuilt, stock_quarters(lambda table=unknown: [table]), history_quarters)
+        for name in ("prc_t1", "price_ratio", "split_ratio", *known):
+            rebuilt = rebuilt.append_column(name, chosen[name])
+        yield rebuilt
 
 
 def _texts(split: str, prompts: list[dict], sample: pa.Table, style: Mapping) -> dict[str, tuple[str, ...]]:
@@ -101,7 +104,7 @@ def visible(messages: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
 def differing_texts(
     split: str,
     dataset: Sequence[Mapping],
-    samples: Iterator[pa.Table],
+    samples: Iterable[pa.Table],
     settings: PromptSettings,
     style: Mapping,
     tickers: Mapping[int, tuple[str, str]] | None,
@@ -127,6 +130,19 @@ def _prompt(row: Mapping) -> tuple[str, ...]:
     return tuple(message["content"] for message in row["messages"] if message["role"] != "assistant")
 
 
+def differing_features(sample: pa.Table, samples: Iterable[pa.Table], target: str) -> list[str]:
+    """window_ids for which what the baselines read is not what the scrambled samples give."""
+    rebuilt = pa.concat_tables(samples)
+    place = {name: row for row, name in enumerate(rebuilt["window_id"].to_pylist())}
+    ids = sample["window_id"].to_pylist()
+    found, expected = (window_features(table, target) for table in (sample, rebuilt.take([place[i] for i in ids])))
+    differs = np.zeros(len(ids), dtype=bool)
+    for a, b in zip(dataclasses.astuple(found), dataclasses.astuple(expected), strict=True):
+        different = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+        differs |= different.any(axis=1) if different.ndim > 1 else different
+    return [ids[row] for row in np.flatnonzero(differs)]
+
+
 def differing_baselines(
     train: pa.Table, test: pa.Table, target: str, predictions: Mapping[str, pd.DataFrame], rng: np.random.Generator
 ) -> list[str]:
@@ -150,6 +166,12 @@ def repeated_labels(samples: Mapping[str, pa.Table]) -> list[str]:
     """window_ids, that is (mgrno, permno, quarter), that occur more than once over all splits."""
     ids = pd.Series([window_id for sample in samples.values() for window_id in sample["window_id"].to_pylist()])
     return sorted(ids[ids.duplicated()].unique())
+
+
+def windows_outside_their_split(sample: pa.Table, start: dt.date | None, end: dt.date | None) -> list[str]:
+    """window_ids whose quarter t is not between those of a split's first and last day; None leaves a side open."""
+    inside = split_mask(sample["quarter"].to_numpy(), start, end)
+    return sample["window_id"].filter(pa.array(~inside)).to_pylist()
 
 
 def labels_in_later_splits(samples: Mapping[str, pa.Table], starts: Mapping[str, str]) -> dict[str, int]:

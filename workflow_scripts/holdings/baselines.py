@@ -30,7 +30,6 @@ Array = NDArray[np.float64]
 # The keys of `baseline_forecasts`, in the order of the tables.
 BASELINES = ("no_change", "last_change", "shrunk_last_change", "firm_type_mean", "ridge", "boosted_trees")
 WINSOR = (0.01, 0.99)
-MIN_SCALE = 1e-6
 RIDGE_PENALTIES = np.logspace(-1, 5, 13)
 # Chosen on the real panel of the tests by fitting on the SFT and scoring on the GRPO quarters: slow and shallow.
 BOOSTING = {
@@ -47,7 +46,10 @@ BOOSTING = {
 
 @dataclass(frozen=True)
 class Features:
-    """What is known at t about n windows: scale and last change ($ million, (n,)), features (n, p) without a unit."""
+    """What is known at t about n windows: scale and last change ($ million, (n,)), features (n, p) without a unit.
+
+    The scale is 0 where the position was 0 in all of the window.
+    """
 
     scale: Array
     last_change: Array
@@ -63,7 +65,7 @@ def window_features(sample: pa.Table, target: str) -> Features:
     """
     lags = sample_lags(sample)[::-1]
     held, price = ([sample[lagged(name, lag)].to_numpy() for lag in lags] for name in ("holding_t", "prc"))
-    scale = np.where(held[0] > 0, held[0], np.maximum(np.mean(held, axis=0), MIN_SCALE))
+    scale = np.where(held[0] > 0, held[0], np.mean(held, axis=0))
     me, be, aum, outaum = (sample[lagged(name, 0)].to_numpy() for name in ("me", "be", "aum", "outaum"))
     columns = []
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -117,12 +119,13 @@ def baseline_forecasts(train: pa.Table, test: pa.Table, target: str) -> dict[str
     """Forecast of the change by forecaster, $ million, shape (number of test windows,).
 
     `train` holds the SFT and GRPO samples of one firm type, `test` its test sample, of which no label is read.
-    Raises InputError where `train` has no window with a label of the target.
+    What is fitted sees the training windows with a position at t: a change from nothing has no relative size. Raises
+    InputError where there is none with a label of the target.
     """
     labels = label_arrays(train)[LABELS[target]]
-    known = ~np.isnan(labels)
+    known = ~np.isnan(labels) & (train["holding_t"].to_numpy() > 0)
     if not known.any():
-        raise InputError(f"no training window has the label {target}; widen splits.sft or splits.grpo")
+        raise InputError(f"no training window has a position and the label {target}; widen splits.sft or splits.grpo")
     fitted, asked = window_features(train, target), window_features(test, target)
     relative = labels[known] / fitted.scale[known]
     relative = _clipped(relative, np.quantile(relative, WINSOR))

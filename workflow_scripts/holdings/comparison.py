@@ -14,22 +14,25 @@ import pandas as pd
 import scipy.stats
 from numpy.typing import NDArray
 
-from workflow_scripts.holdings.evaluation import CHANGES, UNITS, Case, case
-from workflow_scripts.holdings.metrics import Array, skill, spearman
+from workflow_scripts.holdings.evaluation import CHANGES, UNITS, case
+from workflow_scripts.holdings.metrics import MIN_QUARTERS, Array, rank_ic_by_quarter, skill
 
-MIN_QUARTERS = MIN_MANAGERS = 10
+MIN_MANAGERS = 10
 CLUSTERINGS = ("quarter", "manager")
+SKILL_COLUMNS = (
+    "forecaster", "target", "n_windows", "skill", "clustered_by", "interval_low", "interval_high", "n_quarters",
+    "n_managers", "few_quarters", "few_managers",
+)  # fmt: skip
 # Draws at a time: weights of all windows under all draws would be gigabytes.
 CHUNK = 500
 
 
 @dataclass(frozen=True)
 class BootstrapSettings:
-    """Number of draws, confidence of the intervals, floor of log changes (see `evaluation.case`)."""
+    """Number of draws, and confidence of the intervals."""
 
     bootstrap_draws: int = 10_000
     confidence: float = 0.95
-    log_floor: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ def draw_clusters(labels: NDArray, draws: int, rng: np.random.Generator) -> Clus
     """A bootstrap of whole clusters: a draw is a multinomial count per cluster."""
     names, index = np.unique(labels, return_inverse=True)
     number = len(names)
+    if not number:
+        return Clusters(index, 0, np.zeros((draws, 0), dtype=np.int64))
     return Clusters(index, number, rng.multinomial(number, np.full(number, 1.0 / number), size=draws))
 
 
@@ -95,25 +100,24 @@ def standard_error(draws: Array, clusters: int) -> float:
 def interval(
     value: float, errors: dict[str, float], clusters: dict[str, int], confidence: float
 ) -> dict[str, float | str]:
-    """The wider of the t-intervals by clustering: clustered_by, interval_low, interval_high, p_cluster (value 0).
+    """The wider of the t-intervals by clustering: clustered_by, interval_low, interval_high, and p_cluster of value 0.
 
-    Missing where no clustering has two clusters.
+    p_cluster is the larger one of the clusterings' p-values: far out in the tail that of few clusters, even where the
+    other interval is wider. Missing where a clustering has fewer than two clusters: then nobody knows the wider one.
     """
-    widths = {
-        name: scipy.stats.t.ppf((1 + confidence) / 2, clusters[name] - 1) * error
-        for name, error in errors.items()
-        if not np.isnan(error)
-    }
-    if not widths or np.isnan(value):
+    if np.isnan([value, *errors.values()]).any():
         return {"clustered_by": "", "interval_low": np.nan, "interval_high": np.nan, "p_cluster": np.nan}
+    widths = {name: scipy.stats.t.ppf((1 + confidence) / 2, clusters[name] - 1) * e for name, e in errors.items()}
+    p_values = (
+        2 * scipy.stats.t.sf(abs(value) / e, clusters[name] - 1) if e > 0 else float(value == 0)
+        for name, e in errors.items()
+    )
     name = max(widths, key=lambda key: widths[key])
-    error = errors[name]
-    p_value = 2 * scipy.stats.t.sf(abs(value) / error, clusters[name] - 1) if error > 0 else float(value == 0)
     return {
         "clustered_by": name,
         "interval_low": value - widths[name],
         "interval_high": value + widths[name],
-        "p_cluster": float(p_value),
+        "p_cluster": float(max(p_values)),
     }
 
 
@@ -128,18 +132,13 @@ def _by_quarter(values: Array, quarter: NDArray) -> Array:
     return np.array([values[quarter == q].mean() for q in np.unique(quarter)])
 
 
-def _rank_ics(one: Case) -> Array:
-    parts = (one.quarter == q for q in np.unique(one.quarter))
-    return np.array([spearman(one.true[part], one.predicted[part]) for part in parts])
-
-
 class _Tables:
     """The cases of one target, their clusters, and what several pairs share."""
 
     def __init__(self, joined: pd.DataFrame, target: str, settings: BootstrapSettings, rng: np.random.Generator):
         self.settings = settings
         self.cases = {
-            name: case(name, rows.sort_values("window_id"), target, settings.log_floor)
+            name: case(name, rows.sort_values("window_id"), target)
             for name, rows in joined.groupby("forecaster", sort=False)
         }
         first = next(iter(self.cases.values()))
@@ -170,7 +169,8 @@ def _compare_mae(tables: _Tables, baseline: str, candidate: str) -> tuple[float,
 
 
 def _compare_rank_ic(tables: _Tables, baseline: str, candidate: str) -> tuple[float, float, Array, dict[str, Array]]:
-    ics = [_rank_ics(tables.cases[name]) for name in (baseline, candidate)]
+    cases = (tables.cases[name] for name in (baseline, candidate))
+    ics = [rank_ic_by_quarter(one.true, one.predicted, one.quarter) for one in cases]
     difference = ics[1] - ics[0]
     known = ~np.isnan(difference)
     draws = {}
@@ -193,7 +193,7 @@ def compare_forecasts(
     settings: BootstrapSettings,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """One row per target in CHANGES, metric in METRICS and (baseline, candidate) pair.
+    """One row per target in CHANGES, metric in METRICS and (baseline, candidate) pair; no RankIC against no-change.
 
     `difference` = candidate - baseline, of the MAE (negative: the candidate is better; the absolute error of the level
     is that of the change) or of the mean RankIC over the quarters where both have one (positive: better). Unparsed
@@ -206,6 +206,8 @@ def compare_forecasts(
         tables = _Tables(joined, target, settings, rng)
         for metric, compare in METRICS.items():
             for baseline, candidate in pairs:
+                if metric == "RankIC" and baseline == "no_change":
+                    continue  # It ranks nothing.
                 values = compare(tables, baseline, candidate) if tables.size else (np.nan, np.nan, np.empty(0), {})
                 rows.append(
                     {
@@ -228,11 +230,9 @@ def _inference(
     numbers = {"quarter": len(by_quarter), "manager": clusters["manager"]}
     errors = {name: standard_error(draws[name], numbers[name]) if name in draws else np.nan for name in CLUSTERINGS}
     found = interval(candidate - baseline, errors, numbers, confidence)
-    few = len(by_quarter) < MIN_QUARTERS
-    p_sign = sign_test(by_quarter) if few else np.nan
+    flags = _few(numbers)
+    p_sign = sign_test(by_quarter) if flags["few_quarters"] else np.nan
     return {
-        "n_quarters": numbers["quarter"],
-        "n_managers": numbers["manager"],
         "baseline_value": baseline,
         "candidate_value": candidate,
         "difference": candidate - baseline,
@@ -241,7 +241,16 @@ def _inference(
         **found,
         "p_sign": p_sign,
         "p_value": np.fmax(found["p_cluster"], p_sign),
-        "few_quarters": few,
+        **flags,
+    }
+
+
+def _few(numbers: dict[str, int]) -> dict[str, object]:
+    """Numbers of clusters, and whether they are too few to be trusted."""
+    return {
+        "n_quarters": numbers["quarter"],
+        "n_managers": numbers["manager"],
+        "few_quarters": numbers["quarter"] < MIN_QUARTERS,
         "few_managers": numbers["manager"] < MIN_MANAGERS,
     }
 
@@ -268,5 +277,5 @@ def skill_intervals(joined: pd.DataFrame, settings: BootstrapSettings, rng: np.r
             found = interval(value, spreads, tables.numbers, settings.confidence)
             del found["p_cluster"]
             row = {"forecaster": forecaster, "target": target, "n_windows": tables.size, "skill": value}
-            rows.append({**row, **found})
-    return pd.DataFrame(rows)
+            rows.append({**row, **found, **_few(tables.numbers)})
+    return pd.DataFrame(rows, columns=SKILL_COLUMNS)

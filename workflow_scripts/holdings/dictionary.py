@@ -29,7 +29,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "treatment": (NONE, "unparsed_as_no_change (headline): all windows, an unparsed completion counts as no change; "
                         "answered_by_all: the windows that every forecaster answered"),
     "n_windows": (COUNT, "windows behind the row's numbers"),
-    "n_windows_set_aside": (COUNT, "test windows that are not: no label of this target, or not answered by all"),
+    "n_windows_set_aside": (COUNT, "other test windows: without a label of this target, or not answered by all"),
     "n_windows_trimmed": (COUNT, "windows whose |error| is above the percentile"),
     "trimmed_above_percentile": ("percentile", "of the forecaster's |error|, above which windows are left out: "
                                                "flatters everyone, for debugging alone"),
@@ -46,7 +46,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "relative_skill": (NONE, "1 - relative_MAE / relative_MAE of no-change"),
     "IC": ("correlation", "Pearson correlation of forecast and truth within a quarter; in metrics: mean over quarters"),
     "IC_IR": (NONE, "mean of the quarters' IC / their standard deviation"),
-    "IC_t": (NONE, "mean of the quarters' IC / its Newey-West standard error"),
+    "IC_t": (NONE, "mean of the quarters' IC / its Newey-West standard error; none below 10 quarters"),
     "RankIC": ("correlation", "Spearman correlation of the same"),
     "RankIC_IR": (NONE, "as IC_IR, of RankIC"),
     "RankIC_t": (NONE, "as IC_t, of RankIC"),
@@ -55,6 +55,9 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "Recall": (SHARE, "of the k largest positive truths of a quarter, the share among the k largest forecasts"),
     "Precision": (SHARE, "of the k largest forecasts of a quarter, the share among the k largest positive truths"),
     "NDCG": ("0..1", "NDCG@k of a quarter with gain max(truth, 0); ties keep an order that no value decides"),
+    "Recall_by_chance": (SHARE, "Recall of a random order of the same quarters, k / windows"),
+    "n_quarters_ranked": (COUNT, "quarters in the means of Recall, Precision and NDCG: more than k windows, a positive "
+                                 "truth and a forecast that is not constant"),
     "n_quarters_trivial_top_k": (COUNT, "quarters with at most k windows, where every ranking finds everything"),
     "trivial_top_k": (NONE, "whether this quarter has at most k windows"),
     "pooled_IC": ("correlation", "Pearson correlation over all quarters at once: mixes quarters, not comparable to IC"),
@@ -71,9 +74,9 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "calibration_intercept": (UNIT, "intercept of the same; 0 is perfect"),
     "forecast_sd": (UNIT, "standard deviation of the forecasts"),
     "truth_sd": (UNIT, "standard deviation of the truth"),
-    "near_zero_share": (SHARE, "forecasts of the change within the dead band of holding_t: near 1 the model repeats "
-                               "the last holding"),
-    "near_zero_share_of_truth": (SHARE, "true changes within the dead band"),
+    "near_zero_share": (SHARE, "parsed forecasts of the change within the dead band of holding_t: near 1 the model "
+                               "repeats the last holding"),
+    "near_zero_share_of_truth": (SHARE, "true changes (active ones for the target active_change) within the dead band"),
     "parsed_share": (SHARE, "samples from which a number could be read"),
     "valid_share": (SHARE, "samples that obey the contract exactly, bound included"),
     "bound_share": (SHARE, "samples with a number that is not below the bound, whatever their form"),
@@ -97,7 +100,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "clustered_by": (NONE, "the clustering with the wider interval, which is the one reported"),
     "interval_low": (UNIT, "lower end of the interval of the difference (of the skill in skill.csv)"),
     "interval_high": (UNIT, "upper end"),
-    "p_cluster": (NONE, "two-sided p-value of difference 0, Student t with clusters - 1 degrees of freedom"),
+    "p_cluster": (NONE, "p-value of difference 0, Student t with clusters - 1 degrees of freedom: the larger one"),
     "p_sign": (NONE, "sign test over quarters, where there are fewer than 10"),
     "p_value": (NONE, "the larger of the two; not corrected for the number of comparisons"),
     "p_holm": (NONE, "p_value after Holm's correction over all rows of the table"),

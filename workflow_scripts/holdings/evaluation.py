@@ -17,14 +17,15 @@ from workflow_scripts.holdings.files import json_digest
 from workflow_scripts.holdings.metrics import (
     Array,
     calibration,
+    correlation_summary,
     direction_metrics,
     directions,
     error_metrics,
     mae,
     metrics_by_quarter,
+    rank_ic_by_quarter,
     relative_metrics,
     skill,
-    spearman,
     summarize_rankings,
 )
 from workflow_scripts.holdings.quarters import quarter_labels, quarter_starts
@@ -39,8 +40,8 @@ RANKED_BY = {
 }
 TARGETS = tuple(UNITS)
 CHANGES = ("change", "active_change")
-# In the headline an unparsed completion counts as "no change": silence must not beat an answer. Beside it: the windows
-# that every forecaster has answered.
+# In the headline an unparsed completion counts as "no change", so that all have the same windows; parsed_share says how
+# much of a score is silence. Beside it: the windows that every forecaster has answered.
 TREATMENTS = ("unparsed_as_no_change", "answered_by_all")
 SIZE_GROUPS = 10
 SHARES = ("parsed_share", "valid_share", "bound_share", "truncated_share")
@@ -122,7 +123,7 @@ class Case:
         return Case(self.forecaster, self.target, *arrays, self.rows[mask])
 
 
-def case(forecaster: str, rows: pd.DataFrame, target: str, log_floor: float) -> Case:
+def case(forecaster: str, rows: pd.DataFrame, target: str, log_floor: float = EvaluationSettings.log_floor) -> Case:
     """One forecaster's rows as a case; an unparsed forecast is a change of 0.
 
     Windows without the label are left out: an active change can be unknown, a log change needs a position at t. In log
@@ -188,8 +189,9 @@ def metrics_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.Data
     for treatment, table in zip(TREATMENTS, (joined, answered_by_all(joined)), strict=True):
         for one in cases(table, settings):
             asked = joined[joined["forecaster"] == one.forecaster]
-            changes = one.rows["predicted_delta"].fillna(0.0).to_numpy(float), one.rows["label_delta"].to_numpy(float)
-            near_zero, near_zero_truth = (_near_zero(change, one.held, settings) for change in changes)
+            answered = one.rows["predicted_delta"].notna().to_numpy()
+            forecast = one.rows["predicted_delta"].to_numpy(float)[answered]
+            moved = one.true if one.target in CHANGES else one.rows["label_delta"].to_numpy(float)
             rows.append(
                 {
                     "forecaster": one.forecaster,
@@ -203,8 +205,8 @@ def metrics_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.Data
                     "ranked_by": RANKED_BY[one.target],
                     **_directions(one, settings),
                     **calibration(one.true, one.predicted),
-                    "near_zero_share": near_zero,
-                    "near_zero_share_of_truth": near_zero_truth,
+                    "near_zero_share": _near_zero(forecast, one.held[answered], settings),
+                    "near_zero_share_of_truth": _near_zero(moved, one.held, settings),
                     **{name: asked[name].mean() for name in SHARES},
                 }
             )
@@ -262,12 +264,9 @@ def period_table(joined: pd.DataFrame, settings: EvaluationSettings, cutoff: dt.
         known = after_label <= np.datetime64(cutoff) + np.timedelta64(1, "D")
         for period, mask in zip(PERIODS, (known, ~known), strict=True):
             group = one.take(mask)
-            rank_ic = np.array([spearman(group.true[group.quarter == q], group.predicted[group.quarter == q])
-                                for q in np.unique(group.quarter)])  # fmt: skip
-            known_ic = rank_ic[~np.isnan(rank_ic)]
-            mean = known_ic.mean() if len(known_ic) else np.nan
-            rows.append({**_group_row(group), "period": period, "RankIC": mean})
-    columns = [*_group_row(next(cases(joined, settings))), "period", "RankIC"]
+            rank_ic = rank_ic_by_quarter(group.true, group.predicted, group.quarter)
+            rows.append({**_group_row(group), "period": period, **correlation_summary("RankIC", rank_ic)})
+    columns = [*_group_row(next(cases(joined, settings))), "period", *correlation_summary("RankIC", np.empty(0))]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -289,8 +288,8 @@ def trimmed_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.Data
 def coverage_table(joined: pd.DataFrame) -> pd.DataFrame:
     """The funnel from asked to valid: one row per forecaster and step, the share of samples that come so far.
 
-    Steps: asked, not truncated, parsed, contract_valid (form and bound). `bound_valid` is the share of samples with a
-    number that is not below the bound, whatever the form.
+    Steps: asked, not_truncated, parsed, bound_valid (a number that is not below the bound, whatever the form),
+    contract_valid (form and bound).
     """
     rows = []
     for forecaster, table in joined.groupby("forecaster", sort=False):

@@ -36,7 +36,7 @@ def past_change(sample: pa.Table) -> NDArray[np.float64]:
 
 
 def has_active_change(price_ratio: NDArray[np.float64], split_ratio: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """True where both prices are known and the stock was not split (`stock_quarters.next_prices`); shape (n,)."""
+    """True where both prices are known and the stock was not split (`stock_quarters.StockQuarters`); shape (n,)."""
     return ~np.isnan(price_ratio) & np.isnan(split_ratio)
 
 
@@ -44,12 +44,14 @@ def label_arrays(sample: pa.Table) -> dict[str, NDArray[np.float64]]:
     """holding_t, label_tp1, label_delta and label_active of a sample ($ million), shape (n,).
 
     label_active = holding_t1 * prc_t / prc_t1 - holding_t is what the manager traded, valued at the price of t: the
-    dollar change without the stock's return. NaN where a price is missing, and where the stock was split.
+    dollar change without the stock's return. NaN where the stock was split, and where a price is missing, but for a
+    full exit, which needs none: it is -holding_t.
     """
     holding_t, holding_t1, price_ratio, split_ratio = (
         sample[name].to_numpy() for name in ("holding_t", "holding_t1", "price_ratio", "split_ratio")
     )
-    active = np.where(has_active_change(price_ratio, split_ratio), holding_t1 / price_ratio, np.nan) - holding_t
+    at_old_price = np.where(holding_t1 == 0, 0.0, holding_t1 / price_ratio)
+    active = np.where(np.isnan(split_ratio), at_old_price, np.nan) - holding_t
     # Who keeps his shares has traded nothing: what is left of the division is rounding.
     active = np.where(np.abs(active) < ROUNDING * holding_t, 0.0, active)
     return {

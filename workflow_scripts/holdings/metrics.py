@@ -13,6 +13,8 @@ from scipy.stats import rankdata
 
 Array = NDArray[np.float64]
 RANKING = ("IC", "RankIC", "Recall", "Precision", "NDCG")
+# Fewer quarters than that carry no inference over quarters.
+MIN_QUARTERS = 10
 
 
 def mae(true: Array, predicted: Array) -> float:
@@ -147,10 +149,17 @@ def metrics_by_quarter(true: Array, predicted: Array, quarter: NDArray, k: int) 
     return pd.DataFrame(rows, columns=["quarter", "n_windows", *ERROR_METRICS, *RANKING, "trivial_top_k"])
 
 
+def rank_ic_by_quarter(true: Array, predicted: Array, quarter: NDArray) -> Array:
+    """RankIC of each quarter in its order, shape (quarters,); NaN where it is undefined."""
+    parts = (quarter == q for q in np.unique(quarter))
+    return np.array([spearman(true[part], predicted[part]) for part in parts])
+
+
 def newey_west_se(values: Array) -> float:
     """Standard error of the mean of a series (n,) in time order, robust to autocorrelation.
 
-    Bartlett weights (Newey and West 1987), lags = floor(4 (n / 100)^(2/9)); NaN for fewer than 2 values.
+    Bartlett weights (Newey and West 1987), lags = floor(4 (n / 100)^(2/9)), times sqrt(n / (n - 1)) because the mean is
+    estimated; NaN for fewer than 2 values.
     """
     n = len(values)
     if n < 2:
@@ -160,18 +169,19 @@ def newey_west_se(values: Array) -> float:
     variance = np.sum(centred**2)
     for lag in range(1, min(lags, n - 1) + 1):
         variance += 2 * (1 - lag / (lags + 1)) * np.sum(centred[lag:] * centred[:-lag])
-    return float(np.sqrt(variance) / n)
+    return float(np.sqrt(variance / (n * (n - 1))))
 
 
 def correlation_summary(name: str, by_quarter: Array) -> dict[str, float]:
     """Mean of the quarters' correlations, that over their standard deviation (IR), and its Newey-West t.
 
-    Quarters where the correlation is undefined are left out here and counted by `summarize_rankings`.
+    No t below MIN_QUARTERS, where it is far too often large. Quarters where the correlation is undefined are left out
+    here and counted by `summarize_rankings`.
     """
     known = by_quarter[~np.isnan(by_quarter)]
     mean = known.mean() if len(known) else np.nan
     spread = known.std(ddof=1) if len(known) > 1 else np.nan
-    error = newey_west_se(known)
+    error = newey_west_se(known) if len(known) >= MIN_QUARTERS else np.nan
     return {name: mean, f"{name}_IR": _ratio(mean, spread), f"{name}_t": _ratio(mean, error)}
 
 
@@ -183,9 +193,12 @@ def summarize_rankings(true: Array, predicted: Array, quarter: NDArray, k: int) 
     """Rankings within the quarters, then averaged; `pooled_` ones over all windows at once.
 
     Quarters where a correlation is undefined (a constant forecast or truth) are left out of the mean
-    and counted in `n_quarters_without_IC`. All NaN for no windows.
+    and counted in `n_quarters_without_IC`. Recall, Precision and NDCG are means over `n_quarters_ranked`: quarters with
+    more than k windows, a positive truth and a forecast that is not constant; Recall_by_chance is that of a random
+    order of the same quarters. All NaN for no windows.
     """
     quarterly = metrics_by_quarter(true, predicted, quarter, k)
+    ranked = quarterly[~quarterly["trivial_top_k"].astype(bool) & quarterly["Recall"].notna()]
     correlations = {}
     for name in ("IC", "RankIC"):
         correlations |= correlation_summary(name, quarterly[name].to_numpy(float))
@@ -194,7 +207,9 @@ def summarize_rankings(true: Array, predicted: Array, quarter: NDArray, k: int) 
         **correlations,
         "n_quarters": len(quarterly),
         "n_quarters_without_IC": int(quarterly["IC"].isna().sum()),
-        **{name: quarterly[name].mean() for name in ("Recall", "Precision", "NDCG")},
+        **{name: ranked[name].mean() for name in ("Recall", "Precision", "NDCG")},
+        "Recall_by_chance": (k / ranked["n_windows"]).mean(),
+        "n_quarters_ranked": len(ranked),
         "n_quarters_trivial_top_k": int(quarterly["trivial_top_k"].sum()),
         **{f"pooled_{name}": value for name, value in pooled.items()},
     }

@@ -16,14 +16,15 @@ from workflow_scripts.holdings.history import lagged
 STOCK_COLUMNS = ("permno", "date", "holding_t", "holding_t1", "prc")
 # Holders that disagree by more than this share of the price leave a stock-quarter without one.
 PRICE_TOLERANCE = 0.01
-_FORWARD = np.array([5 / 4, 4 / 3, 3 / 2, 2, 5 / 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100])
-SPLIT_RATIOS = np.concatenate([1 / _FORWARD[::-1], _FORWARD])
+_FORWARD = np.array([3 / 2, 2, 5 / 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100])
+# Nobody merges three shares into two.
+SPLIT_RATIOS = np.concatenate([1 / _FORWARD[:0:-1], _FORWARD])
 # Who holds through a split also trades: his shares change by the ratio give or take this share of its logarithm.
 TRADING, MAX_TRADING = 0.25, np.log(1.4)
-# The price must fall by the ratio give or take half of its logarithm: the quarter's return.
-RETURN = 0.5
-# Small ratios are also what trading looks like: they need this many holders, larger ones a single one.
-MIN_HOLDERS, LARGE_RATIO = 3, 2.0
+# The price must fall by the ratio give or take the quarter's return.
+MAX_RETURN = np.log(1.3)
+# Small ratios are also what trading looks like: they need this many holders, one of whom has hardly traded.
+MIN_HOLDERS, LARGE_RATIO, UNTRADED = 3, 2.0, np.log(1.02)
 
 
 class _Grid:
@@ -50,7 +51,8 @@ def stock_quarters(read: Callable[[], Iterable[pa.Table]]) -> pa.Table:
     price that the rows agree on, NaN where none has a positive one or they differ by more than `PRICE_TOLERANCE`;
     prc_t1 is that of the next quarter. `holders` counts the positions held at t and t+1 whose shares can be compared.
     `split_ratio` (shares after / before) is NaN unless most holders' shares changed by nearly one of `SPLIT_RATIOS`,
-    and the price in the opposite direction by as much.
+    and the price in the opposite direction by as much. Holders are those of the slice: a firm type's results depend
+    on no other's.
     """
     prices = _prices(read())
     grid = _Grid(prices["permno"], prices["quarter"])
@@ -110,12 +112,12 @@ def _near(log_shares: NDArray[np.float64], log_price_ratio: NDArray[np.float64])
     smallest = np.abs(logs).min()
     # Most positions are near no ratio: looking at the others alone makes this twenty times faster.
     moved = np.flatnonzero(
-        (np.abs(log_shares) >= (1 - TRADING) * smallest) & (np.abs(log_price_ratio) >= (1 - RETURN) * smallest)
+        (np.abs(log_shares) >= (1 - TRADING) * smallest) & (np.abs(log_price_ratio) >= smallest - MAX_RETURN)
     )
     shares, price = log_shares[moved], log_price_ratio[moved]
     for number, log_ratio in enumerate(logs):
         distance = np.abs(shares - log_ratio)
-        near = (distance <= tolerance[number]) & (np.abs(price + log_ratio) <= RETURN * abs(log_ratio))
+        near = (distance <= tolerance[number]) & (np.abs(price + log_ratio) <= MAX_RETURN)
         yield moved[near], distance[near]
 
 
@@ -126,7 +128,10 @@ def _most_holders(hits: list[list[tuple[NDArray, NDArray]]], holders: NDArray[np
         found, distances = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         cells, place, counts = np.unique(found, return_inverse=True, return_counts=True)
         distance = np.bincount(place, distances, minlength=len(cells)) / counts
-        enough = holders[cells] >= (1 if max(split_ratio, 1 / split_ratio) >= LARGE_RATIO else MIN_HOLDERS)
+        enough = np.ones(len(cells), dtype=bool)
+        if max(split_ratio, 1 / split_ratio) < LARGE_RATIO:
+            untraded = np.bincount(place, distances <= UNTRADED, minlength=len(cells))
+            enough = (holders[cells] >= MIN_HOLDERS) & (untraded > 0)
         closer = (counts > best[cells]) | ((counts == best[cells]) & (distance < nearest[cells]))
         wins = enough & (2 * counts > holders[cells]) & closer
         won = cells[wins]
@@ -134,33 +139,40 @@ def _most_holders(hits: list[list[tuple[NDArray, NDArray]]], holders: NDArray[np
     return ratio
 
 
-def next_prices(stocks: pa.Table, permno: NDArray, quarter: NDArray) -> dict[str, NDArray[np.float64]]:
-    """prc_t1 ($), price_ratio (prc_t1 / prc) and split_ratio of stock-quarters, shape (n,); NaN where unknown.
+class StockQuarters:
+    """Prices and splits of stock-quarters, found by stock and quarter; NaN where unknown."""
 
-    All are label-side: they are dated t+1 and never enter a prompt.
-    """
-    grid = _Grid(stocks["permno"].to_numpy(), stocks["quarter"].to_numpy())
-    there = grid.cells(stocks["permno"].to_numpy(), stocks["quarter"].to_numpy())
-    at = grid.cells(permno, quarter)
-    prc, prc_t1, split_ratio = (stocks[name].to_numpy() for name in ("prc", "prc_t1", "split_ratio"))
-    columns = {"prc_t1": prc_t1, "price_ratio": prc_t1 / prc, "split_ratio": split_ratio}
-    found = {}
-    for name, values in columns.items():
-        whole = np.full(grid.size, np.nan)
-        whole[there] = values
-        found[name] = whole[at]
-    return found
+    def __init__(self, stocks: pa.Table) -> None:
+        keys = [stocks[name].to_numpy() for name in ("permno", "quarter")]
+        self._grid = _Grid(*keys)
+        self._cells = self._grid.cells(*keys)
+        self._columns = {name: stocks[name].to_numpy() for name in ("prc", "prc_t1", "split_ratio")}
+
+    def find(self, name: str, permno: NDArray, quarter: NDArray) -> NDArray[np.float64]:
+        """A column of `stock_quarters`, shape (n,)."""
+        whole = np.full(self._grid.size, np.nan)
+        whole[self._cells] = self._columns[name]
+        return whole[self._grid.cells(permno, quarter)]
+
+    def next_prices(self, permno: NDArray, quarter: NDArray) -> dict[str, NDArray[np.float64]]:
+        """prc_t1 ($), price_ratio (prc_t1 / prc) and split_ratio, shape (n,).
+
+        All are label-side: they are dated t+1 and never enter a prompt.
+        """
+        prc, prc_t1, split_ratio = (self.find(name, permno, quarter) for name in self._columns)
+        return {"prc_t1": prc_t1, "price_ratio": prc_t1 / prc, "split_ratio": split_ratio}
 
 
 def attach_prices(sample: pa.Table, stocks: pa.Table, history_quarters: int) -> pa.Table:
-    """The sample with the columns of `next_prices`, and the splits of its history, which are known at t.
+    """The sample with the columns of `StockQuarters.next_prices`, and the splits of its history, known at t.
 
     `split_ratio_lag{k}`, k = 1..n-1, is that of the quarter from t-k to t-k+1.
     """
     permno, quarter = sample["permno"].to_numpy(), sample["quarter"].to_numpy()
-    columns = next_prices(stocks, permno, quarter)
+    known = StockQuarters(stocks)
+    columns = known.next_prices(permno, quarter)
     for lag in range(1, history_quarters):
-        columns[lagged("split_ratio", lag)] = next_prices(stocks, permno, quarter - lag)["split_ratio"]
+        columns[lagged("split_ratio", lag)] = known.find("split_ratio", permno, quarter - lag)
     for name, values in columns.items():
         sample = sample.append_column(name, pa.array(values))
     return sample

@@ -12,14 +12,17 @@ from workflow_scripts.holdings.metrics import holm
 HEADLINE_COLUMNS = (
     "MAE",
     "skill",
-    "relative_skill",
+    "relative_MedAE",
     "RankIC",
     "RankIC_t",
+    "n_quarters",
+    "n_quarters_without_IC",
     "accuracy",
     "majority_accuracy",
     "MCC",
     "calibration_slope",
     "near_zero_share",
+    "near_zero_share_of_truth",
     "parsed_share",
     "valid_share",
 )
@@ -29,7 +32,13 @@ SEED_KEYS = ("run", "seed")
 SEED_METRICS = ("MAE", "skill", "relative_skill", "IC", "RankIC", "accuracy", "MCC", "valid_share")
 # A model that answers like this has collapsed to the baseline, whatever its MAE.
 MAX_NEAR_ZERO = 0.9
+# Below this, silence that counts as no change makes a good part of a stage's score.
+MIN_PARSED = 0.95
 TRAINED = ("sft", "grpo")
+FILING_LAG = (
+    "Form 13F is due 45 days after the quarter's end: holdings of t become public in the middle of t+1, so that "
+    "these forecasts could not have been traded on at t."
+)
 
 
 def headline(metrics: pd.DataFrame, target: str) -> pd.DataFrame:
@@ -55,8 +64,13 @@ def correct_comparisons(comparisons: pd.DataFrame, confidence: float) -> pd.Data
 
 
 def verdict_table(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """What SFT and GRPO are against each other forecaster by MAE, after the correction: a column per firm type."""
+    """What SFT and GRPO are against each other forecaster by MAE, after the correction: a column per firm type.
+
+    A star marks fewer than 10 quarters or managers.
+    """
     rows = comparisons[comparisons["candidate"].isin(TRAINED) & (comparisons["metric"] == "MAE")]
+    few = rows["few_quarters"] | rows["few_managers"]
+    rows = rows.assign(verdict=rows["verdict"] + np.where(few, " *", ""))
     keys = ["target", "candidate", "baseline"]
     order = rows[keys].drop_duplicates()
     wide = rows.pivot(index=keys, columns="firm_type", values="verdict")[list(rows["firm_type"].unique())]
@@ -64,10 +78,22 @@ def verdict_table(comparisons: pd.DataFrame) -> pd.DataFrame:
 
 
 def run_warnings(trainings: Sequence[Mapping], metrics: pd.DataFrame) -> list[str]:
-    """Signs of sick trainings, and models that have learned to repeat the last holding."""
+    """Signs of sick trainings, models that repeat the last holding or are silent, and rankings that say nothing."""
     warnings = [f"{t['firm_type']} {t['stage']}: {sign}" for t in trainings for sign in t["warnings"]]
     table = headline(metrics, "change")
     collapsed = table[table["forecaster"].isin(TRAINED) & (table["near_zero_share"] > MAX_NEAR_ZERO)]
+    silent = table[table["parsed_share"] < MIN_PARSED]
+    warnings += [
+        f"{row.firm_type} {row.forecaster}: only {row.parsed_share:.1%} of the completions could be parsed; the others "
+        "count as no change"
+        for row in silent.itertuples()
+    ]
+    trivial = metrics[(metrics["target"] == "change") & (metrics["n_quarters_trivial_top_k"] > 0)]
+    warnings += [
+        f"{row.firm_type}: {row.n_quarters_trivial_top_k} of {row.n_quarters} quarters have at most evaluation.top_k "
+        "windows and are left out of Recall, Precision and NDCG; lower it, or raise sample.test"
+        for row in trivial.drop_duplicates("firm_type").itertuples()
+    ]
     return warnings + [
         f"{row.firm_type} {row.forecaster}: {row.near_zero_share:.0%} of the forecasts are no change (dead band)"
         for row in collapsed.itertuples()

@@ -1,0 +1,235 @@
+"""What reruns when: for every change exactly these jobs, and nothing on a GPU that cannot change its result.
+
+Each test plans a run after one change in a copy of the finished workflow, and compares all jobs per rule.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.integration.conftest import Project, checkout, job_counts, tiny_config
+
+# Jobs per rule of two firm types, from a stage to the end of what follows from it.
+SUMMARY = {"summarize_run": 1, "all": 1}
+CONFIG = {**SUMMARY, "write_config": 1}
+FIGURES = {"plot_forecasts": 2}
+INTERVALS = {"compare_forecasts": 2}
+EVALUATION = {"evaluate_forecasts": 2, **INTERVALS, **FIGURES}
+SCORES = {"parse_predictions": 6, "score_rewards": 6}
+GRPO = {"train_grpo": 2, "summarize_training": 2, "generate_completions": 2, "parse_predictions": 2, "score_rewards": 2,
+        **EVALUATION}  # fmt: skip
+SFT = {**GRPO, "train_sft": 2, "merge_adapter": 2, "summarize_training": 4, "generate_completions": 4,
+       "parse_predictions": 4, "score_rewards": 4}  # fmt: skip
+MODELS = {**SFT, "generate_completions": 6, **SCORES}
+DATASETS = {"build_sft_dataset": 2, "build_grpo_dataset": 2, "build_test_dataset": 2, "preflight_rewards": 2,
+            "audit_leakage": 2, **MODELS}  # fmt: skip
+PROMPTS = {"build_prompts": 6, **DATASETS}
+SAMPLES = {"sample_windows": 6, "predict_baselines": 2, **PROMPTS}
+WINDOWS = {"build_windows": 2, **SAMPLES}
+PANEL = {"check_panel": 2, "summarize_panel": 1, "build_stock_quarters": 2, **WINDOWS}
+EVERYTHING = {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **CONFIG}
+
+SETTINGS: list[tuple[dict, dict]] = [
+    ({"seed": 2}, EVERYTHING),
+    ({"simulation": {"noise_sd": 0.3}}, {"simulate_panel": 2, **PANEL, **CONFIG}),
+    ({"windows": {"history_quarters": 3}}, {"build_demo_model": 1, **WINDOWS, **CONFIG}),
+    ({"splits": {"embargo_quarters": 1}}, {**SAMPLES, **CONFIG}),
+    (
+        {"sample": {"test": {"per_type_limit": 12}}},
+        {"sample_windows": 2, "predict_baselines": 2, "build_prompts": 2, "build_test_dataset": 2, "audit_leakage": 2,
+         "generate_completions": 6, **SCORES, **EVALUATION, **CONFIG},
+    ),
+    ({"prompts": {"decimals": 2}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
+    ({"prompts": {"identity": "hidden"}}, {**PROMPTS, **CONFIG}),
+    ({"prompts": {"target": "active_delta"}}, {"build_demo_model": 1, **SAMPLES, **CONFIG}),
+    (
+        {"labels": {"think_template": "x"}},
+        {"build_demo_model": 1, "build_sft_dataset": 2, "audit_leakage": 2, **MODELS, **CONFIG},
+    ),
+    (
+        {"labels": {"grpo_exemplar": True}},
+        {"build_grpo_dataset": 2, "preflight_rewards": 2, "audit_leakage": 2, **GRPO, **CONFIG},
+    ),
+    ({"model": {"torch_dtype": "bfloat16"}}, {**MODELS, **CONFIG}),
+    ({"demo_model": {"steps": 13}}, {"build_demo_model": 1, **MODELS, **CONFIG}),
+    ({"sft": {"learning_rate": 0.001}}, {**SFT, **CONFIG}),
+    ({"grpo": {"beta": 0.1}}, {**GRPO, **CONFIG}),
+    ({"grpo": {"rewards": ["contract_holdings", "direction_holdings"]}}, {"preflight_rewards": 2, **GRPO, **CONFIG}),
+    ({"rewards": {"direction_margin": 0.1}}, {"score_rewards": 6, **CONFIG}),
+    ({"rewards": {"dead_band": 0.1}}, {"write_config": 1, "all": 1}),
+    ({"generation": {"max_tokens": 25}}, {"generate_completions": 6, **SCORES, **EVALUATION, **CONFIG}),
+    ({"evaluation": {"top_k": 4}}, {**EVALUATION, **CONFIG}),
+    ({"evaluation": {"knowledge_cutoff": "2020-12-31"}}, {**EVALUATION, **CONFIG}),
+    ({"evaluation": {"bootstrap_draws": 300}}, {**INTERVALS, **CONFIG}),
+    ({"evaluation": {"confidence": 0.9}}, {**INTERVALS, **FIGURES, **CONFIG}),
+    ({"evaluation": {"score_rewards": ["contract_holdings"]}}, {"score_rewards": 6, **CONFIG}),
+    (
+        {"firm_types": ["banks", "mutual_funds", "other"]},
+        {**{rule: -(-count // 2) for rule, count in EVERYTHING.items()}},
+    ),
+    ({"firm_types": ["banks"]}, {"summarize_panel": 1, **CONFIG}),
+]  # fmt: skip
+SETTINGS[-2][1].pop("build_demo_model")
+
+
+@pytest.mark.parametrize(
+    ("change", "jobs"), SETTINGS, ids=lambda value: json.dumps(value) if "all" not in value else ""
+)
+def test_a_changed_setting(finished, change, jobs):
+    if change.get("firm_types") == ["banks"]:
+        # What summarizes the firm types has one less to read; a run without config changes has nothing else to do.
+        jobs = {**jobs}
+    assert finished.plan(tiny_config(**change)) == jobs
+
+
+def edit(project: Project, module: str, old: str, new: str) -> None:
+    path = project.root / "workflow_scripts" / module
+    text = path.read_text()
+    assert old in text, module
+    path.write_text(text.replace(old, new))
+
+
+EDITS: list[tuple[str, str, str, dict]] = [
+    ("holdings/simulate.py", "MAX_ZERO_QUARTERS = 11", "MAX_ZERO_QUARTERS = 10",
+     {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+    ("holdings/panel_checks.py", "import pyarrow as pa\n", "import pyarrow as pa\nSPARE = 1\n",
+     {"check_panel": 2, "summarize_panel": 1, **WINDOWS, **SUMMARY}),
+    ("holdings/stock_quarters.py", "TRADING, MAX_TRADING = 0.25", "TRADING, MAX_TRADING = 0.3",
+     {"build_stock_quarters": 2, **SAMPLES, **SUMMARY}),
+    ("holdings/sampling.py", "MIN_BUCKETS, MAX_BUCKETS = 3, 12", "MIN_BUCKETS, MAX_BUCKETS = 4, 12",
+     {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+    ("holdings/prompts.py", "you forecast the next one.", "you predict the next one.",
+     {"build_demo_model": 1, **PROMPTS, **SUMMARY}),
+    ("holdings/baselines.py", '"max_iter": 100', '"max_iter": 90',
+     {"predict_baselines": 2, "audit_leakage": 2, **EVALUATION, **SUMMARY}),
+    ("holdings/audit.py", "EXAMPLES = 3", "EXAMPLES = 4", {"audit_leakage": 2, **SUMMARY}),
+    ("holdings/preflight.py", "JITTER = 0.1", "JITTER = 0.2", {"preflight_rewards": 2, **SUMMARY}),
+    ("holdings/rewards.py", "MIN_SCALE = 1e-6", "MIN_SCALE = 1e-5",
+     {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
+    ("plugins/swift_rewards.py", 'HoldingsReward.__qualname__ = name', 'HoldingsReward.__qualname__ = name\n    x = 1',
+     {**GRPO, **SUMMARY}),
+    ("holdings/metrics.py", "np.mean(np.abs(predicted - true))", "np.median(np.abs(predicted - true))",
+     {**EVALUATION, **SUMMARY}),
+    ("holdings/comparison.py", "CHUNK = 500", "CHUNK = 400", {**INTERVALS, **SUMMARY}),
+    ("holdings/plots.py", "BINS = 40", "BINS = 30", {**FIGURES, **SUMMARY}),
+    ("holdings/figures.py", '"font.size": 10', '"font.size": 11', {**FIGURES, "summarize_training": 4, **SUMMARY}),
+    ("holdings/training_curves.py", "MAX_KL = 1.0", "MAX_KL = 2.0", {"summarize_training": 4, **SUMMARY}),
+    ("holdings/summary.py", "MAX_NEAR_ZERO = 0.9", "MAX_NEAR_ZERO = 0.8", SUMMARY),
+    ("holdings/importing.py", "import numpy as np\n", "import numpy as np\nSPARE = 1\n", {}),
+    ("merge_adapter.py", "def main(", "SPARE = 1\n\n\ndef main(", {**GRPO, "merge_adapter": 2, **SUMMARY}),
+    ("generate_completions.py", "def main(", "SPARE = 1\n\n\ndef main(",
+     {"generate_completions": 6, **SCORES, **EVALUATION, **SUMMARY}),
+    ("check_config.py", "import datetime as dt\n", "import datetime as dt\nSPARE = 1\n", {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "old", "new", "jobs"), EDITS, ids=[edit[0] for edit in EDITS])
+def test_an_edited_module(edited, module, old, new, jobs):
+    edit(edited, module, old, new)
+    assert edited.plan(tiny_config()) == jobs
+
+
+def a_comment(project: Project) -> None:
+    edit(project, "trainer.py", "def ", "# A remark.\ndef ")
+
+
+def a_docstring(project: Project) -> None:
+    edit(project, "holdings/windows.py", '"""True where', '"""Right where')
+
+
+def touched_files(project: Project) -> None:
+    for path in (
+        *project.root.rglob("*.py"),
+        *project.root.glob("config/*"),
+        project.results("banks/datasets/sft.jsonl"),
+    ):
+        os.utime(path)
+
+
+def a_caption(project: Project) -> None:
+    (project.root / "rules/report/skill.rst").write_text("Another caption.\n")
+
+
+def the_profile(project: Project) -> None:
+    path = project.root / "profiles/default/config.yaml"
+    path.write_text(path.read_text() + "\nkeep-going: true\n")
+
+
+def threads(project: Project) -> None:
+    path = project.root / "rules/training.smk"
+    assert "threads: 2" in path.read_text()
+    path.write_text(path.read_text().replace("threads: 2", "threads: 1"))
+
+
+def a_new_version_in_the_lock(project: Project) -> None:
+    path = project.root / "requirements.lock"
+    path.write_text(path.read_text().replace("torch==", "torch==9."))
+
+
+def a_readme(project: Project) -> None:
+    (project.root / "README.md").write_text("Another text.\n")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [a_comment, a_docstring, touched_files, a_caption, the_profile, threads, a_new_version_in_the_lock, a_readme],
+    ids=lambda change: change.__name__,
+)
+def test_what_changes_no_result_reruns_nothing(edited, change: Callable[[Project], None]):
+    change(edited)
+    assert edited.plan(tiny_config()) == {}
+
+
+def test_one_slice_changes(edited):
+    """A user's panel of which one firm type is replaced: that type's jobs and the summaries."""
+    folder = edited.root / "my_panel"
+    folder.mkdir()
+    config = tiny_config(panel="my_panel")
+    for firm_type in config["firm_types"]:
+        shutil.copy(edited.results(f"panel/{firm_type}.parquet"), folder)
+    targets = [f"results/tiny/{firm_type}/windows.parquet" for firm_type in config["firm_types"]]
+    assert edited.run(config, *targets).returncode == 0
+    assert edited.plan(config, *targets) == {}
+    slice_path = folder / "banks.parquet"
+    table = pq.read_table(slice_path)
+    price = pa.array(table["prc"].to_numpy() * 2)
+    pq.write_table(table.set_column(table.column_names.index("prc"), "prc", price), slice_path)
+    assert edited.plan(config, *targets) == {"check_panel": 1, "build_windows": 1}
+
+
+def test_a_second_run_does_nothing(finished):
+    assert finished.plan(tiny_config()) == {}
+
+
+def test_a_setting_on_the_command_line(finished):
+    path = str(finished.write(tiny_config()))
+    result = finished.snakemake("-n", "--cores", "1", "--configfile", path, "--config", 'grpo={"beta": 0.1}')
+    assert job_counts(result.stdout + result.stderr)["train_grpo"] == 2
+
+
+def test_a_fresh_clone_with_the_results_copied(finished, tmp_path):
+    """Without Snakemake's memory the files' times decide: a copy that keeps them reruns nothing."""
+    clone = checkout(tmp_path / "clone")
+    shutil.copytree(finished.results("."), clone.results("."))
+    assert clone.plan(tiny_config()) == {}
+
+
+def test_nothing_on_a_gpu_depends_on_what_cannot_change_its_result():
+    """The modules whose edit queues a training or a generation again; all of them make or describe the result."""
+    from workflow_scripts.code_digest import imported_modules
+
+    shared = {"cli", "code_digest", "holdings", "holdings.errors", "holdings.files", "model_card", "store", "trainer"}
+    expected = {
+        "train_sft": shared,
+        "merge_adapter": shared,
+        "generate_completions": shared,
+        "train_grpo": {*shared, "holdings.contract", "holdings.rewards", "holdings.targets"},
+    }
+    for rule, modules in expected.items():
+        found = {name.removeprefix("workflow_scripts.") for name in imported_modules(f"workflow_scripts.{rule}")}
+        assert found - {"workflow_scripts", rule} <= modules, rule
