@@ -35,9 +35,10 @@ PAGE = """<!doctype html>
 table{{border-collapse:collapse;font-size:13px;margin:1rem 0;display:block;overflow-x:auto}}
 td,th{{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #ddd}}img{{max-width:49%}}</style>
 <h1>{run}</h1>
-<p>Forecasts of the next quarter on the test quarters, $ million; every forecaster on identical windows. Models and fitted
-baselines were trained on {target}. Unparsed completions count as no change. skill = 1 - MAE / MAE(no-change); RankIC is the mean of the quarters'
-rank correlations. data_dictionary.csv, beside this page, describes every column of every table. {oracle}</p>
+<p>Forecasts of the next quarter on the test quarters, $ million; every forecaster on identical windows. Models and
+fitted baselines were trained on {target}. Unparsed completions count as no change. skill = 1 - MAE / MAE(no-change);
+RankIC is the mean of the quarters' rank correlations. data_dictionary.csv, beside this page, describes every column of
+every table. {oracle}</p>
 {body}
 </html>
 """
@@ -157,10 +158,8 @@ def main(args) -> str:
         ]
     )
     note = ORACLE_NOTE if "oracle" in set(metrics["forecaster"]) else ""
-    write_text(
-        out / "report.html",
-        PAGE.format(run=html.escape(args.run), target=TRAINED_ON[args.target], oracle=note, body=body),
-    )
+    page = PAGE.format(run=html.escape(args.run), target=TRAINED_ON[args.target], oracle=note, body=body)
+    write_text(out / "report.html", page)
     shown = [
         "firm_type",
         "forecaster",

@@ -146,7 +146,7 @@ def test_band_of_the_mean_ic_is_that_of_the_formula(drawn):
 
 
 def test_band_by_hand_with_an_undefined_quarter():
-    """Off the mean by -0.2, 0.2, 0; one lag of weight 1/2: 0.08 - 0.04 = 0.04, standard error sqrt(0.04 / 6), t 4.3027."""
+    """Off the mean by -0.2, 0.2, 0; one lag of weight 1/2: 0.08 - 0.04 = 0.04; error sqrt(0.04 / 6), t 4.302653."""
     table = pd.DataFrame({"quarter": ["2019Q4", "2019Q1", "2019Q2", "2020Q2"], "IC": [0.5, 0.1, np.nan, 0.3]})
     bands = plots.ic_bands(table.assign(forecaster="sft", target="change").sort_values("IC"), 0.95)
     assert bands["quarter"].tolist() == ["2019Q1", "2019Q2", "2019Q4", "2020Q2"]
