@@ -157,7 +157,8 @@ def a_caption(project: Project) -> None:
 
 def the_profile(project: Project) -> None:
     path = project.root / "profiles/default/config.yaml"
-    path.write_text(path.read_text() + "\nkeep-going: true\n")
+    assert "keep-going: true" in path.read_text()
+    path.write_text(path.read_text().replace("keep-going: true", "keep-going: false"))
 
 
 def threads(project: Project) -> None:
