@@ -1,6 +1,6 @@
-# Forecasters that need no language model, and the search for leaks: both before anything is trained.
-# Required inputs: samples/*.parquet, datasets/*.jsonl. Outputs: predictions/{baseline}.csv, audit.csv
-# Steps: predict_baselines -> audit_leakage, which stops the run where it finds one
+# Forecasters that need no language model, and the search for leaks, which stops the run where it finds one.
+# Required inputs: samples/*.parquet, datasets/*.jsonl. Outputs: predictions/{baseline}.csv, audit/{split,baselines}.csv
+# Steps: audit_leakage (before training); predict_baselines -> audit_baselines (before evaluation)
 
 
 rule predict_baselines:
@@ -34,25 +34,50 @@ rule audit_leakage:
     input:
         panel=panel_slice,
         tickers=config["prompts"]["ticker_mapping"] or [],
-        samples=expand("<results>/{{firm_type}}/samples/{split}.parquet", split=SPLITS),
-        datasets=expand("<results>/{{firm_type}}/datasets/{split}.jsonl", split=SPLITS),
-        predictions=expand("<results>/{{firm_type}}/predictions/{forecaster}.csv", forecaster=BASELINES),
+        sample="<results>/{firm_type}/samples/{split}.parquet",
+        dataset="<results>/{firm_type}/datasets/{split}.jsonl",
+        samples=other_splits("<results>/{{firm_type}}/samples/{split}.parquet"),
+        datasets=other_splits("<results>/{{firm_type}}/datasets/{split}.jsonl"),
     output:
-        "<results>/{firm_type}/audit.csv",
+        "<results>/{firm_type}/audit/{split}.csv",
     log:
-        "<results>/logs/audit_leakage/{firm_type}.log",
+        "<results>/logs/audit_leakage/{firm_type}.{split}.log",
     benchmark:
-        "<results>/benchmarks/audit_leakage/{firm_type}.tsv"
+        "<results>/benchmarks/audit_leakage/{firm_type}.{split}.tsv"
     params:
         code=code_of("workflow_scripts.audit_leakage"),
         tickers="--tickers" if config["prompts"]["ticker_mapping"] else "",
         settings=as_json(prompt_settings()),
-        style=as_json({**pick("labels", "decimals", "think_template"), "exemplar_template": exemplar_template()}),
-        splits=as_json({split: [config["splits"][split][side] for side in ("start", "end")] for split in SPLITS}),
+        style=audited_style,
+        days=lambda wildcards: to_json([config["splits"][wildcards.split][side] for side in ("start", "end")]),
+        next_start=lambda wildcards: following_start(wildcards.split),
         embargo_quarters=config["splits"]["embargo_quarters"],
         seed=config["seed"],
     shell:
-        "python -m workflow_scripts.audit_leakage --panel {input.panel:q} --samples {input.samples:q} --datasets {input.datasets:q} "
-        "--predictions {input.predictions:q} {params.tickers} {input.tickers:q} --firm-type {wildcards.firm_type} "
-        "--settings {params.settings:q} --style {params.style:q} --splits {params.splits:q} "
+        "python -m workflow_scripts.audit_leakage --panel {input.panel:q} --sample {input.sample:q} --dataset {input.dataset:q} "
+        "--samples {input.samples:q} --datasets {input.datasets:q} "
+        "{params.tickers} {input.tickers:q} --firm-type {wildcards.firm_type} --split {wildcards.split} "
+        "--settings {params.settings:q} --style {params.style:q} --days {params.days:q} --next-start {params.next_start} "
         "--embargo-quarters {params.embargo_quarters} --seed {params.seed} --out {output:q} 2>&1 | tee {log:q}"
+
+
+rule audit_baselines:
+    input:
+        panel=panel_slice,
+        samples=expand("<results>/{{firm_type}}/samples/{split}.parquet", split=SPLITS),
+        predictions=expand("<results>/{{firm_type}}/predictions/{forecaster}.csv", forecaster=BASELINES),
+    output:
+        "<results>/{firm_type}/audit/baselines.csv",
+    log:
+        "<results>/logs/audit_baselines/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/audit_baselines/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.audit_baselines"),
+        target=config["prompts"]["target"],
+        history_quarters=config["windows"]["history_quarters"],
+        seed=config["seed"],
+    shell:
+        "python -m workflow_scripts.audit_baselines --panel {input.panel:q} --samples {input.samples:q} "
+        "--predictions {input.predictions:q} --firm-type {wildcards.firm_type} --target {params.target} "
+        "--history-quarters {params.history_quarters} --seed {params.seed} --out {output:q} 2>&1 | tee {log:q}"

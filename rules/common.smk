@@ -124,10 +124,9 @@ def start_model_path(wildcards):
     return f"{RESULTS}/{wildcards.firm_type}/merged/sft" if IS_WARM_START else base_model_path()
 
 
-def arguments_checked(wildcards):
+def arguments_checked(stage):
     """The gate that refuses misspelt extra arguments; without such arguments there is nothing to check."""
-    extra = [*config["sft"]["extra_args"], *config["grpo"]["extra_args"]]
-    return ancient("<results>/arguments_checked.json") if extra else []
+    return f"<results>/arguments/{stage}.json" if config[stage]["extra_args"] else []
 
 
 def stage_inputs(wildcards):
@@ -150,15 +149,31 @@ def stage_adapter(wildcards):
     return f"{RESULTS}/{wildcards.firm_type}/adapters/{wildcards.stage}"
 
 
+def other_splits(pattern):
+    """The files of all splits, for the test split's audit, which also compares splits; nothing for the others'."""
+    return lambda wildcards: expand(pattern, split=SPLITS) if wildcards.split == SPLITS[-1] else []
+
+
 def sample_settings(wildcards):
     shared = pick("sample", "time_buckets", "max_per_pair", "drop_zero_holding")
     return to_json({**shared, **config["sample"][wildcards.split]})
 
 
+def following_start(split):
+    """Where the next split begins; `open` for the last split."""
+    later = SPLITS[SPLITS.index(split) + 1 :]
+    return config["splits"][later[0]]["start"] if later else "open"
+
+
 def next_split_start(wildcards):
-    """Where the next split begins, if an embargo looks at it; `open` for the last split."""
-    later = SPLITS[SPLITS.index(wildcards.split) + 1 :]
-    return config["splits"][later[0]]["start"] if later and config["splits"]["embargo_quarters"] else "open"
+    """`following_start`, if an embargo looks at it."""
+    return following_start(wildcards.split) if config["splits"]["embargo_quarters"] else "open"
+
+
+def audited_style(wildcards):
+    """How the texts of a split's dataset are written, as far as its audit needs it."""
+    think = {"sft": pick("labels", "think_template"), "grpo": {"exemplar_template": exemplar_template()}}
+    return to_json({**pick("labels", "decimals"), **think.get(wildcards.split, {})})
 
 
 def split_day(wildcards, side):

@@ -25,8 +25,8 @@ rule build_windows:
 rule build_stock_quarters:
     input:
         panel=panel_slice,
-        # Keeps an unchecked slice out: another report changes nothing here.
-        report=ancient("<results>/{firm_type}/panel_report.json"),
+        # Keeps an unchecked slice out.
+        report="<results>/{firm_type}/panel_report.json",
     output:
         "<results>/{firm_type}/stock_quarters.parquet",
     log:

@@ -50,6 +50,7 @@ rule parse_predictions:
 
 rule evaluate_forecasts:
     input:
+        expand("<results>/{{firm_type}}/audit/{part}.csv", part=["test", "baselines"]),
         dataset="<results>/{firm_type}/datasets/test.jsonl",
         predictions=expand("<results>/{{firm_type}}/predictions/{forecaster}.csv", forecaster=FORECASTERS),
         conditions=expand("<results>/{{firm_type}}/completions/{stage}.json", stage=STAGES),

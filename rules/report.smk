@@ -70,7 +70,7 @@ rule summarize_run:
         seeds=expand("{folder}/{name}", folder=SEED_RUNS, name=["config.yaml", "summary/metrics.csv"]),
         config=["<results>/config.yaml"] if SEED_RUNS else [],
         preflight=expand("<results>/{firm_type}/preflight.csv", firm_type=FIRM_TYPES),
-        audit=expand("<results>/{firm_type}/audit.csv", firm_type=FIRM_TYPES),
+        audit=expand("<results>/{firm_type}/audit/{part}.csv", firm_type=FIRM_TYPES, part=[*SPLITS, "baselines"]),
         training=expand("<results>/{firm_type}/training/{stage}.json", firm_type=FIRM_TYPES, stage=STAGES[1:]),
         metrics=expand("<results>/{firm_type}/evaluation/metrics.csv", firm_type=FIRM_TYPES),
         periods=expand("<results>/{firm_type}/evaluation/metrics_by_period.csv", firm_type=FIRM_TYPES),

@@ -1,5 +1,5 @@
 # The demo's base model and the adapters: the rules that want a GPU, and what is checked before they are queued.
-# Required inputs: datasets/{sft,grpo}.jsonl, audit.csv, the base model. Outputs: adapters/{sft,grpo}/, merged/sft/, preflight.csv
+# Required inputs: datasets/{sft,grpo}.jsonl, audit/{sft,grpo}.csv, the base model. Outputs: adapters/{sft,grpo}/, merged/sft/, preflight.csv
 # Steps: check_arguments -> train_sft -> merge_adapter -> preflight_rewards -> train_grpo
 #
 # Checkpoints and finished results live in <results>/store, which no rule declares: Snakemake deletes the
@@ -32,26 +32,26 @@ if IS_DEMO_MODEL:
 
 rule check_arguments:
     output:
-        "<results>/arguments_checked.json",
+        "<results>/arguments/{stage}.json",
     log:
-        "<results>/logs/check_arguments.log",
+        "<results>/logs/check_arguments/{stage}.log",
     benchmark:
-        "<results>/benchmarks/check_arguments.tsv"
+        "<results>/benchmarks/check_arguments/{stage}.tsv"
     params:
         code=code_of("workflow_scripts.check_arguments"),
-        sft=as_json(training_settings("sft")),
-        grpo=as_json(training_settings("grpo")),
+        settings=lambda wildcards: to_json(training_settings(wildcards.stage)),
     shell:
-        "python -m workflow_scripts.check_arguments --sft {params.sft:q} --grpo {params.grpo:q} --out {output:q} "
-        "2>&1 | tee {log:q}"
+        "python -m workflow_scripts.check_arguments --stage {wildcards.stage} --settings {params.settings:q} "
+        "--out {output:q} 2>&1 | tee {log:q}"
 
 
 rule train_sft:
     input:
         base_model_input,
-        arguments_checked,
-        # A gate, not data: another table trains nothing anew.
-        ancient("<results>/{firm_type}/audit.csv"),
+        arguments_checked("sft"),
+        # A gate. Not ancient(): Snakemake then overlooks changed settings of all that follows in a run in which the gate
+        # runs again. Its reasons to run again are reasons to train again, too.
+        "<results>/{firm_type}/audit/sft.csv",
         dataset="<results>/{firm_type}/datasets/sft.jsonl",
     output:
         expand("<results>/{{firm_type}}/adapters/sft/{name}", name=PUBLISHED_FILES),
@@ -122,10 +122,10 @@ rule preflight_rewards:
 rule train_grpo:
     input:
         start_model_input,
-        arguments_checked,
+        arguments_checked("grpo"),
         # Gates again.
-        ancient("<results>/{firm_type}/audit.csv"),
-        ancient("<results>/{firm_type}/preflight.csv"),
+        "<results>/{firm_type}/audit/grpo.csv",
+        "<results>/{firm_type}/preflight.csv",
         dataset="<results>/{firm_type}/datasets/grpo.jsonl",
     output:
         expand("<results>/{{firm_type}}/adapters/grpo/{name}", name=PUBLISHED_FILES),

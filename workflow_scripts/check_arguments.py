@@ -1,4 +1,4 @@
-"""Check sft.extra_args and grpo.extra_args against ms-swift's own options, before a training is queued.
+"""Check the extra_args of a training against ms-swift's own options, before it is queued.
 
 Fails for a name that ms-swift does not have, with the nearest one, and for one that the workflow sets itself.
 """
@@ -33,23 +33,21 @@ def check_extra_args(section: str, settings: LoraSettings, known: set[str]) -> N
         raise InputError(f"{section}.extra_args: {'; '.join(faults)}")
 
 
+SETTINGS = {"sft": LoraSettings, "grpo": GrpoSettings}
+
+
 def main(args) -> str:
     """Write the accepted arguments to `--out`."""
     os.environ.update(swift_environment(".", LOG_LEVEL="ERROR"))
     # Importing ms-swift takes many seconds, which only runs with extra arguments pay.
     from swift.arguments import RLHFArguments, SftArguments
 
-    for section, settings, options in (("sft", args.sft, SftArguments), ("grpo", args.grpo, RLHFArguments)):
-        check_extra_args(section, settings, {field.name for field in dataclasses.fields(options)})
-    write_json(args.out, {"sft": args.sft.extra_args, "grpo": args.grpo.extra_args})
-    return f"check_arguments: {', '.join([*args.sft.extra_args, *args.grpo.extra_args])} accepted"
+    settings = SETTINGS[args.stage](**args.settings)
+    known = {field.name for field in dataclasses.fields({"sft": SftArguments, "grpo": RLHFArguments}[args.stage])}
+    check_extra_args(args.stage, settings, known)
+    write_json(args.out, settings.extra_args)
+    return f"check_arguments {args.stage}: {', '.join(settings.extra_args)} accepted"
 
 
 if __name__ == "__main__":
-    cli.run(
-        main,
-        __doc__,
-        sft=cli.settings_option(LoraSettings),
-        grpo=cli.settings_option(GrpoSettings),
-        out=cli.TEXT,
-    )
+    cli.run(main, __doc__, stage=cli.TEXT, settings=cli.JSON, out=cli.TEXT)

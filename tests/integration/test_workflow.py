@@ -31,7 +31,8 @@ def test_every_artefact_is_there(finished):
         folder = finished.results(firm_type)
         for name in ("panel_report.json", "panel_report.txt", "windows.parquet", "evaluation/metrics.csv",
                      "evaluation/comparisons.csv",
-                     "evaluation/metrics_trimmed.csv", "evaluation/skill.csv", "audit.csv", "stock_quarters.parquet",
+                     "evaluation/metrics_trimmed.csv", "evaluation/skill.csv", "audit/test.csv", "audit/baselines.csv",
+                     "stock_quarters.parquet",
                      *(f"evaluation/{figure}.{kind}" for figure in FIGURES for kind in ("png", "pdf", "csv")),
                      "evaluation/worst_rewards_grpo.csv", "merged/sft/model.safetensors"):  # fmt: skip
             assert (folder / name).stat().st_size > 0, name
@@ -43,7 +44,7 @@ def test_every_artefact_is_there(finished):
 def test_every_rule_left_a_log_and_a_benchmark(finished):
     rules = {path.name for path in finished.results("logs").iterdir() if path.is_dir()}
     benchmarks = {path.name for path in finished.results("benchmarks").iterdir() if path.is_dir()}
-    assert len(rules) == 22
+    assert len(rules) == 23
     assert rules == benchmarks
 
 
@@ -227,7 +228,8 @@ def test_all_forecasters_are_scored_on_the_same_windows(finished):
     assert set(headline["n_windows"]) == {16}
     assert (headline[headline["forecaster"] == "no_change"]["skill"] == 0).all()
     comparisons = pd.read_csv(finished.results("summary/comparisons.csv"))
-    assert len(comparisons) == 2 * 2 * 2 * len(PAIRS), "firm types x targets x metrics x pairs"
+    # Two firm types, two targets; there is no RankIC of no-change.
+    assert len(comparisons) == 2 * 2 * (2 * len(PAIRS) - 3)
     assert comparisons["p_holm"].notna().sum() == comparisons["p_value"].notna().sum()
 
 
@@ -255,15 +257,16 @@ def test_a_planted_leak_stops_the_run_before_training(edited):
     result = edited.run(tiny_config(), "results/tiny/banks/adapters/sft/manifest.json")
     output = result.stdout + result.stderr
     assert result.returncode != 0
-    assert "leak in banks: sft: texts that change with what is dated after t: " in output
+    assert "leak in banks, sft: texts that change with what is dated after t: " in output
     assert "rule train_sft" not in output
-    assert not edited.results("banks/audit.csv").exists()
+    assert not edited.results("banks/audit/sft.csv").exists()
 
 
 def test_labels_baselines_and_preflight_follow_the_active_target(tmp_path):
     project = checkout(tmp_path)
     config = tiny_config(prompts={"target": "active_delta"}, firm_types=["banks"])
-    result = project.run(config, *(f"results/tiny/banks/{name}.csv" for name in ("audit", "preflight")))
+    targets = ("audit/sft", "audit/grpo", "audit/test", "audit/baselines", "preflight")
+    result = project.run(config, *(f"results/tiny/banks/{name}.csv" for name in targets))
     assert result.returncode == 0, result.stdout + result.stderr
     rows = {split: read_jsonl(project.results(f"banks/datasets/{split}.jsonl")) for split in ("sft", "grpo", "test")}
     assert all('<answer>{"active_delta": ' in row["messages"][2]["content"] for row in rows["sft"])
@@ -319,11 +322,12 @@ def test_a_lost_output_is_republished_without_training(edited):
 
 def test_data_stages_are_byte_identical_in_another_folder(finished, tmp_path):
     again = checkout(tmp_path / "again")
-    result = again.run(tiny_config(), "datasets", *(f"results/tiny/{t}/audit.csv" for t in ("banks", "mutual_funds")))
+    audits = [f"results/tiny/{t}/audit/{part}.csv" for t in ("banks", "mutual_funds") for part in ("test", "baselines")]
+    result = again.run(tiny_config(), "datasets", *audits)
     assert result.returncode == 0, result.stdout + result.stderr
     for firm_type in ("banks", "mutual_funds"):
         names = ["windows.parquet", "stock_quarters.parquet", "panel_report.json"]
-        names += ["audit.csv", *(f"predictions/{name}.csv" for name in BASELINES)]
+        names += ["audit/test.csv", "audit/baselines.csv", *(f"predictions/{name}.csv" for name in BASELINES)]
         for split in ("sft", "grpo", "test"):
             names += [f"samples/{split}.parquet", f"prompts/{split}.jsonl", f"datasets/{split}.jsonl"]
         for name in names:

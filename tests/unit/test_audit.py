@@ -9,9 +9,10 @@ import pyarrow as pa
 import pytest
 
 from tests.conftest import sample_of
-from workflow_scripts.holdings import audit
+from workflow_scripts.holdings import audit, baseline_audit
 from workflow_scripts.holdings.baselines import baseline_forecasts
 from workflow_scripts.holdings.conversations import grpo_rows, holdout_rows, sft_rows
+from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.forecasts import prediction_table
 from workflow_scripts.holdings.panel import typed_table
 from workflow_scripts.holdings.prompts import PromptSettings, build_prompts
@@ -66,7 +67,7 @@ def test_a_feature_taken_from_the_next_quarter_is_caught(split, column, source, 
 def test_a_baseline_feature_taken_from_the_next_quarter_is_caught(sample, panel):
     def found(table):
         rebuilt = list(audit.samples_without_future(table, panel, "banks", 4, np.random.default_rng(0)))
-        return audit.differing_features(table, rebuilt, "active_delta")
+        return baseline_audit.differing_features(table, rebuilt, "active_delta")
 
     assert found(sample) == []
     planted = sample.set_column(sample.column_names.index("prc_lag0"), "prc_lag0", sample["prc_t1"])
@@ -120,11 +121,11 @@ def test_a_baseline_that_knows_test_labels_is_caught(sample):
     forecasts = baseline_forecasts(train, test, "holding_delta")
     tables = {name: prediction_table(test["window_id"].to_pylist(), held, x) for name, x in forecasts.items()}
     rng = np.random.default_rng(0)
-    assert audit.differing_baselines(train, test, "holding_delta", tables, rng) == []
+    assert baseline_audit.differing_baselines(train, test, "holding_delta", tables, rng) == []
     # Fitted on all windows, the test ones included.
     leaky = baseline_forecasts(sample, test, "holding_delta")
     tables |= {"ridge": prediction_table(test["window_id"].to_pylist(), held, leaky["ridge"])}
-    assert audit.differing_baselines(train, test, "holding_delta", tables, rng) == ["ridge"]
+    assert baseline_audit.differing_baselines(train, test, "holding_delta", tables, rng) == ["ridge"]
 
 
 def test_labels_in_two_splits_and_in_later_splits():
@@ -133,8 +134,8 @@ def test_labels_in_two_splits_and_in_later_splits():
 
     samples = {"sft": of(["a", "b"], [8066, 8067]), "grpo": of(["c"], [8075]), "test": of(["d", "b"], [8076, 8080])}
     assert audit.repeated_labels(samples) == ["b"]
-    starts = {"grpo": "2017-01-01", "test": "2019-01-01"}
-    assert audit.labels_in_later_splits(samples, starts) == {"sft": 1, "grpo": 1}
+    assert audit.labels_in_next_split(samples["sft"], "2017-01-01") == 1
+    assert audit.labels_in_next_split(samples["grpo"], "2019-01-01") == 1
 
 
 def test_identical_prompts_are_counted():
@@ -151,3 +152,11 @@ def test_tables_of_scrambled_labels_keep_their_types(sample):
     assert other.schema.equals(sample.schema)
     assert not np.equal(other["holding_t1"].to_numpy(), sample["holding_t1"].to_numpy()).any()
     pd.testing.assert_series_equal(other["holding_t"].to_pandas(), sample["holding_t"].to_pandas())
+
+
+def test_a_failed_check_stops_with_what_was_found():
+    clean = audit.found_by("labels in two splits", [])
+    table = audit.checks_table([clean, ("identical prompts", 3, "", False)], "banks", "test")
+    assert table["count"].tolist() == [0, 3]
+    with pytest.raises(InputError, match=r"leak in banks, test: labels in two splits: 4 \(a, b, c\)"):
+        audit.checks_table([audit.found_by("labels in two splits", list("abcd"))], "banks", "test")

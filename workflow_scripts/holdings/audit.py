@@ -4,9 +4,7 @@ Each check rebuilds texts or forecasts from data in which everything that must n
 them with what is in the files.
 """
 
-import dataclasses
 import datetime as dt
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -14,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from workflow_scripts.holdings.baselines import baseline_forecasts, window_features
 from workflow_scripts.holdings.conversations import grpo_rows, holdout_rows, sft_rows
+from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.history import attach_history, lagged
 from workflow_scripts.holdings.panel import FEATURES, LABELS, key_arrays
 from workflow_scripts.holdings.prompts import PromptSettings, build_prompts
@@ -25,6 +23,25 @@ from workflow_scripts.holdings.sampling import split_mask
 # The columns of a sample that are dated t+1.
 LABEL_SIDE = (*LABELS, "delta_sign", "prc_t1", "price_ratio", "split_ratio")
 EXAMPLES = 3
+# What was looked for, how often it was found, examples, and whether it must not be.
+Check = tuple[str, int, str, bool]
+
+
+def found_by(name: str, found: Sequence[str]) -> Check:
+    """A check that may find nothing."""
+    return name, len(found), ", ".join(found[:EXAMPLES]), True
+
+
+def checks_table(checks: Sequence[Check], firm_type: str, split: str) -> pd.DataFrame:
+    """One row per check: firm_type, split, check, count, detail, must_be_zero; InputError where one fails."""
+    table = pd.DataFrame(checks, columns=["check", "count", "detail", "must_be_zero"])
+    failed = table[table["must_be_zero"] & (table["count"] > 0)]
+    if len(failed):
+        faults = "; ".join(f"{row.check}: {row.count} ({row.detail})" for row in failed.itertuples(index=False))
+        raise InputError(f"leak in {firm_type}, {split}: {faults}. Nothing of this run can be believed: mend it first")
+    table.insert(0, "split", split)
+    table.insert(0, "firm_type", firm_type)
+    return table
 
 
 def _scrambled(values: NDArray[np.float64], rows: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -111,7 +128,7 @@ def differing_texts(
 ) -> list[str]:
     """window_ids whose dataset row is not what the scrambled samples give; ids that only one side has are among them.
 
-    `style` has decimals, think_template and exemplar_template.
+    `style` has decimals, think_template (sft) and exemplar_template (grpo).
     """
     expected = {}
     for sample in samples:
@@ -130,38 +147,6 @@ def _prompt(row: Mapping) -> tuple[str, ...]:
     return tuple(message["content"] for message in row["messages"] if message["role"] != "assistant")
 
 
-def differing_features(sample: pa.Table, samples: Iterable[pa.Table], target: str) -> list[str]:
-    """window_ids for which what the baselines read is not what the scrambled samples give."""
-    rebuilt = pa.concat_tables(samples)
-    place = {name: row for row, name in enumerate(rebuilt["window_id"].to_pylist())}
-    ids = sample["window_id"].to_pylist()
-    found, expected = (window_features(table, target) for table in (sample, rebuilt.take([place[i] for i in ids])))
-    differs = np.zeros(len(ids), dtype=bool)
-    for a, b in zip(dataclasses.astuple(found), dataclasses.astuple(expected), strict=True):
-        different = ~((a == b) | (np.isnan(a) & np.isnan(b)))
-        differs |= different.any(axis=1) if different.ndim > 1 else different
-    return [ids[row] for row in np.flatnonzero(differs)]
-
-
-def differing_baselines(
-    train: pa.Table, test: pa.Table, target: str, predictions: Mapping[str, pd.DataFrame], rng: np.random.Generator
-) -> list[str]:
-    """Baselines whose forecasts change when the test labels do, or when half of the test windows are not there.
-
-    `predictions` are the forecasters' tables; what is fitted on training windows alone gives the same numbers.
-    """
-    half = np.sort(rng.permutation(test.num_rows)[: max(test.num_rows // 2, 1)])
-    again = baseline_forecasts(train, scramble_labels(test, rng).take(half), target)
-    ids = [test["window_id"][int(i)].as_py() for i in half]
-    differing = []
-    for name, forecast in again.items():
-        written = predictions[name].set_index("window_id")["predicted_delta"].reindex(ids).to_numpy()
-        # The order of sums, hence the last digits, may depend on the number of windows.
-        if not np.allclose(written, forecast, rtol=1e-9, atol=1e-9, equal_nan=True):
-            differing.append(name)
-    return differing
-
-
 def repeated_labels(samples: Mapping[str, pa.Table]) -> list[str]:
     """window_ids, that is (mgrno, permno, quarter), that occur more than once over all splits."""
     ids = pd.Series([window_id for sample in samples.values() for window_id in sample["window_id"].to_pylist()])
@@ -174,16 +159,9 @@ def windows_outside_their_split(sample: pa.Table, start: dt.date | None, end: dt
     return sample["window_id"].filter(pa.array(~inside)).to_pylist()
 
 
-def labels_in_later_splits(samples: Mapping[str, pa.Table], starts: Mapping[str, str]) -> dict[str, int]:
-    """Per split but the last: windows whose label's quarter t+1 is in or after the quarter of the next split's start.
-
-    `starts` has the first day (YYYY-MM-DD) of every split but the first.
-    """
-    names = list(samples)
-    return {
-        name: int((samples[name]["quarter"].to_numpy() + 1 >= quarter_ids([starts[later]])[0]).sum())
-        for name, later in itertools.pairwise(names)
-    }
+def labels_in_next_split(sample: pa.Table, start: str) -> int:
+    """Windows whose label's quarter t+1 is in or after the quarter of the next split's first day (YYYY-MM-DD)."""
+    return int((sample["quarter"].to_numpy() + 1 >= quarter_ids([start])[0]).sum())
 
 
 def identical_prompts(datasets: Mapping[str, Sequence[Mapping]]) -> dict[str, int]:

@@ -1,0 +1,185 @@
+"""A one-node SLURM on this machine, from Debian's packages: a cpu and a gpu partition, two GPUs that are none.
+
+    python -m tests.slurm.cluster up FOLDER     # then: export SLURM_CONF=FOLDER/slurm.conf
+    python -m tests.slurm.cluster down FOLDER
+
+Needs root on Debian. Packages are installed where they are missing; all else (configuration, state, logs, the fake
+devices) lies below FOLDER, and an existing SLURM of the machine's own is left alone unless it uses the same ports.
+There is no accounting database: `scontrol show job` remembers every job of the cluster's life.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
+# The node claims more than the machine has, so that the profile's requests fit; jobs use what there is.
+CPUS, MEMORY_MB, GPUS = 16, 400_000, 2
+CONFIGURATION = """\
+ClusterName=holdings
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+CredType=cred/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+TaskProlog={folder}/prolog.sh
+SwitchType=switch/none
+MpiDefault=none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=2
+JobAcctGatherParams=OverMemoryKill
+AccountingStorageType=accounting_storage/none
+SlurmdParameters=config_overrides
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU_Memory
+SchedulerType=sched/backfill
+SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
+ReturnToService=2
+InactiveLimit=0
+KillWait=5
+MinJobAge=86400
+MaxJobCount=2000
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
+PartitionName=cpu Nodes={host} Default=YES MaxTime=UNLIMITED State=UP
+PartitionName=gpu Nodes={host} Default=NO MaxTime=UNLIMITED State=UP
+"""
+# What a job step sees of the GPUs, one line a step: SLURM runs this before each.
+PROLOG = """\
+#!/bin/sh
+echo "$SLURM_JOB_ID ${{CUDA_VISIBLE_DEVICES:-none}}" >> {folder}/devices.log
+"""
+
+
+def why_not() -> str:
+    """Why there can be no cluster here; empty where there can."""
+    if not Path("/etc/debian_version").is_file() or shutil.which("apt-get") is None:
+        return "this is no Debian"
+    if os.geteuid() != 0:
+        return "this is not root"
+    return ""
+
+
+def _run(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def _wait(what: str, seconds: int, ready) -> None:
+    for _ in range(5 * seconds):
+        if ready():
+            return
+        time.sleep(0.2)
+    raise TimeoutError(f"{what} is not ready after {seconds} s")
+
+
+def _succeeds(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def _install() -> None:
+    if _succeeds("dpkg", "-s", *PACKAGES):
+        return
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
+        subprocess.run(["apt-get", *command], check=True, capture_output=True, env=environment)
+
+
+def _start_munge() -> None:
+    if _succeeds("munge", "-n"):
+        return
+    Path("/run/munge").mkdir(parents=True, exist_ok=True)
+    shutil.chown("/run/munge", "munge", "munge")
+    if not Path("/etc/munge/munge.key").is_file():
+        _run("mungekey", "--create")
+    _run("runuser", "-u", "munge", "--", "/usr/sbin/munged")
+    _wait("munge", 20, lambda: _succeeds("munge", "-n"))
+
+
+def up(folder: Path) -> dict[str, str]:
+    """Start the cluster below `folder`; returns what the environment of its users needs."""
+    _install()
+    _start_munge()
+    host = socket.gethostname().split(".")[0]
+    for name in ("state", "spool", "devices"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    settings = {"folder": folder, "host": host, "cpus": CPUS, "memory": MEMORY_MB, "gpus": GPUS}
+    (folder / "slurm.conf").write_text(CONFIGURATION.format(**settings))
+    (folder / "prolog.sh").write_text(PROLOG.format(**settings))
+    (folder / "prolog.sh").chmod(0o755)
+    for number in range(GPUS):
+        # A character device named as NVIDIA's is taken for a GPU; this one is /dev/null.
+        device = folder / f"devices/nvidia{number}"
+        if not device.exists():
+            _run("mknod", "-m", "666", str(device), "c", "1", "3")
+    (folder / "gres.conf").write_text(f"NodeName={host} Name=gpu File={folder}/devices/nvidia[0-{GPUS - 1}]\n")
+    environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+    os.environ.update(environment)
+    _run("/usr/sbin/slurmctld", "-f", environment["SLURM_CONF"])
+    _wait("slurmctld", 30, lambda: "UP" in subprocess.run(["scontrol", "ping"], capture_output=True, text=True).stdout)
+    _run("/usr/sbin/slurmd", "-N", host, "-f", environment["SLURM_CONF"])
+    _wait("the node", 60, lambda: "idle" in _run("sinfo", "-h", "-o", "%t"))
+    return environment
+
+
+def down(folder: Path) -> None:
+    """Cancel all jobs and stop the daemons; what they wrote stays."""
+    os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
+    subprocess.run(["scancel", "--state=PENDING,RUNNING", "--quiet", "-u", "root"], capture_output=True)
+    for name in ("slurmd", "slurmctld"):
+        path = folder / f"{name}.pid"
+        if path.is_file():
+            process = int(path.read_text())
+            os.kill(process, signal.SIGTERM)
+            # A dead daemon without a parent that reaps it stays in the table as a zombie.
+            _wait(f"the end of {name}", 30, lambda process=process: not _alive(process))
+
+
+def _alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+def jobs() -> list[dict[str, str]]:
+    """All jobs that SLURM remembers: its own fields by name, and `rule`, `wildcards` from Snakemake's comment."""
+    found = []
+    for line in _run("scontrol", "-o", "show", "job").splitlines():
+        fields = dict(re.findall(r"(\S+?)=(.*?)(?= \S+?=|$)", line))
+        if "JobId" not in fields:
+            continue
+        rule, _, wildcards = fields.get("Comment", "").removeprefix("rule_").partition("_wildcards_")
+        found.append({**fields, "rule": rule, "wildcards": wildcards})
+    return found
+
+
+def devices(folder: Path) -> dict[str, set[str]]:
+    """What the steps of each job saw in CUDA_VISIBLE_DEVICES; `none` where it was not set."""
+    seen: dict[str, set[str]] = {}
+    for line in (folder / "devices.log").read_text().splitlines():
+        job, value = line.split()
+        seen.setdefault(job, set()).add(value)
+    return seen
+
+
+if __name__ == "__main__":
+    action, place = sys.argv[1:]
+    if reason := why_not():
+        sys.exit(f"no SLURM here: {reason}")
+    {"up": up, "down": down}[action](Path(place).resolve())
+    print(f"export SLURM_CONF={Path(place).resolve()}/slurm.conf" if action == "up" else "down")

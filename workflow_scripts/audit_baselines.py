@@ -1,0 +1,51 @@
+"""Look for leaks in the baselines of one firm type, and fail the run where there is one.
+
+Fails when a value dated after t changes a feature that a baseline reads, and when a forecast depends on test labels or
+on other test windows.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workflow_scripts import cli
+from workflow_scripts.holdings import baseline_audit
+from workflow_scripts.holdings.audit import checks_table, found_by, samples_without_future
+from workflow_scripts.holdings.files import write_csv
+from workflow_scripts.holdings.history import read_history
+from workflow_scripts.holdings.sampling import random_stream
+
+
+def main(args) -> str:
+    """Write one row per check to `--out`; InputError, and no file, where one fails. Files are named as their split."""
+    rng = random_stream(args.seed, "audit", args.firm_type, "baselines")
+    samples = {Path(path).stem: pq.read_table(path) for path in args.samples}
+    predictions = {Path(path).stem: pd.read_csv(path) for path in args.predictions}
+    checks = []
+    for split, sample in samples.items():
+        panel = read_history(args.panel, sample)
+        unknown = samples_without_future(sample, panel, args.firm_type, args.history_quarters, rng)
+        found = baseline_audit.differing_features(sample, unknown, args.target)
+        checks.append(found_by(f"{split}: features that change with what is dated after t", found))
+    train = pa.concat_tables([samples["sft"], samples["grpo"]])
+    moved = baseline_audit.differing_baselines(train, samples["test"], args.target, predictions, rng)
+    checks.append(found_by("baselines that depend on test labels or other test windows", moved))
+    write_csv(args.out, checks_table(checks, args.firm_type, "baselines"))
+    return f"audit_baselines {args.firm_type}: {len(checks)} checks passed"
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        __doc__,
+        panel=cli.TEXT,
+        samples=cli.FILES,
+        predictions=cli.FILES,
+        firm_type=cli.TEXT,
+        target=cli.TEXT,
+        history_quarters=cli.INTEGER,
+        seed=cli.INTEGER,
+        out=cli.TEXT,
+    )
