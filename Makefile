@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= 2
 
-.PHONY: demo test benchmark-data install lock format lint clean-demo
+.PHONY: demo test test-slurm benchmark-data install lock format lint clean-demo
 
 install: $(STAMP)
 
@@ -32,6 +32,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# The cluster command on a real SLURM that it brings up; part of `make test` where the machine is Debian and root.
+test-slurm: $(STAMP)
+	$(BIN)/python -m pytest tests/slurm -s
 
 # Wall time and memory of the data stages beside peers; ROWS in millions, "0.2 5 20 100" for the largest.
 ROWS ?= 0.2 5 20

@@ -50,11 +50,11 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"prompts": {"target": "active_delta"}}, {"build_demo_model": 1, **SAMPLES, **CONFIG}),
     (
         {"labels": {"think_template": "x"}},
-        {"build_demo_model": 1, "build_sft_dataset": 2, "audit_leakage": 2, **MODELS, **CONFIG},
+        {"build_demo_model": 1, "build_sft_dataset": 2, "audit_leakage": 4, **MODELS, **CONFIG},
     ),
     (
         {"labels": {"grpo_exemplar": True}},
-        {"build_grpo_dataset": 2, "preflight_rewards": 2, "audit_leakage": 2, **GRPO, **CONFIG},
+        {"build_grpo_dataset": 2, "preflight_rewards": 2, "audit_leakage": 4, **GRPO, **CONFIG},
     ),
     ({"model": {"torch_dtype": "bfloat16"}}, {**MODELS, **CONFIG}),
     ({"demo_model": {"steps": 13}}, {"build_demo_model": 1, **MODELS, **CONFIG}),
@@ -105,7 +105,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/sampling.py", "MIN_BUCKETS, MAX_BUCKETS = 3, 12", "MIN_BUCKETS, MAX_BUCKETS = 4, 12",
      {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
     ("holdings/prompts.py", "you forecast the next one.", "you predict the next one.",
-     {"build_demo_model": 1, **PROMPTS, **SUMMARY}),
+     {"build_demo_model": 1, "audit_baselines": 2, **PROMPTS, **SUMMARY}),
     ("holdings/baselines.py", '"max_iter": 100', '"max_iter": 90',
      {**BASELINES, **EVALUATION, **SUMMARY}),
     ("holdings/baseline_audit.py", "rtol=1e-9", "rtol=1e-8", {"audit_baselines": 2, **EVALUATION, **SUMMARY}),

@@ -262,6 +262,14 @@ def test_a_planted_leak_stops_the_run_before_training(edited):
     assert not edited.results("banks/audit/sft.csv").exists()
 
 
+def test_another_preflight_queues_a_training_that_publishes_what_the_store_has(edited):
+    path = edited.root / "workflow_scripts/holdings/preflight.py"
+    path.write_text(path.read_text().replace("JITTER = 0.1", "JITTER = 0.2"))
+    result = edited.run(tiny_config(), "results/tiny/banks/adapters/grpo/manifest.json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "was trained before" in edited.results("logs/train_grpo/banks.log").read_text()
+
+
 def test_labels_baselines_and_preflight_follow_the_active_target(tmp_path):
     project = checkout(tmp_path)
     config = tiny_config(prompts={"target": "active_delta"}, firm_types=["banks"])

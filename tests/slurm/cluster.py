@@ -1,13 +1,15 @@
 """A one-node SLURM on this machine, from Debian's packages: a cpu and a gpu partition, two GPUs that are none.
 
-    python -m tests.slurm.cluster up FOLDER     # then: export SLURM_CONF=FOLDER/slurm.conf
+    python -m tests.slurm.cluster up FOLDER
     python -m tests.slurm.cluster down FOLDER
 
-Needs root on Debian. Packages are installed where they are missing; all else (configuration, state, logs, the fake
-devices) lies below FOLDER, and an existing SLURM of the machine's own is left alone unless it uses the same ports.
+Needs root on Debian without a SLURM of its own. Packages are installed where they are missing; all else (configuration,
+state, logs, the fake devices) lies below FOLDER, but for two links in /etc/slurm, which `down` removes: the environment
+cannot name the configuration, because Snakemake's plugin takes SLURM's variables out of it.
 There is no accounting database: `scontrol show job` remembers every job of the cluster's life.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -30,6 +32,8 @@ AuthType=auth/munge
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
@@ -65,13 +69,16 @@ echo "$SLURM_JOB_ID ${{CUDA_VISIBLE_DEVICES:-none}}" >> {folder}/devices.log
 """
 
 
+LINKS = (Path("/etc/slurm/slurm.conf"), Path("/etc/slurm/gres.conf"))
+
+
 def why_not() -> str:
     """Why there can be no cluster here; empty where there can."""
     if not Path("/etc/debian_version").is_file() or shutil.which("apt-get") is None:
         return "this is no Debian"
     if os.geteuid() != 0:
         return "this is not root"
-    return ""
+    return "this machine has a SLURM of its own" if LINKS[0].exists() else ""
 
 
 def _run(*command: str) -> str:
@@ -109,14 +116,24 @@ def _start_munge() -> None:
     _wait("munge", 20, lambda: _succeeds("munge", "-n"))
 
 
-def up(folder: Path) -> dict[str, str]:
-    """Start the cluster below `folder`; returns what the environment of its users needs."""
+def _free_ports(number: int) -> list[int]:
+    """Ports that nobody uses now, so that a SLURM of the machine's own is not disturbed."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def up(folder: Path) -> None:
+    """Start the cluster below `folder`."""
     _install()
     _start_munge()
     host = socket.gethostname().split(".")[0]
     for name in ("state", "spool", "devices"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    settings = {"folder": folder, "host": host, "cpus": CPUS, "memory": MEMORY_MB, "gpus": GPUS}
+    ports = _free_ports(2)
+    settings = {"folder": folder, "host": host, "ports": ports, "cpus": CPUS, "memory": MEMORY_MB, "gpus": GPUS}
     (folder / "slurm.conf").write_text(CONFIGURATION.format(**settings))
     (folder / "prolog.sh").write_text(PROLOG.format(**settings))
     (folder / "prolog.sh").chmod(0o755)
@@ -126,26 +143,30 @@ def up(folder: Path) -> dict[str, str]:
         if not device.exists():
             _run("mknod", "-m", "666", str(device), "c", "1", "3")
     (folder / "gres.conf").write_text(f"NodeName={host} Name=gpu File={folder}/devices/nvidia[0-{GPUS - 1}]\n")
-    environment = {"SLURM_CONF": str(folder / "slurm.conf")}
-    os.environ.update(environment)
-    _run("/usr/sbin/slurmctld", "-f", environment["SLURM_CONF"])
+    for link in LINKS:
+        link.parent.mkdir(exist_ok=True)
+        link.unlink(missing_ok=True)  # one that leads nowhere: an earlier cluster was not taken down
+        link.symlink_to(folder / link.name)
+    _run("/usr/sbin/slurmctld")
     _wait("slurmctld", 30, lambda: "UP" in subprocess.run(["scontrol", "ping"], capture_output=True, text=True).stdout)
-    _run("/usr/sbin/slurmd", "-N", host, "-f", environment["SLURM_CONF"])
+    _run("/usr/sbin/slurmd", "-N", host)
     _wait("the node", 60, lambda: "idle" in _run("sinfo", "-h", "-o", "%t"))
-    return environment
 
 
 def down(folder: Path) -> None:
     """Cancel all jobs and stop the daemons; what they wrote stays."""
-    os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
     subprocess.run(["scancel", "--state=PENDING,RUNNING", "--quiet", "-u", "root"], capture_output=True)
     for name in ("slurmd", "slurmctld"):
         path = folder / f"{name}.pid"
         if path.is_file():
             process = int(path.read_text())
-            os.kill(process, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
             # A dead daemon without a parent that reaps it stays in the table as a zombie.
             _wait(f"the end of {name}", 30, lambda process=process: not _alive(process))
+    for link in LINKS:
+        if link.is_symlink() and link.readlink().parent == folder:
+            link.unlink()
 
 
 def _alive(process: int) -> bool:
@@ -179,7 +200,6 @@ def devices(folder: Path) -> dict[str, set[str]]:
 
 if __name__ == "__main__":
     action, place = sys.argv[1:]
-    if reason := why_not():
+    if action == "up" and (reason := why_not()):
         sys.exit(f"no SLURM here: {reason}")
     {"up": up, "down": down}[action](Path(place).resolve())
-    print(f"export SLURM_CONF={Path(place).resolve()}/slurm.conf" if action == "up" else "down")

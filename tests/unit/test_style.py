@@ -60,6 +60,12 @@ def test_rule_conventions(name):
     assert (ROOT / "workflow_scripts" / f"{name}.py").is_file()
 
 
+def test_no_input_is_ancient():
+    """Where such an input runs again, Snakemake overlooks changed settings of all that follows."""
+    for path in RULE_FILES:
+        assert not re.search(r"^[^#]*\bancient\(", path.read_text(), re.MULTILINE), path
+
+
 def test_every_entry_module_is_a_rule():
     shared = {"__init__", "cli", "check_config", "code_digest", "model_card", "store", "trainer"}
     entries = {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")} - shared
