@@ -33,10 +33,10 @@ def slurm(tmp_path_factory) -> Path:
     cluster.down(folder)
 
 
-def project_in(folder: Path, **changes) -> Project:
-    """A checkout whose config/config.yaml a user has edited."""
+def project_in(folder: Path) -> Project:
+    """A checkout whose config/config.yaml a user has edited: the demo's sizes, one firm type."""
     project = checkout(folder)
-    (folder / "config/config.yaml").write_text(yaml.safe_dump(tiny_config(**changes)))
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(tiny_config(firm_types=["banks"])))
     return project
 
 
@@ -74,18 +74,20 @@ def test_the_whole_run_on_slurm(finished, slurm):
     jobs = cluster.jobs()
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
     seen = cluster.devices(slurm)
-    print("\njob  rule                    partition  asked for                      CUDA_VISIBLE_DEVICES")
+    print("\njob  rule                  partition  CPUs  asked for   CUDA_VISIBLE_DEVICES  ran")
     for job in jobs:
-        print(f"{job['JobId']:>3}  {job['rule']:<22}  {job['Partition']:<9}  {job['TRES']:<29}  {seen[job['JobId']]}")
+        devices, asked = ",".join(seen[job["JobId"]]), job.get("TresPerNode", "")
+        print(f"{job['JobId']:>3}  {job['rule']:<20}  {job['Partition']:<9}  {job['NumCPUs']:>4}  {asked:<10}  "
+              f"{devices:<20}  {job['RunTime']}")  # fmt: skip
         on_gpu = job["rule"] in GPU_RULES
         assert job["Partition"] == ("gpu" if on_gpu else "cpu"), job["rule"]
-        assert ("gres/gpu=1" in job["TRES"]) == on_gpu, job["rule"]
+        assert (asked == "gres:gpu:1") == on_gpu, job["rule"]
         assert (seen[job["JobId"]] == {"none"}) != on_gpu, job["rule"]
     counts = {rule: sum(job["rule"] == rule for job in jobs) for rule in {job["rule"] for job in jobs}}
     # What reads a slice or a model is a job; seconds of work on small files run beside Snakemake.
     assert counts == {
-        "simulate_panel": 2, "check_panel": 2, "build_windows": 2, "build_stock_quarters": 2, "sample_windows": 6,
-        "build_demo_model": 1, "train_sft": 2, "merge_adapter": 2, "train_grpo": 2, "generate_completions": 6,
+        "simulate_panel": 1, "check_panel": 1, "build_windows": 1, "build_stock_quarters": 1, "sample_windows": 3,
+        "build_demo_model": 1, "train_sft": 1, "merge_adapter": 1, "train_grpo": 1, "generate_completions": 3,
     }  # fmt: skip
 
 
@@ -108,7 +110,7 @@ def same_as(undisturbed: Project, project: Project) -> None:
 
 def test_a_cancelled_job_is_run_again_and_a_killed_snakemake_goes_on(finished, slurm, tmp_path):
     """scancel of a training; then kill -9 of Snakemake during the next job, --unlock, and the same command again."""
-    project = project_in(tmp_path, firm_types=["banks"])
+    project = project_in(tmp_path)
     known = {job["JobId"] for job in cluster.jobs()}
     process = start(project, "results/tiny/banks/adapters/grpo/manifest.json")
     training = running("train_sft", known)
