@@ -155,7 +155,8 @@ def up(folder: Path) -> None:
 
 def down(folder: Path) -> None:
     """Cancel all jobs and stop the daemons; what they wrote stays."""
-    subprocess.run(["scancel", "--state=PENDING,RUNNING", "--quiet", "-u", "root"], capture_output=True)
+    if shutil.which("scancel"):
+        subprocess.run(["scancel", "--state=PENDING,RUNNING", "--quiet", "-u", "root"], capture_output=True)
     for name in ("slurmd", "slurmctld"):
         path = folder / f"{name}.pid"
         if path.is_file():

@@ -28,7 +28,12 @@ def slurm(tmp_path_factory) -> Path:
     if reason := cluster.why_not():
         pytest.skip(f"no real SLURM was tested: {reason}")
     folder = tmp_path_factory.mktemp("slurm")
-    cluster.up(folder)
+    try:
+        cluster.up(folder)
+    except (OSError, subprocess.CalledProcessError) as error:
+        # No packages, no devices: the machine, not the project. TimeoutError is an OSError.
+        cluster.down(folder)
+        pytest.skip(f"no real SLURM was tested: {error}")
     yield folder
     cluster.down(folder)
 
@@ -76,12 +81,14 @@ def test_the_whole_run_on_slurm(finished, slurm):
     seen = cluster.devices(slurm)
     print("\njob  rule                  partition  CPUs  asked for   CUDA_VISIBLE_DEVICES  ran")
     for job in jobs:
-        devices, asked = ",".join(seen[job["JobId"]]), job.get("TresPerNode", "")
+        # SLURM names the field after the option that asked: per job, node or task.
+        asked = "".join(value for name, value in job.items() if name.startswith("TresPer"))
+        devices = ",".join(seen[job["JobId"]])
         print(f"{job['JobId']:>3}  {job['rule']:<20}  {job['Partition']:<9}  {job['NumCPUs']:>4}  {asked:<10}  "
               f"{devices:<20}  {job['RunTime']}")  # fmt: skip
         on_gpu = job["rule"] in GPU_RULES
         assert job["Partition"] == ("gpu" if on_gpu else "cpu"), job["rule"]
-        assert (asked == "gres:gpu:1") == on_gpu, job["rule"]
+        assert ("gpu:1" in asked) == on_gpu, job["rule"]
         assert (seen[job["JobId"]] == {"none"}) != on_gpu, job["rule"]
     counts = {rule: sum(job["rule"] == rule for job in jobs) for rule in {job["rule"] for job in jobs}}
     # What reads a slice or a model is a job; seconds of work on small files run beside Snakemake.
