@@ -185,7 +185,7 @@ def jobs() -> list[dict[str, str]]:
         fields = dict(re.findall(r"(\S+?)=(.*?)(?= \S+?=|$)", line))
         if "JobId" not in fields:
             continue
-        rule, _, wildcards = fields.get("Comment", "").removeprefix("rule_").partition("_wildcards_")
+        rule, _, wildcards = fields.get("Comment", "").strip().removeprefix("rule_").partition("_wildcards_")
         found.append({**fields, "rule": rule, "wildcards": wildcards})
     return found
 

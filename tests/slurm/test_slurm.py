@@ -53,7 +53,8 @@ def start(project: Project, *arguments: str) -> subprocess.Popen:
 
 
 def finish(project: Project, *arguments: str) -> str:
-    assert start(project, *arguments).wait() == 0, (project.root / "snakemake.log").read_text()[-8000:]
+    status = start(project, *arguments).wait(timeout=1200)
+    assert status == 0, (project.root / "snakemake.log").read_text()[-8000:]
     return (project.root / "snakemake.log").read_text()
 
 
@@ -130,7 +131,9 @@ def test_a_cancelled_job_is_run_again_and_a_killed_snakemake_goes_on(finished, s
     process.wait()
     # SLURM does not know that nobody waits for this job any more.
     subprocess.run(["scancel", again], check=True)
-    while any(job["JobState"] in ("RUNNING", "COMPLETING") for job in cluster.jobs()):
+    ends = time.monotonic() + 120
+    while any(job["JobState"] in ("RUNNING", "COMPLETING", "PENDING") for job in cluster.jobs()):
+        assert time.monotonic() < ends, cluster.jobs()
         time.sleep(0.5)
     locked = subprocess.run([SNAKEMAKE, "--profile", "slurm"], cwd=project.root, capture_output=True, text=True)
     assert "--unlock" in locked.stdout + locked.stderr
