@@ -10,7 +10,7 @@ import pytest
 
 from workflow_scripts.holdings.history import attach_history
 from workflow_scripts.holdings.panel import check_keys, panel_blocks, typed_table
-from workflow_scripts.holdings.stock_quarters import attach_prices, stock_quarters
+from workflow_scripts.holdings.stock_quarters import StockQuarters, attach_prices, stock_quarters
 from workflow_scripts.holdings.windows import WINDOW_COLUMNS, build_windows
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -81,7 +81,7 @@ def sample_of(panel: pa.Table, history_quarters: int = 4, rows: int | None = Non
     """The first `rows` windows of a slice of banks, with their history."""
     windows = windows_of(panel, history_quarters).slice(0, rows)
     sample = attach_history(windows, typed_table(panel), "banks", history_quarters)
-    return attach_prices(sample, stock_quarters(lambda: [typed_table(panel)]), history_quarters)
+    return attach_prices(sample, StockQuarters(stock_quarters(lambda: [typed_table(panel)])), history_quarters)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from workflow_scripts import cli
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.files import read_batches, write_json, write_table
-from workflow_scripts.holdings.history import attach_history, has_active_change, read_history
+from workflow_scripts.holdings.history import attach_history, read_history
 from workflow_scripts.holdings.panel import IDS
 from workflow_scripts.holdings.sampling import (
     SampleSettings,
@@ -41,16 +41,10 @@ def main(args) -> str:
         next_start=args.next_start,
         embargo_quarters=args.embargo_quarters,
     )
-    stocks = pq.read_table(args.stocks)
-
-    def known(permno, quarter):
-        prices = StockQuarters(stocks).next_prices(permno, quarter)
-        return has_active_change(prices["price_ratio"], prices["split_ratio"])
-
+    stocks = StockQuarters(pq.read_table(args.stocks))
+    known = stocks.has_active_change if args.active else None
     try:
-        candidates, account = find_candidates(
-            windows, in_split, args.settings.drop_zero_holding, known if args.active else None
-        )
+        candidates, account = find_candidates(windows, in_split, args.settings.drop_zero_holding, known)
     except InputError as error:
         raise InputError(f"{args.windows}, split {args.split}: {error}") from error
     sample, per_bucket = sample_windows(candidates, args.settings, random_stream(args.seed, args.firm_type, args.split))

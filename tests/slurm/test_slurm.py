@@ -7,7 +7,6 @@ import filecmp
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -52,10 +51,9 @@ def start(project: Project, *arguments: str) -> subprocess.Popen:
         return subprocess.Popen(command, cwd=project.root, stdout=log, stderr=log, start_new_session=True)
 
 
-def finish(project: Project, *arguments: str) -> str:
+def finish(project: Project, *arguments: str) -> None:
     status = start(project, *arguments).wait(timeout=1200)
     assert status == 0, (project.root / "snakemake.log").read_text()[-8000:]
-    return (project.root / "snakemake.log").read_text()
 
 
 def running(rule: str, known: set[str]) -> str:
@@ -148,7 +146,3 @@ def test_profile_rules_partitions_and_signals():
         assert "SLURM_GPU_PARTITION" in profile["set-resources"][rule]["slurm_partition"]
     for rule in ("train_sft", "train_grpo"):
         assert "TERM@" in profile["set-resources"][rule]["slurm_extra"], "time to save a checkpoint"
-
-
-if __name__ == "__main__":
-    sys.exit(pytest.main([__file__, "-s"]))

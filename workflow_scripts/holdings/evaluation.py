@@ -28,7 +28,7 @@ from workflow_scripts.holdings.metrics import (
     skill,
     summarize_rankings,
 )
-from workflow_scripts.holdings.quarters import quarter_labels, quarter_starts
+from workflow_scripts.holdings.quarters import label_ids, quarter_labels, quarter_starts
 
 # Target of a table -> unit, and what its windows are ranked by.
 UNITS = {"level": "$ million", "change": "$ million", "log_change": "log", "active_change": "$ million"}
@@ -259,8 +259,7 @@ def period_table(joined: pd.DataFrame, settings: EvaluationSettings, cutoff: dt.
     """
     rows = []
     for one in cases(joined, settings) if cutoff else ():
-        year, number = (one.rows["quarter"].str.slice(*at).astype(int).to_numpy() for at in ((0, 4), (5, 6)))
-        after_label = quarter_starts(4 * year + number - 1 + 2)
+        after_label = quarter_starts(label_ids(one.rows["quarter"]) + 2)
         known = after_label <= np.datetime64(cutoff) + np.timedelta64(1, "D")
         for period, mask in zip(PERIODS, (known, ~known), strict=True):
             group = one.take(mask)

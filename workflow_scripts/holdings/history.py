@@ -35,11 +35,6 @@ def past_change(sample: pa.Table) -> NDArray[np.float64]:
     return np.abs(np.diff(holdings, axis=0)).mean(axis=0)
 
 
-def has_active_change(price_ratio: NDArray[np.float64], split_ratio: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """True where both prices are known and the stock was not split (`stock_quarters.StockQuarters`); shape (n,)."""
-    return ~np.isnan(price_ratio) & np.isnan(split_ratio)
-
-
 def label_arrays(sample: pa.Table) -> dict[str, NDArray[np.float64]]:
     """holding_t, label_tp1, label_delta and label_active of a sample ($ million), shape (n,).
 

@@ -22,6 +22,7 @@ from workflow_scripts.holdings.evaluation import CHANGES, SIZE_GROUPS, TREATMENT
 from workflow_scripts.holdings.figures import figure, figure_file, note
 from workflow_scripts.holdings.files import write_csv
 from workflow_scripts.holdings.metrics import Array, newey_west_se
+from workflow_scripts.holdings.quarters import label_ids
 
 
 @dataclass(frozen=True)
@@ -184,16 +185,11 @@ def ic_bands(quarterly: pd.DataFrame, confidence: float) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _quarter_ids(labels: pd.Index) -> pd.Index:
-    """Quarters as integers, as in `quarters`, from labels such as 2019Q1."""
-    return (labels.str.slice(0, 4).astype(int) * 4 + labels.str.slice(5, 6).astype(int) - 1).astype(int)
-
-
 def _wide(table: pd.DataFrame, index: str, values: str) -> pd.DataFrame:
     """A row per `index`, a column per forecaster; quarters are integers, those without windows rows of NaN."""
     wide = table.pivot(index=index, columns="forecaster", values=values)
     if index == "quarter":
-        wide.index = _quarter_ids(wide.index)
+        wide.index = label_ids(wide.index)
         wide = wide.reindex(range(wide.index.min(), wide.index.max() + 1))
     return wide
 
@@ -249,7 +245,7 @@ def _ic_panel(axes: Axes, group: pd.DataFrame, colour: str) -> None:
         note(axes, "no defined IC")
         return
     mean, low, high = group[["mean", "band_low", "band_high"]].iloc[0]
-    axes.bar(_quarter_ids(pd.Index(group["quarter"])), group["IC"], 0.8, color=colour)
+    axes.bar(label_ids(group["quarter"]), group["IC"], 0.8, color=colour)
     text = f"mean {mean:.2f}"
     if not np.isnan(low):
         axes.axhspan(low, high, color="black", alpha=0.2, lw=0)

@@ -39,6 +39,15 @@ def quarter_labels(quarters: ArrayLike) -> list[str]:
     return [f"{q // 4}Q{q % 4 + 1}" for q in np.asarray(quarters).tolist()]
 
 
+def label_ids(labels: ArrayLike) -> NDArray[np.int32]:
+    """Quarter ids of labels as `quarter_labels` writes them, shape (n,).
+
+    >>> label_ids(["2016Q4", "2017Q1"]).tolist()
+    [8067, 8068]
+    """
+    return np.array([int(label[:4]) * 4 + int(label[5:]) - 1 for label in labels], dtype=np.int32)
+
+
 def quarter_starts(quarters: ArrayLike) -> NDArray[np.datetime64]:
     """First day of each quarter, the stamp that the field's files use.
 

@@ -145,14 +145,14 @@ class StockQuarters:
     def __init__(self, stocks: pa.Table) -> None:
         keys = [stocks[name].to_numpy() for name in ("permno", "quarter")]
         self._grid = _Grid(*keys)
-        self._cells = self._grid.cells(*keys)
-        self._columns = {name: stocks[name].to_numpy() for name in ("prc", "prc_t1", "split_ratio")}
+        cells = self._grid.cells(*keys)
+        self._columns = {name: np.full(self._grid.size, np.nan) for name in ("prc", "prc_t1", "split_ratio")}
+        for name, whole in self._columns.items():
+            whole[cells] = stocks[name].to_numpy()
 
     def find(self, name: str, permno: NDArray, quarter: NDArray) -> NDArray[np.float64]:
         """A column of `stock_quarters`, shape (n,)."""
-        whole = np.full(self._grid.size, np.nan)
-        whole[self._cells] = self._columns[name]
-        return whole[self._grid.cells(permno, quarter)]
+        return self._columns[name][self._grid.cells(permno, quarter)]
 
     def next_prices(self, permno: NDArray, quarter: NDArray) -> dict[str, NDArray[np.float64]]:
         """prc_t1 ($), price_ratio (prc_t1 / prc) and split_ratio, shape (n,).
@@ -162,17 +162,21 @@ class StockQuarters:
         prc, prc_t1, split_ratio = (self.find(name, permno, quarter) for name in self._columns)
         return {"prc_t1": prc_t1, "price_ratio": prc_t1 / prc, "split_ratio": split_ratio}
 
+    def has_active_change(self, permno: NDArray, quarter: NDArray) -> NDArray[np.bool_]:
+        """True where both prices are known and the stock was not split; shape (n,)."""
+        prices = self.next_prices(permno, quarter)
+        return ~np.isnan(prices["price_ratio"]) & np.isnan(prices["split_ratio"])
 
-def attach_prices(sample: pa.Table, stocks: pa.Table, history_quarters: int) -> pa.Table:
+
+def attach_prices(sample: pa.Table, stocks: StockQuarters, history_quarters: int) -> pa.Table:
     """The sample with the columns of `StockQuarters.next_prices`, and the splits of its history, known at t.
 
     `split_ratio_lag{k}`, k = 1..n-1, is that of the quarter from t-k to t-k+1.
     """
     permno, quarter = sample["permno"].to_numpy(), sample["quarter"].to_numpy()
-    known = StockQuarters(stocks)
-    columns = known.next_prices(permno, quarter)
+    columns = stocks.next_prices(permno, quarter)
     for lag in range(1, history_quarters):
-        columns[lagged("split_ratio", lag)] = known.find("split_ratio", permno, quarter - lag)
+        columns[lagged("split_ratio", lag)] = stocks.find("split_ratio", permno, quarter - lag)
     for name, values in columns.items():
         sample = sample.append_column(name, pa.array(values))
     return sample
