@@ -3,8 +3,17 @@
 # Steps: check_arguments -> train_sft -> merge_adapter -> preflight_rewards -> train_grpo
 #
 # Checkpoints and finished results live in <results>/store, which no rule declares: Snakemake deletes the
-# declared outputs of a failed job. `tee` ignores the signals that end a job, so that the trainer, which
-# then saves a checkpoint, can still write its last lines.
+# declared outputs of a failed job. The shell waits out the signals that end a job (a cluster kills what is left when it
+# goes) and `tee` ignores them, so that the trainer can save a checkpoint and write its last lines.
+
+import os
+
+# A hub token reaches the jobs by the environment alone: it is no setting, and stands in no command and no log.
+if "HF_TOKEN" in os.environ:
+
+    envvars:
+        "HF_TOKEN",
+
 
 if IS_DEMO_MODEL:
 
@@ -69,7 +78,7 @@ rule train_sft:
         store=f"{RESULTS}/store/{{firm_type}}/sft",
         out=subpath(output[0], parent=True),
     shell:
-        "python -m workflow_scripts.train_sft --firm-type {wildcards.firm_type} --dataset {input.dataset:q} "
+        "trap : TERM INT; python -m workflow_scripts.train_sft --firm-type {wildcards.firm_type} --dataset {input.dataset:q} "
         "--model {params.model:q} --settings {params.settings:q} --seed {params.seed} "
         "--store {params.store:q} --out {params.out:q} 2>&1 | (trap '' TERM INT; tee {log:q})"
 
@@ -144,6 +153,6 @@ rule train_grpo:
         store=f"{RESULTS}/store/{{firm_type}}/grpo",
         out=subpath(output[0], parent=True),
     shell:
-        "python -m workflow_scripts.train_grpo --firm-type {wildcards.firm_type} --dataset {input.dataset:q} "
+        "trap : TERM INT; python -m workflow_scripts.train_grpo --firm-type {wildcards.firm_type} --dataset {input.dataset:q} "
         "--model {params.model:q} --settings {params.settings:q} --reward-settings {params.reward_settings:q} "
         "--seed {params.seed} --store {params.store:q} --out {params.out:q} 2>&1 | (trap '' TERM INT; tee {log:q})"

@@ -6,14 +6,12 @@ on other test windows.
 
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from workflow_scripts import cli
 from workflow_scripts.holdings import baseline_audit
 from workflow_scripts.holdings.audit import checks_table, found_by, samples_without_future
-from workflow_scripts.holdings.files import write_csv
+from workflow_scripts.holdings.files import read_csv, read_table, write_csv
 from workflow_scripts.holdings.history import read_history
 from workflow_scripts.holdings.sampling import random_stream
 
@@ -21,8 +19,8 @@ from workflow_scripts.holdings.sampling import random_stream
 def main(args) -> str:
     """Write one row per check to `--out`; InputError, and no file, where one fails. Files are named as their split."""
     rng = random_stream(args.seed, "audit", args.firm_type, "baselines")
-    samples = {Path(path).stem: pq.read_table(path) for path in args.samples}
-    predictions = {Path(path).stem: pd.read_csv(path) for path in args.predictions}
+    samples = {Path(path).stem: read_table(path) for path in args.samples}
+    predictions = {Path(path).stem: read_csv(path) for path in args.predictions}
     checks = []
     for split, sample in samples.items():
         panel = read_history(args.panel, sample)

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from workflow_scripts import cli
 from workflow_scripts.build_prompts import read_tickers
 from workflow_scripts.holdings import audit
 from workflow_scripts.holdings.audit import Check, checks_table, found_by
-from workflow_scripts.holdings.files import read_jsonl, write_csv
+from workflow_scripts.holdings.files import read_jsonl, read_table, write_csv
 from workflow_scripts.holdings.history import read_history
 from workflow_scripts.holdings.prompts import PromptSettings
 from workflow_scripts.holdings.sampling import random_stream
@@ -46,7 +45,7 @@ def audit_split(args, sample: pa.Table, dataset: list[dict], rng: np.random.Gene
 
 def audit_splits(args) -> list[Check]:
     """The checks that need all splits, in the order of time."""
-    samples = {Path(path).stem: pq.read_table(path) for path in args.samples}
+    samples = {Path(path).stem: read_table(path) for path in args.samples}
     datasets = {Path(path).stem: read_jsonl(path, ("window_id", "messages")) for path in args.datasets}
     return [
         found_by("labels in two splits", audit.repeated_labels(samples)),
@@ -60,7 +59,7 @@ def audit_splits(args) -> list[Check]:
 def main(args) -> str:
     """Write one row per check to `--out`; InputError, and no file, where one fails. Files are named as their split."""
     rng = random_stream(args.seed, "audit", args.firm_type, args.split)
-    sample, dataset = pq.read_table(args.sample), read_jsonl(args.dataset, ("window_id", "messages"))
+    sample, dataset = read_table(args.sample), read_jsonl(args.dataset, ("window_id", "messages"))
     checks = audit_split(args, sample, dataset, rng) + (audit_splits(args) if args.samples else [])
     table = checks_table(checks, args.firm_type, args.split)
     write_csv(args.out, table)

@@ -1,15 +1,13 @@
 """Write the GRPO prompts of one firm type, with the label columns that the rewards receive."""
 
-import pyarrow.parquet as pq
-
 from workflow_scripts import cli
 from workflow_scripts.holdings.conversations import grpo_rows
-from workflow_scripts.holdings.files import read_jsonl, write_jsonl
+from workflow_scripts.holdings.files import read_jsonl, read_table, write_jsonl
 
 
 def main(args) -> str:
     """Write the rows to `--out`."""
-    sample = pq.read_table(args.sample)
+    sample = read_table(args.sample)
     rows = grpo_rows(read_jsonl(args.prompts), sample, args.exemplar_template, args.decimals, args.target)
     write_jsonl(args.out, rows)
     return f"build_grpo_dataset {args.firm_type}: {len(rows):,} rows"

@@ -3,11 +3,9 @@
 import csv
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from workflow_scripts import cli
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import write_jsonl
+from workflow_scripts.holdings.files import read_table, write_jsonl
 from workflow_scripts.holdings.history import prompt_columns
 from workflow_scripts.holdings.prompts import PromptSettings, build_prompts
 
@@ -37,7 +35,7 @@ def read_tickers(path: str) -> dict[int, tuple[str, str]]:
 def main(args) -> str:
     """Write the prompts to `--out`."""
     # Reading only these columns keeps the label out of reach.
-    sample = pq.read_table(args.sample, columns=prompt_columns(args.settings.history_quarters))
+    sample = read_table(args.sample, columns=prompt_columns(args.settings.history_quarters))
     tickers = read_tickers(args.tickers) if args.tickers else None
     prompts = build_prompts(sample, args.settings, tickers)
     write_jsonl(args.out, prompts)

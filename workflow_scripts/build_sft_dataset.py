@@ -1,15 +1,13 @@
 """Write the SFT conversations of one firm type: prompt, generated think block, rounded label."""
 
-import pyarrow.parquet as pq
-
 from workflow_scripts import cli
 from workflow_scripts.holdings.conversations import sft_rows
-from workflow_scripts.holdings.files import read_jsonl, write_json, write_jsonl
+from workflow_scripts.holdings.files import read_jsonl, read_table, write_json, write_jsonl
 
 
 def main(args) -> str:
     """Write the rows to `--out` and the counts to `--report`."""
-    sample = pq.read_table(args.sample)
+    sample = read_table(args.sample)
     rows, counts = sft_rows(read_jsonl(args.prompts), sample, args.target, args.decimals, args.think_template)
     write_jsonl(args.out, rows)
     write_json(args.report, {"firm_type": args.firm_type, **counts})

@@ -1,15 +1,13 @@
 """Write the test conversations of one firm type, with unrounded labels, quarter and ids in columns."""
 
-import pyarrow.parquet as pq
-
 from workflow_scripts import cli
 from workflow_scripts.holdings.conversations import holdout_rows
-from workflow_scripts.holdings.files import read_jsonl, write_jsonl
+from workflow_scripts.holdings.files import read_jsonl, read_table, write_jsonl
 
 
 def main(args) -> str:
     """Write the rows to `--out`."""
-    rows = holdout_rows(read_jsonl(args.prompts), pq.read_table(args.sample))
+    rows = holdout_rows(read_jsonl(args.prompts), read_table(args.sample))
     write_jsonl(args.out, rows)
     return f"build_test_dataset {args.firm_type}: {len(rows):,} rows"
 

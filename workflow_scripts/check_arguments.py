@@ -8,9 +8,10 @@ import difflib
 import os
 
 from workflow_scripts import cli
+from workflow_scripts.base_model import ModelSettings
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.files import write_json
-from workflow_scripts.trainer import GrpoSettings, LoraSettings, ModelSettings, swift_environment, training_options
+from workflow_scripts.trainer import GrpoSettings, LoraSettings, swift_environment, training_options
 
 FORBIDDEN = {"save_only_model", "save_strategy", "resume_from_checkpoint", "resume_only_model", "ignore_data_skip"}
 

@@ -1,6 +1,7 @@
 """Checks of a configuration that a schema cannot express: relations between keys."""
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,8 @@ SCHEMA = ROOT / "config/config.schema.yaml"
 SIMULATED = "simulated"
 IMPORTED = "imported"
 DEMO = "demo"
+# Options of ms-swift that take a secret, such as hub_token.
+SECRET_NAME = re.compile(r"(^|_)(token|secret|password|api_key)$")
 
 
 def prepare_config(config: dict) -> None:
@@ -65,6 +68,13 @@ def check_config(config: Mapping) -> None:
             f"grpo: per_device_train_batch_size x gradient_accumulation_steps = {batch} completions are not divisible "
             f"by num_generations = {grpo['num_generations']}; a group must not be torn apart"
         )
+    for section in ("sft", "grpo"):
+        for name in config[section]["extra_args"]:
+            if SECRET_NAME.search(name):
+                raise InputError(
+                    f"{section}.extra_args.{name}: settings are written into the results; put a token into the "
+                    "environment (HF_TOKEN), where jobs find it"
+                )
     generation = config["generation"]
     if generation["samples"] > 1 and generation["temperature"] == 0:
         raise InputError("generation.samples is above 1 with temperature 0, which gives the same text every time")

@@ -1,30 +1,47 @@
-"""Delete from the store of a run what no published adapter needs.
+"""Delete from a run what no published adapter needs.
 
-Deleted are finished trainings that are not published, unfinished ones older than the adapter that is, and the
-checkpoints of finished ones. Kept are published results, trainings that can be resumed, and completions.
+Deleted are finished trainings that are not published, unfinished ones older than the adapter that is, the
+checkpoints of finished ones, and what hard kills have left under temporary names, once it is a day old. Kept are
+published results, trainings that can be resumed, and completions.
 """
 
 import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 from workflow_scripts import cli
+from workflow_scripts.holdings.files import PART
 from workflow_scripts.store import COMPLETE_STATES, STALE_STATES, folder_size, store_entries
+
+DAY = 86400.0
+
+
+def not_needed(run_folder: str) -> Iterator[Path]:
+    """Files and folders to delete."""
+    for entry in store_entries(run_folder):
+        if entry.state in STALE_STATES:
+            yield entry.folder
+        elif entry.state in COMPLETE_STATES:
+            yield from (entry.folder / name for name in ("checkpoints", "datasets") if (entry.folder / name).is_dir())
+    # A younger one may belong to a job that is running.
+    yield from (path for path in Path(run_folder).rglob(f".*{PART}") if path.stat().st_mtime < time.time() - DAY)
 
 
 def main(args) -> str:
     """Delete, and return what was deleted."""
     lines, freed = [], 0
-    for entry in store_entries(args.run_folder):
-        if entry.state in STALE_STATES:
-            doomed = [entry.folder]
-        elif entry.state in COMPLETE_STATES:
-            doomed = [entry.folder / name for name in ("checkpoints", "datasets") if (entry.folder / name).is_dir()]
+    for path in list(not_needed(args.run_folder)):
+        if not path.exists():
+            continue  # it lay in a folder that is gone
+        if path.is_dir():
+            size = folder_size(path)
+            shutil.rmtree(path)
         else:
-            doomed = []
-        for folder in doomed:
-            size = folder_size(folder)
-            shutil.rmtree(folder)
-            freed += size
-            lines.append(f"deleted {folder} ({size / 1e6:,.1f} MB)")
+            size = path.stat().st_size
+            path.unlink()
+        freed += size
+        lines.append(f"deleted {path} ({size / 1e6:,.1f} MB)")
     return "\n".join([*lines, f"clean_store: {freed / 1e6:,.1f} MB freed"])
 
 

@@ -2,7 +2,9 @@
 
 import argparse
 import dataclasses
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -15,8 +17,8 @@ Settings = TypeVar("Settings")
 def run(main: Callable[[argparse.Namespace], str], doc: str | None, **options: dict) -> None:
     """Parse `--named options` (underscores become dashes), call `main`, print its one-line result.
 
-    An option without `type` or `default` is a required string. An InputError ends the process with
-    its message and status 1; any other exception is a bug and keeps its traceback.
+    An option without `type` or `default` is a required string. An InputError, or a full disk, ends the process
+    with a message and status 1; any other exception is a bug and keeps its traceback.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, settings in options.items():
@@ -27,6 +29,11 @@ def run(main: Callable[[argparse.Namespace], str], doc: str | None, **options: d
         print(main(args), flush=True)
     except InputError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {where}{os.strerror(error.errno)}; make room, then run the same command again")
 
 
 def json_settings(cls: type[Settings]) -> Callable[[str], Settings]:

@@ -8,6 +8,7 @@ for `script:` nor for `shell:`.
 import ast
 import functools
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,7 +73,15 @@ def imported_modules(*modules: str) -> list[str]:
 
 
 @functools.cache
-def code_of(*modules: str) -> str:
+def digest_of(*modules: str) -> str:
     """SHA-256 over the docstring-stripped syntax trees of the modules and their imports."""
     parts = [f"{module} {_parsed(module)[0]}" for module in imported_modules(*modules)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def code_of(*modules: str) -> Callable[[object], str]:
+    """`digest_of` as a params value, with words for the reasons of a rerun.
+
+    It is worked out for planned jobs only: a job on a cluster plans just itself.
+    """
+    return lambda wildcards: f"code of {modules[0].rpartition('.')[2]} {digest_of(*modules)[:16]}"

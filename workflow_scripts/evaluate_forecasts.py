@@ -7,12 +7,10 @@ quarter, by size decile, by period, trimmed, coverage. Every later table and fig
 import datetime as dt
 from pathlib import Path
 
-import pandas as pd
-
 from workflow_scripts import cli
 from workflow_scripts.holdings import evaluation
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import read_json, read_jsonl, write_csv
+from workflow_scripts.holdings.files import read_csv, read_json, read_jsonl, write_csv
 
 # Of the conditions of a stage's completions, what may differ between stages.
 WEIGHTS = ("model", "adapter")
@@ -30,7 +28,7 @@ def check_conditions(conditions: dict[str, dict]) -> None:
 def main(args) -> str:
     """Write the tables below the folder `--out`; a prediction file is named as its forecaster."""
     check_conditions({path: read_json(path) for path in args.conditions})
-    predictions = {Path(path).stem: pd.read_csv(path) for path in args.predictions}
+    predictions = {Path(path).stem: read_csv(path) for path in args.predictions}
     joined = evaluation.join_predictions(read_jsonl(args.dataset), predictions)
     tables = {
         "forecasts": evaluation.with_units(joined),

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workflow_scripts import cli
+from workflow_scripts.base_model import ModelSettings, check_model
 from workflow_scripts.holdings.files import file_digest, json_digest, read_jsonl, write_json, write_jsonl
-from workflow_scripts.store import model_identity, open_entry, trainer_versions
-from workflow_scripts.trainer import ModelSettings, swift_environment
+from workflow_scripts.store import alone_in, model_identity, open_entry, trainer_versions
+from workflow_scripts.trainer import swift_environment
 
 CACHE = "completions.jsonl"
 
@@ -130,6 +131,24 @@ def complete(engine, prompts: list[dict], settings: GenerationSettings, seed: in
         ]
 
 
+def fill_cache(cache: Path, done: dict, missing: list[dict], digests: dict, adapter, args, label: str) -> str:
+    """Complete the missing rows, append each batch to the cache at once and add it to `done`; returns the speed."""
+    check_model(args.model)
+    engine = build_engine(args.model, adapter, args.settings)
+    started, finished, tokens = time.monotonic(), 0, 0
+    with cache.open("a", encoding="utf-8") as file:
+        for batch in complete(engine, missing, args.settings, args.seed):
+            for row in batch:
+                digest = digests[row["window_id"]]
+                file.write(json.dumps({"prompt": digest, **row}, ensure_ascii=False) + "\n")
+                done[digest, row["sample"]] = row
+            file.flush()
+            finished += len(batch)
+            tokens += sum(row["completion_tokens"] for row in batch)
+            print(f"{label}: {finished}/{len(missing)}", file=sys.stderr, flush=True)
+    return f", {tokens / (time.monotonic() - started):,.0f} tokens/s"
+
+
 def main(args) -> str:
     """Write the completions of every test row to `--out`, samples of a row one after the other.
 
@@ -158,32 +177,19 @@ def main(args) -> str:
         "adapter": file_digest(Path(adapter) / "adapter_model.safetensors") if adapter else None,
         **conditions,
     }
-    cache = open_entry(args.store, identity) / CACHE
-    done = read_cache(cache)
+    entry = open_entry(args.store, identity)
     wanted = [{**prompt, "sample": k} for prompt in prompts for k in range(args.settings.samples)]
-    missing = [row for row in wanted if (digests[row["window_id"]], row["sample"]) not in done]
     label = f"generate_completions {args.firm_type} {args.stage}"
-    started, tokens = time.monotonic(), 0
-    if missing:
-        engine = build_engine(args.model, adapter, args.settings)
-        started, finished = time.monotonic(), 0
-        with cache.open("a", encoding="utf-8") as file:
-            for batch in complete(engine, missing, args.settings, args.seed):
-                for row in batch:
-                    digest = digests[row["window_id"]]
-                    file.write(json.dumps({"prompt": digest, **row}, ensure_ascii=False) + "\n")
-                    done[digest, row["sample"]] = row
-                file.flush()
-                finished += len(batch)
-                tokens += sum(row["completion_tokens"] for row in batch)
-                print(f"{label}: {finished}/{len(missing)}", file=sys.stderr, flush=True)
-    seconds = time.monotonic() - started
+    # Two processes that append to one cache would tear each other's lines.
+    with alone_in(entry, label):
+        done = read_cache(entry / CACHE)
+        missing = [row for row in wanted if (digests[row["window_id"]], row["sample"]) not in done]
+        speed = fill_cache(entry / CACHE, done, missing, digests, adapter, args, label) if missing else ""
     write_jsonl(args.out, [done[digests[row["window_id"]], row["sample"]] for row in wanted])
     # What must be the same for stages that are compared: everything but the weights.
     conditions |= {"samples": args.settings.samples, "prompts": json_digest(sorted(digests.values()))}
     weights = {"model": identity["model"], "adapter": identity["adapter"]}
     write_json(args.conditions, {"digest": json_digest(conditions), **conditions, **weights})
-    speed = f", {tokens / seconds:,.0f} tokens/s" if tokens else ""
     return f"{label}: {len(missing)} completed, {len(wanted) - len(missing)} from the store{speed}"
 
 

@@ -5,27 +5,38 @@ against the SFT model. Steps: merge into a temporary folder → drop the trainer
 absolute paths → rename. Fails when the export does; then no output is left.
 """
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from workflow_scripts import cli
-from workflow_scripts.holdings.files import file_digest, write_json
+from workflow_scripts.base_model import ModelSettings, check_model, model_options
+from workflow_scripts.holdings.files import PART, file_digest, write_json
 from workflow_scripts.model_card import MERGED_ADAPTER
-from workflow_scripts.store import folder_size
+from workflow_scripts.store import alone_in, folder_size
 from workflow_scripts.trainer import (
     ADAPTER_FILES,
-    ModelSettings,
-    model_options,
     run_swift,
     swift_environment,
 )
 
 
+@contextlib.contextmanager
+def _removed(folder: Path) -> Iterator[None]:
+    """What another attempt has left in `folder`, and what this one leaves, is deleted."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def main(args) -> str:
     """Write the merged model to the folder `--out`."""
+    check_model(args.model)
     out = Path(args.out)
-    temporary = out.with_name(f".{out.name}.part").resolve()
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = out.with_name(f".{out.name}{PART}").resolve()
     label = f"merge_adapter {args.firm_type}"
     options = {
         **model_options(args.model),
@@ -34,15 +45,13 @@ def main(args) -> str:
         "safe_serialization": True,
         "output_dir": str(temporary),
     }
-    try:
+    with alone_in(out.parent, label), _removed(temporary):
         run_swift("export", options, Path(args.export_log), swift_environment(args.model.path), label)
         (temporary / "args.json").unlink(missing_ok=True)
         digest = file_digest(Path(args.adapter) / ADAPTER_FILES[0])
         write_json(temporary / MERGED_ADAPTER, {"adapter_sha256": digest})
         shutil.rmtree(out, ignore_errors=True)
         temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return f"{label}: {folder_size(out) / 1e6:,.1f} MB in {args.out}"
 
 

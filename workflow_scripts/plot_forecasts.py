@@ -6,11 +6,10 @@ write each figure as PNG and PDF, with its data as CSV where they are not an eva
 
 from pathlib import Path
 
-import pandas as pd
-
 from workflow_scripts import cli
 from workflow_scripts.holdings import plots
 from workflow_scripts.holdings.evaluation import read_forecasts
+from workflow_scripts.holdings.files import read_csv
 
 
 def main(args) -> str:
@@ -18,7 +17,7 @@ def main(args) -> str:
     folder, out, firm_type = Path(args.evaluation), Path(args.out), args.firm_type.replace("_", " ")
     joined = read_forecasts(folder / "forecasts.csv")
     metrics, quarterly, sizes, coverage = (
-        pd.read_csv(folder / f"{name}.csv") for name in ("metrics", "metrics_by_quarter", "metrics_by_size", "coverage")
+        read_csv(folder / f"{name}.csv") for name in ("metrics", "metrics_by_quarter", "metrics_by_size", "coverage")
     )
     shown = plots.shown_forecasters(metrics)
     windows = f"{joined['window_id'].nunique():,} test windows"

@@ -6,11 +6,10 @@ The sample of the test split is asked, and none of its labels is read.
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from workflow_scripts import cli
 from workflow_scripts.holdings.baselines import baseline_forecasts
-from workflow_scripts.holdings.files import write_csv
+from workflow_scripts.holdings.files import read_table, write_csv
 from workflow_scripts.holdings.forecasts import prediction_table
 from workflow_scripts.holdings.history import lagged
 from workflow_scripts.holdings.simulate import oracle_delta
@@ -18,7 +17,7 @@ from workflow_scripts.holdings.simulate import oracle_delta
 
 def main(args) -> str:
     """Write `{forecaster}.csv` for each of `--out`; the file's name is the forecaster's."""
-    train, test = pa.concat_tables([pq.read_table(path) for path in args.train]), pq.read_table(args.test)
+    train, test = pa.concat_tables([read_table(path) for path in args.train]), read_table(args.test)
     forecasts = baseline_forecasts(train, test, args.target)
     held, before = (test[lagged("holding_t", lag)].to_numpy() for lag in (0, 1))
     if args.oracle:

@@ -10,11 +10,10 @@ import datetime as dt
 from functools import partial
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from workflow_scripts import cli
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import read_batches, write_json, write_table
+from workflow_scripts.holdings.files import read_batches, read_table, write_json, write_table
 from workflow_scripts.holdings.history import attach_history, read_history
 from workflow_scripts.holdings.panel import IDS
 from workflow_scripts.holdings.sampling import (
@@ -41,7 +40,7 @@ def main(args) -> str:
         next_start=args.next_start,
         embargo_quarters=args.embargo_quarters,
     )
-    stocks = StockQuarters(pq.read_table(args.stocks))
+    stocks = StockQuarters(read_table(args.stocks))
     known = stocks.has_active_change if args.active else None
     try:
         candidates, account = find_candidates(windows, in_split, args.settings.drop_zero_holding, known)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.files import file_digest, folder_digest, json_digest, read_json, whole_file, write_json
 
 MANIFEST = "manifest.json"
@@ -45,15 +46,17 @@ def open_entry(store: str | Path, identity: dict) -> Path:
 
 @contextlib.contextmanager
 def alone_in(entry: Path, label: str) -> Iterator[None]:
-    """Hold the entry: two trainings in one folder would write each other's checkpoints.
+    """Hold a folder: two trainings in one would write each other's checkpoints.
 
-    A second process waits; the lock ends with its holder, however that ends.
+    A second process waits, as after a hard kill of Snakemake, whose jobs run on; the lock ends with its holder,
+    however that ends.
     """
+    entry.mkdir(parents=True, exist_ok=True)
     with (entry / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{label}: waits for another process that trains in {entry.name}", flush=True)
+            print(f"{label}: waits for another process that works in {entry}", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
             # Some cluster file systems are mounted without locks; Snakemake starts no job twice by itself.
@@ -66,9 +69,10 @@ def alone_in(entry: Path, label: str) -> Iterator[None]:
 def is_finished(entry: Path) -> bool:
     """Whether the entry holds a whole result: a manifest, written last, and files of its digests."""
     result = entry / "result"
-    if not (result / MANIFEST).is_file():
+    try:
+        files = read_json(result / MANIFEST)["files"]
+    except (FileNotFoundError, InputError):
         return False
-    files = read_json(result / MANIFEST)["files"]
     return all((result / name).is_file() and file_digest(result / name) == digest for name, digest in files.items())
 
 
@@ -77,7 +81,8 @@ def finish(entry: Path, files: dict[str, Path], manifest: dict) -> None:
     result = entry / "result"
     result.mkdir(exist_ok=True)
     for name, source in files.items():
-        shutil.copyfile(source, result / name)
+        with whole_file(result / name) as temporary:
+            shutil.copyfile(source, temporary)
     digests = {name: file_digest(result / name) for name in sorted(files)}
     write_json(result / MANIFEST, {**manifest, "finished_at": time.time(), "files": digests})
 

@@ -15,7 +15,7 @@ import yaml
 from workflow_scripts import cli
 from workflow_scripts.holdings.dictionary import data_dictionary
 from workflow_scripts.holdings.evaluation import CHANGES
-from workflow_scripts.holdings.files import read_json, write_csv, write_text
+from workflow_scripts.holdings.files import read_csv, read_json, write_csv, write_text
 from workflow_scripts.holdings.plots import plot_skill
 from workflow_scripts.holdings.preflight import TOTAL
 from workflow_scripts.holdings.summary import (
@@ -86,7 +86,7 @@ def _image(path: str | Path) -> str:
 
 
 def _read(paths: list[str]) -> pd.DataFrame:
-    return pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
+    return pd.concat([read_csv(path) for path in paths], ignore_index=True)
 
 
 def read_seeds(metrics: pd.DataFrame, folders: list[str]) -> pd.DataFrame:
@@ -96,7 +96,7 @@ def read_seeds(metrics: pd.DataFrame, folders: list[str]) -> pd.DataFrame:
     }
     if configs:
         check_seed_runs(configs)
-    return over_seeds([metrics, *(pd.read_csv(Path(folder, "summary/metrics.csv")) for folder in folders[1:])])
+    return over_seeds([metrics, *(read_csv(Path(folder, "summary/metrics.csv")) for folder in folders[1:])])
 
 
 def main(args) -> str:
@@ -120,7 +120,7 @@ def main(args) -> str:
     plot_skill(skill, out / "skill")
     described = {f"summary/{name}.csv": table.columns for name, table in [*tables.items(), ("skill", skill)]}
     for path in (*args.metrics[:1], *args.periods[:1], *args.comparisons[:1], *args.skill[:1], *args.tables):
-        described[f"evaluation/{Path(path).name}"] = pd.read_csv(path, nrows=0).columns
+        described[f"evaluation/{Path(path).name}"] = read_csv(path).columns
     dictionary = data_dictionary(described)
     write_csv(out / "data_dictionary.csv", dictionary)
 

@@ -11,13 +11,13 @@ import os
 from pathlib import Path
 
 from workflow_scripts import cli
-from workflow_scripts.code_digest import code_of
+from workflow_scripts.base_model import ModelSettings, check_model
+from workflow_scripts.code_digest import digest_of
 from workflow_scripts.holdings.files import read_jsonl, write_jsonl
 from workflow_scripts.holdings.rewards import RewardSettings, reward_columns
 from workflow_scripts.store import open_entry
 from workflow_scripts.trainer import (
     GrpoSettings,
-    ModelSettings,
     refuse_dropped,
     swift_environment,
     train,
@@ -39,6 +39,7 @@ def prompt_lengths(rows: list[dict], model: ModelSettings) -> list[int]:
 
 def main(args) -> str:
     """Train and publish to the folder `--out`."""
+    check_model(args.model)
     rows = read_jsonl(
         args.dataset, ("messages", "window_id", *reward_columns(args.settings.rewards, args.reward_settings.target))
     )
@@ -55,7 +56,7 @@ def main(args) -> str:
 
     reward_settings = dataclasses.asdict(args.reward_settings)
     options = training_options(args.model, args.settings, args.dataset, args.seed)
-    rewards = {"code": code_of("workflow_scripts.plugins.swift_rewards"), "settings": reward_settings}
+    rewards = {"code": digest_of("workflow_scripts.plugins.swift_rewards"), "settings": reward_settings}
     identity = {"stage": "grpo", **training_identity(options, args.settings.num_gpus), "rewards": rewards}
     entry = open_entry(args.store, identity)
     manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": args.model.path}

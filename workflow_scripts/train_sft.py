@@ -6,13 +6,15 @@ Fails when the trainer does, or when it stops before its last step.
 """
 
 from workflow_scripts import cli
+from workflow_scripts.base_model import ModelSettings, check_model
 from workflow_scripts.holdings.files import read_jsonl
 from workflow_scripts.store import open_entry
-from workflow_scripts.trainer import LoraSettings, ModelSettings, train, training_identity, training_options
+from workflow_scripts.trainer import LoraSettings, train, training_identity, training_options
 
 
 def main(args) -> str:
     """Train and publish to the folder `--out`."""
+    check_model(args.model)
     read_jsonl(args.dataset, ("messages",))
     options = training_options(args.model, args.settings, args.dataset, args.seed)
     identity = {"stage": "sft", **training_identity(options, args.settings.num_gpus)}

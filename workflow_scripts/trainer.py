@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from workflow_scripts.base_model import ModelSettings, model_options
 from workflow_scripts.code_digest import ROOT
 from workflow_scripts.holdings.errors import InputError
 from workflow_scripts.holdings.files import file_digest, write_json
@@ -39,27 +40,6 @@ TRAINING_LOG = "training_log.jsonl"
 STEP = "global_step/max_steps"
 # ms-swift's graceful_exit callback, which saves a checkpoint on SIGTERM, also watches for this file.
 STOP_FILE = Path("/tmp/stop")
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """The base model and how ms-swift loads it; empty texts leave the choice to ms-swift."""
-
-    path: str
-    model_type: str = ""
-    template: str = ""
-    torch_dtype: str = "bfloat16"
-    revision: str = ""
-
-    @property
-    def location(self) -> str:
-        """Absolute path of a folder (ms-swift writes down what it is given), or the name on the hub."""
-        return str(Path(self.path).resolve()) if Path(self.path).is_dir() else self.path
-
-    @property
-    def hub_revision(self) -> str:
-        """The revision of a hub model; a folder, such as the merged SFT model, has none."""
-        return "" if Path(self.path).is_dir() else self.revision
 
 
 @dataclass(frozen=True)
@@ -114,18 +94,6 @@ def swift_environment(model: str, **extra: str) -> dict[str, str]:
     if Path(model).is_dir():
         environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     return environment | extra
-
-
-def model_options(model: ModelSettings) -> dict[str, object]:
-    """Model, template and precision as ms-swift options that training and export share."""
-    options = {
-        "model": model.location,
-        "torch_dtype": model.torch_dtype,
-        "model_type": model.model_type,
-        "template": model.template,
-        "model_revision": model.hub_revision,
-    }
-    return {name: value for name, value in options.items() if value}
 
 
 def training_options(model: ModelSettings, settings: LoraSettings, dataset: str, seed: int) -> dict[str, object]:

@@ -224,7 +224,17 @@ def test_nothing_on_a_gpu_depends_on_what_cannot_change_its_result():
     """The modules whose edit queues a training or a generation again; all of them make or describe the result."""
     from workflow_scripts.code_digest import imported_modules
 
-    shared = {"cli", "code_digest", "holdings", "holdings.errors", "holdings.files", "model_card", "store", "trainer"}
+    shared = {
+        "base_model",
+        "cli",
+        "code_digest",
+        "holdings",
+        "holdings.errors",
+        "holdings.files",
+        "model_card",
+        "store",
+        "trainer",
+    }
     expected = {
         "train_sft": shared,
         "merge_adapter": shared,

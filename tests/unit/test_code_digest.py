@@ -18,7 +18,7 @@ def project(tmp_path):
 
 
 def digest(project, module=ENTRY) -> str:
-    code = f"from workflow_scripts.code_digest import code_of; print(code_of({module!r}))"
+    code = f"from workflow_scripts.code_digest import digest_of; print(digest_of({module!r}))"
     return subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True).stdout
 
 

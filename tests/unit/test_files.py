@@ -1,12 +1,30 @@
 """Files are written whole or not at all, and the same content gives the same bytes."""
 
+import re
+import subprocess
+import sys
+
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from workflow_scripts.code_digest import ROOT
 from workflow_scripts.holdings import files
-from workflow_scripts.holdings.files import read_batches, whole_file, write_json, write_tables
+from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.files import (
+    read_batches,
+    read_csv,
+    read_json,
+    read_jsonl,
+    read_table,
+    whole_file,
+    write_csv,
+    write_json,
+    write_jsonl,
+    write_tables,
+)
 
 TABLE = pa.table({"x": np.arange(25), "y": np.arange(25) / 4})
 
@@ -57,3 +75,47 @@ def test_json_has_no_nan(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"x": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv", "parquet", "parquet in parts"])
+def test_a_file_that_was_cut_short_is_named(tmp_path, kind):
+    """Also where half a number would still be one: pandas alone would read the rest of such a row as missing."""
+    path = tmp_path / "x"
+    write, read = {
+        "json": (lambda: write_json(path, [1, 2, 345]), read_json),
+        "jsonl": (lambda: write_jsonl(path, [{"a": 1}, {"a": 345}]), read_jsonl),
+        "csv": (lambda: write_csv(path, pd.DataFrame({"a": [1, 2], "b": [3, 345]})), read_csv),
+        "parquet": (lambda: write_tables(path, [TABLE]), read_table),
+        "parquet in parts": (lambda: write_tables(path, [TABLE]), lambda path: list(read_batches(path, ["x"]))),
+    }[kind]
+    write()
+    assert len(read(path)) > 0
+    whole = path.read_bytes()
+    for length in (0, len(whole) // 2, len(whole) - 2):
+        path.write_bytes(whole[:length])
+        if kind == "jsonl" and length == 0:
+            continue  # no rows; those who need some say so
+        with pytest.raises(InputError, match=re.escape(str(path)) + r".*delete it and run the same command again"):
+            read(path)
+
+
+def test_a_full_disk_is_an_error_that_says_what_to_do(tmp_path):
+    """/dev/full is always full; the entry modules' runner names the file, and shows no traceback."""
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from workflow_scripts import cli\n"
+        "from workflow_scripts.holdings.files import whole_file\n"
+        "def main(args):\n"
+        "    with whole_file(sys.argv[0]) as temporary:\n"
+        "        temporary.symlink_to('/dev/full')\n"
+        "        temporary.write_text('text')\n"
+        f"sys.argv = [{str(tmp_path / 'out.json')!r}]\n"
+        "cli.run(main, None)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"error: {tmp_path / 'out.json'}: No space left on device; make room, then run the same command again\n"
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from workflow_scripts import clean_store, store
+from workflow_scripts.base_model import ModelSettings, model_options
 from workflow_scripts.check_arguments import check_extra_args
 from workflow_scripts.code_digest import ROOT
 from workflow_scripts.generate_completions import read_cache
@@ -29,9 +30,7 @@ from workflow_scripts.store import (
 from workflow_scripts.trainer import (
     GrpoSettings,
     LoraSettings,
-    ModelSettings,
     launch,
-    model_options,
     rows_dropped,
     training_identity,
     training_log,
@@ -269,3 +268,24 @@ def test_a_file_system_without_locks_trains_with_a_warning_and_deletes_nothing(t
     (folder / "checkpoints").mkdir()
     assert clean_store.main(argparse.Namespace(run_folder=tmp_path)) == "clean_store: 0.0 MB freed"
     assert (folder / "checkpoints").is_dir(), "nobody knows whether a training is using them"
+
+
+def test_a_damaged_manifest_is_no_finished_result(tmp_path):
+    folder = entry(tmp_path, "aaaa")
+    (tmp_path / "source").write_text("weights")
+    finish(folder, {"adapter": tmp_path / "source"}, {})
+    assert is_finished(folder)
+    manifest = folder / "result/manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:-20])
+    assert not is_finished(folder), "it is trained again, not read with an error for ever"
+
+
+def test_leftovers_of_hard_kills_are_deleted_when_they_are_old(tmp_path):
+    young, old, model = (tmp_path / "banks" / name for name in (".a.csv.1.part", ".b.csv.2.part", ".sft.part"))
+    model.mkdir(parents=True)
+    for path in (young, old, model / "model.safetensors"):
+        path.write_text("half")
+    for path in (old, model):
+        os.utime(path, (1, 1))
+    assert "deleted" in clean_store.main(argparse.Namespace(run_folder=tmp_path))
+    assert list((tmp_path / "banks").iterdir()) == [young], "it may belong to a job that is running"

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import json_digest
+from workflow_scripts.holdings.files import json_digest, read_csv
 from workflow_scripts.holdings.metrics import (
     Array,
     calibration,
@@ -93,7 +93,7 @@ def with_units(joined: pd.DataFrame) -> pd.DataFrame:
 
 def read_forecasts(path: str | Path) -> pd.DataFrame:
     """The long table from the file that `with_units` was written to."""
-    return pd.read_csv(path).rename(columns={f"{name}_musd": name for name in _MONEY})
+    return read_csv(path).rename(columns={f"{name}_musd": name for name in _MONEY})
 
 
 @dataclass(frozen=True)

@@ -17,19 +17,28 @@ from workflow_scripts.holdings.errors import InputError
 if TYPE_CHECKING:
     import pandas  # Its import would cost the stages that use no frame half of their start-up time.
 
+# The end of a temporary name; what a hard kill leaves of it is deleted by clean_store.
+PART = ".part"
 # Small enough for readers to skip most of a sorted file, large enough to compress.
 ROW_GROUP_ROWS = 250_000
 
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed to it on success and removed on failure."""
+    """A temporary name beside `path`, renamed to it on success and removed on failure (but for a hard kill)."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     try:
         yield temporary
+        with temporary.open("rb") as file:
+            # Otherwise a node that dies may keep the new name and lose the bytes.
+            os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        # Not every writer says which file it was when the disk is full.
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -45,9 +54,19 @@ def write_json(path: str | Path, content: object) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def _damaged(path: str | Path, error: object) -> InputError:
+    """The error of every reader for a file that somebody cut short; our own writers leave none."""
+    return InputError(
+        f"{path}: cut short or damaged ({error}); if the workflow made it, delete it and run the same command again"
+    )
+
+
 def read_json(path: str | Path) -> dict:
-    """Read one JSON document."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read one JSON document; InputError if it is none."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(path, error) from error
 
 
 def write_jsonl(path: str | Path, rows: Iterable[dict]) -> None:
@@ -64,8 +83,8 @@ def read_jsonl(path: str | Path, columns: Iterable[str] = ()) -> list[dict]:
         for number, line in enumerate(file, start=1):
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(f"{path}: line {number} is not JSON ({error}); build the file again") from error
+            except ValueError as error:
+                raise _damaged(path, f"line {number} is not JSON: {error}") from error
             for column in columns:
                 if column not in row:
                     raise InputError(f"{path}: line {number} has no {column!r}; build the file again")
@@ -110,9 +129,21 @@ def write_table(path: str | Path, table: pa.Table) -> None:
     write_tables(path, [table])
 
 
+def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A parquet file as a whole; InputError if it is none."""
+    try:
+        return pq.read_table(path, columns=columns)
+    except pa.ArrowInvalid as error:
+        raise _damaged(path, error) from error
+
+
 def read_batches(path: str | Path, columns: Sequence[str], **options) -> Iterator[pa.Table]:
-    """A parquet file part by part, in its order; a row group or two are in memory at a time."""
-    for batch in pq.ParquetFile(path, pre_buffer=False, **options).iter_batches(ROW_GROUP_ROWS, columns=list(columns)):
+    """A parquet file part by part, in its order, a row group or two in memory at a time; InputError if it is none."""
+    try:
+        file = pq.ParquetFile(path, pre_buffer=False, **options)
+    except pa.ArrowInvalid as error:
+        raise _damaged(path, error) from error
+    for batch in file.iter_batches(ROW_GROUP_ROWS, columns=list(columns)):
         yield pa.Table.from_batches([batch])
 
 
@@ -120,6 +151,18 @@ def write_csv(path: str | Path, frame: "pandas.DataFrame") -> None:
     """Write a CSV with a header and without an index; missing values are empty."""
     with whole_file(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_csv(path: str | Path) -> "pandas.DataFrame":
+    """Read a CSV of `write_csv`; InputError if its last line is cut short, which pandas would fill with NaN."""
+    import pandas
+
+    with Path(path).open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        if file.read() != b"\n":
+            raise _damaged(path, "its last line has no end")
+    return pandas.read_csv(path)
 
 
 def file_digest(path: str | Path) -> str:
