@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= 2
 
-.PHONY: demo test test-slurm benchmark-data install lock format lint clean-demo
+.PHONY: demo test test-slurm chaos benchmark-data benchmark-overhead install lock format lint clean-demo
 
 install: $(STAMP)
 
@@ -37,11 +37,21 @@ test: $(STAMP)
 test-slurm: $(STAMP)
 	$(BIN)/python -m pytest tests/slurm -s
 
+# Kill a run at random moments, KILLS times, and compare with an undisturbed one; a quarter of a minute each.
+KILLS ?= 50
+SEED ?= 1
+chaos: $(STAMP)
+	$(BIN)/python -m tests.chaos --kills $(KILLS) --seed $(SEED)
+
 # Wall time and memory of the data stages beside peers; ROWS in millions, "0.2 5 20 100" for the largest.
 ROWS ?= 0.2 5 20
 benchmark-data: $(STAMP)
 	$(BIN)/python -m pip install --quiet -r tests/benchmarks/requirements.txt
 	$(BIN)/python tests/benchmarks/data_stages.py --rows $(ROWS) --shuffled
+
+# Jobs, process starts and seconds of overhead in the demo.
+benchmark-overhead: $(STAMP)
+	$(BIN)/python -m tests.benchmarks.overhead
 
 format: $(STAMP)
 	$(BIN)/ruff format .

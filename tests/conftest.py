@@ -1,4 +1,4 @@
-"""Fixtures that several tests share: a hand-made slice, and golden files with an update flag."""
+"""Fixtures that several tests share: a hand-made slice, golden files with an update flag, a finished tiny run."""
 
 import datetime as dt
 import tempfile
@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.project import Project, checkout, copy_of, tiny_config
 from workflow_scripts.holdings.history import attach_history
 from workflow_scripts.holdings.panel import check_keys, panel_blocks, typed_table
 from workflow_scripts.holdings.stock_quarters import StockQuarters, attach_prices, stock_quarters
@@ -99,3 +100,21 @@ def one_window_panel() -> pa.Table:
         outaum=lambda i: 50.0,
         prc=lambda i: 20.0 + i / 4,
     )
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """The whole workflow has run once, on tiny input, with the real ms-swift.
+
+    Nothing may change its results: tests that edit code work on a copy (`edited`).
+    """
+    project = checkout(tmp_path_factory.mktemp("workflow"))
+    result = project.run(tiny_config())
+    assert result.returncode == 0, result.stdout + result.stderr
+    return project
+
+
+@pytest.fixture
+def edited(finished, tmp_path) -> Project:
+    """A copy of the finished project, its memory of parameters included, to edit and plan in."""
+    return copy_of(finished, tmp_path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import read_json
+from workflow_scripts.holdings.files import check_safetensors, read_json
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,12 @@ def check_model(model: ModelSettings) -> None:
             f"{model.path} brings code of its own ({', '.join(code)}), which ms-swift would run; read it, then set "
             "model.trust_remote_code to true, or take a model that transformers knows"
         )
-    if is_folder and not any(folder.glob("*.safetensors")):
-        raise InputError(f"{model.path} holds no *.safetensors; convert its weights, pickled ones are not loaded")
+    if is_folder:
+        weights = sorted(folder.glob("*.safetensors"))
+        if not weights:
+            raise InputError(f"{model.path} holds no *.safetensors; convert its weights, pickled ones are not loaded")
+        for path in weights:
+            check_safetensors(path)
 
 
 def _keys(path: Path) -> set[str]:

@@ -16,9 +16,16 @@ from pathlib import Path
 
 from workflow_scripts import cli
 from workflow_scripts.base_model import ModelSettings, check_model
-from workflow_scripts.holdings.files import file_digest, json_digest, read_jsonl, write_json, write_jsonl
+from workflow_scripts.holdings.files import (
+    check_safetensors,
+    file_digest,
+    json_digest,
+    read_jsonl,
+    write_json,
+    write_jsonl,
+)
 from workflow_scripts.store import alone_in, model_identity, open_entry, trainer_versions
-from workflow_scripts.trainer import swift_environment
+from workflow_scripts.trainer import ADAPTER_FILES, swift_environment
 
 CACHE = "completions.jsonl"
 
@@ -134,6 +141,8 @@ def complete(engine, prompts: list[dict], settings: GenerationSettings, seed: in
 def fill_cache(cache: Path, done: dict, missing: list[dict], digests: dict, adapter, args, label: str) -> str:
     """Complete the missing rows, append each batch to the cache at once and add it to `done`; returns the speed."""
     check_model(args.model)
+    if adapter:
+        check_safetensors(Path(adapter) / ADAPTER_FILES[0])
     engine = build_engine(args.model, adapter, args.settings)
     started, finished, tokens = time.monotonic(), 0, 0
     with cache.open("a", encoding="utf-8") as file:
@@ -174,7 +183,7 @@ def main(args) -> str:
         "stage": "completions",
         "model": model_identity(args.model.path),
         "revision": args.model.hub_revision,
-        "adapter": file_digest(Path(adapter) / "adapter_model.safetensors") if adapter else None,
+        "adapter": file_digest(Path(adapter) / ADAPTER_FILES[0]) if adapter else None,
         **conditions,
     }
     entry = open_entry(args.store, identity)

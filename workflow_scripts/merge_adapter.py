@@ -12,7 +12,7 @@ from pathlib import Path
 
 from workflow_scripts import cli
 from workflow_scripts.base_model import ModelSettings, check_model, model_options
-from workflow_scripts.holdings.files import PART, file_digest, write_json
+from workflow_scripts.holdings.files import PART, check_safetensors, file_digest, write_json
 from workflow_scripts.model_card import MERGED_ADAPTER
 from workflow_scripts.store import alone_in, folder_size
 from workflow_scripts.trainer import (
@@ -35,6 +35,8 @@ def _removed(folder: Path) -> Iterator[None]:
 def main(args) -> str:
     """Write the merged model to the folder `--out`."""
     check_model(args.model)
+    weights = Path(args.adapter) / ADAPTER_FILES[0]
+    check_safetensors(weights)
     out = Path(args.out)
     temporary = out.with_name(f".{out.name}{PART}").resolve()
     label = f"merge_adapter {args.firm_type}"
@@ -48,8 +50,7 @@ def main(args) -> str:
     with alone_in(out.parent, label), _removed(temporary):
         run_swift("export", options, Path(args.export_log), swift_environment(args.model.path), label)
         (temporary / "args.json").unlink(missing_ok=True)
-        digest = file_digest(Path(args.adapter) / ADAPTER_FILES[0])
-        write_json(temporary / MERGED_ADAPTER, {"adapter_sha256": digest})
+        write_json(temporary / MERGED_ADAPTER, {"adapter_sha256": file_digest(weights)})
         shutil.rmtree(out, ignore_errors=True)
         temporary.rename(out)
     return f"{label}: {folder_size(out) / 1e6:,.1f} MB in {args.out}"

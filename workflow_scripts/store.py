@@ -17,7 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import file_digest, folder_digest, json_digest, read_json, whole_file, write_json
+from workflow_scripts.holdings.files import (
+    file_digest,
+    folder_digest,
+    is_whole_safetensors,
+    json_digest,
+    read_json,
+    whole_file,
+    write_json,
+)
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
@@ -98,20 +106,6 @@ def publish(entry: Path, folder: str | Path) -> None:
             shutil.copyfile(source, temporary)
 
 
-def _is_whole_safetensors(path: Path) -> bool:
-    """Whether a safetensors file has all the bytes that its header announces."""
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > path.stat().st_size:
-                return False
-            header = json.loads(file.read(length))
-    except (OSError, ValueError):
-        return False
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    return path.stat().st_size == 8 + length + max(ends, default=0)
-
-
 def newest_checkpoint(folder: Path) -> Path | None:
     """The complete checkpoint with the most steps below `folder`, None where there is none.
 
@@ -128,7 +122,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
         latest = checkpoint / "latest"
         optimizer = checkpoint / latest.read_text().strip() if latest.is_file() else checkpoint / "optimizer.pt"
         parts = (optimizer, checkpoint / "scheduler.pt", checkpoint / "adapter_config.json")
-        if all(part.exists() for part in parts) and _is_whole_safetensors(checkpoint / "adapter_model.safetensors"):
+        if all(part.exists() for part in parts) and is_whole_safetensors(checkpoint / "adapter_model.safetensors"):
             found[step] = checkpoint
     return found[max(found)] if found else None
 

@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.integration.conftest import Project, checkout, job_counts, tiny_config
+from tests.project import Project, checkout, copy_of, job_counts, tiny_config
 
 # Jobs per rule of two firm types, from a stage to the end of what follows from it.
 SUMMARY = {"summarize_run": 1, "all": 1}
@@ -77,11 +78,18 @@ SETTINGS: list[tuple[dict, dict]] = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def plans(finished) -> dict[str, Future]:
+    """The plan of each changed setting, two at a time: a plan keeps one core busy for seconds."""
+    with ThreadPoolExecutor(2) as threads:
+        yield {str(change): threads.submit(finished.plan, tiny_config(**change)) for change, _ in SETTINGS}
+
+
 @pytest.mark.parametrize(
     ("change", "jobs"), SETTINGS, ids=lambda value: json.dumps(value) if "all" not in value else ""
 )
-def test_a_changed_setting(finished, change, jobs):
-    assert finished.plan(tiny_config(**change)) == jobs
+def test_a_changed_setting(plans, change, jobs):
+    assert plans[str(change)].result() == jobs
 
 
 def edit(project: Project, module: str, old: str, new: str) -> None:
@@ -128,10 +136,22 @@ EDITS: list[tuple[str, str, str, dict]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("module", "old", "new", "jobs"), EDITS, ids=[edit[0] for edit in EDITS])
-def test_an_edited_module(edited, module, old, new, jobs):
-    edit(edited, module, old, new)
-    assert edited.plan(tiny_config()) == jobs
+@pytest.fixture(scope="module")
+def plans_after_edits(finished, tmp_path_factory) -> dict[str, Future]:
+    """The plan after each edit, in a copy of its own, two at a time."""
+
+    def plan(module: str, old: str, new: str) -> dict[str, int]:
+        project = copy_of(finished, tmp_path_factory.mktemp("edited"))
+        edit(project, module, old, new)
+        return project.plan(tiny_config())
+
+    with ThreadPoolExecutor(2) as threads:
+        yield {module: threads.submit(plan, module, old, new) for module, old, new, _ in EDITS}
+
+
+@pytest.mark.parametrize(("module", "jobs"), [(edit[0], edit[3]) for edit in EDITS], ids=[edit[0] for edit in EDITS])
+def test_an_edited_module(plans_after_edits, module, jobs):
+    assert plans_after_edits[module].result() == jobs
 
 
 def a_comment(project: Project) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import tiny_config
+from tests.project import tiny_config
 from workflow_scripts.base_model import ModelSettings
 from workflow_scripts.holdings.files import read_json, read_jsonl
 from workflow_scripts.train_grpo import prompt_lengths

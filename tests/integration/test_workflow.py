@@ -15,7 +15,7 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
-from tests.integration.conftest import checkout, job_counts, tiny_config
+from tests.project import checkout, job_counts, tiny_config
 from workflow_scripts.compare_forecasts import PAIRS
 from workflow_scripts.holdings.baselines import BASELINES
 from workflow_scripts.holdings.files import file_digest, read_json, read_jsonl, write_tables

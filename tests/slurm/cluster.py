@@ -58,7 +58,7 @@ KillWait=5
 MinJobAge=86400
 MaxJobCount=2000
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:fake:{gpus} State=UNKNOWN
 PartitionName=cpu Nodes={host} Default=YES MaxTime=UNLIMITED State=UP
 PartitionName=gpu Nodes={host} Default=NO MaxTime=UNLIMITED State=UP
 """
@@ -142,7 +142,9 @@ def up(folder: Path) -> None:
         device = folder / f"devices/nvidia{number}"
         if not device.exists():
             _run("mknod", "-m", "666", str(device), "c", "1", "3")
-    (folder / "gres.conf").write_text(f"NodeName={host} Name=gpu File={folder}/devices/nvidia[0-{GPUS - 1}]\n")
+    (folder / "gres.conf").write_text(
+        f"NodeName={host} Name=gpu Type=fake File={folder}/devices/nvidia[0-{GPUS - 1}]\n"
+    )
     for link in LINKS:
         link.parent.mkdir(exist_ok=True)
         link.unlink(missing_ok=True)  # one that leads nowhere: an earlier cluster was not taken down

@@ -3,23 +3,26 @@
 Needs root on Debian; elsewhere the tests are skipped, and pytest's summary says why.
 """
 
-import filecmp
 import os
 import signal
 import subprocess
 import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
-from tests.integration.conftest import SNAKEMAKE, Project, checkout, tiny_config
+from tests.faults import FullDisk, deterministic_files, differences, is_finished_training
+from tests.project import SECRET, SNAKEMAKE, Project, checkout, files_with, tiny_config
 from tests.slurm import cluster
-from workflow_scripts.holdings.files import read_json
 
 GPU_RULES = {"train_sft", "merge_adapter", "train_grpo", "generate_completions"}
-DETERMINISTIC = ("windows.parquet", "stock_quarters.parquet", "samples/sft.parquet", "datasets/sft.jsonl",
-                 "datasets/grpo.jsonl", "audit/sft.csv")  # fmt: skip
+# Long enough for a time limit to come amid the steps; a checkpoint is saved by the warning alone.
+STEPS = 400
+WHO = {"SBATCH_ACCOUNT": "research", "SLURM_GPU_MODEL": "fake"}
 
 
 @pytest.fixture(scope="module")
@@ -37,112 +40,203 @@ def slurm(tmp_path_factory) -> Path:
     cluster.down(folder)
 
 
-def project_in(folder: Path) -> Project:
+def project_in(folder: Path, **changes) -> Project:
     """A checkout whose config/config.yaml a user has edited: the demo's sizes, one firm type."""
     project = checkout(folder)
-    (folder / "config/config.yaml").write_text(yaml.safe_dump(tiny_config(firm_types=["banks"])))
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(tiny_config(firm_types=["banks"], **changes)))
     return project
+
+
+def edit_profile(project: Project, **values: object) -> None:
+    """Change values of the visible block."""
+    path = project.root / "profiles/slurm/config.yaml"
+    lines = path.read_text().splitlines()
+    for name, value in values.items():
+        found = [i for i, line in enumerate(lines) if line.startswith(f"  {name}: ")]
+        assert len(found) == 1, name
+        lines[found[0]] = f"  {name}: {value}"
+    path.write_text("\n".join(lines) + "\n")
 
 
 def start(project: Project, *arguments: str) -> subprocess.Popen:
     command = [SNAKEMAKE, "--profile", "slurm", *arguments]
     with (project.root / "snakemake.log").open("a") as log:
         # A session of its own: signals of the tests reach Snakemake and not pytest.
-        return subprocess.Popen(command, cwd=project.root, stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen(
+            command, cwd=project.root, env=project.environment | WHO, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def output(project: Project) -> str:
+    return (project.root / "snakemake.log").read_text()
 
 
 def finish(project: Project, *arguments: str) -> None:
     status = start(project, *arguments).wait(timeout=1200)
-    assert status == 0, (project.root / "snakemake.log").read_text()[-8000:]
+    assert status == 0, output(project)[-8000:]
 
 
-def running(rule: str, known: set[str]) -> str:
-    """The id of a new job of the rule once SLURM says that it runs."""
-    for _ in range(1200):
-        for job in cluster.jobs():
-            if job["rule"] == rule and job["JobState"] == "RUNNING" and job["JobId"] not in known:
-                return job["JobId"]
+def jobs(project: Project, rule: str = "") -> list[dict[str, str]]:
+    """SLURM's jobs of a project, of one rule, in the order of their submission."""
+    found = [job for job in cluster.jobs() if job["WorkDir"] == str(project.root) and rule in ("", job["rule"])]
+    return sorted(found, key=lambda job: int(job["JobId"]))
+
+
+def wait_for(ready: Callable[[], bool], seconds: int = 300) -> None:
+    """Wait until something is so."""
+    ends = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > ends:
+            raise TimeoutError(f"not so after {seconds} s")
         time.sleep(0.25)
-    raise TimeoutError(f"no job of {rule} was started")
+
+
+def job_in(project: Project, rule: str, number: int, state: str) -> str:
+    """The id of the rule's job of that number (from 0) once it has reached the state."""
+
+    def states() -> list[str]:
+        return [job["JobState"] for job in jobs(project, rule)][number:][:1]
+
+    try:
+        wait_for(lambda: states() == [state])
+    except TimeoutError as error:
+        raise TimeoutError(f"job {number} of {rule} is {states()}, not {state}; {output(project)[-4000:]}") from error
+    return jobs(project, rule)[number]["JobId"]
+
+
+def slurm_log(project: Project, job: str) -> str:
+    """What SLURM kept of a job; empty before it wrote anything."""
+    return "".join(path.read_text() for path in project.root.glob(f".snakemake/slurm_logs/rule_*/**/{job}.log"))
+
+
+def process_of(project: Project, rule: str) -> psutil.Process:
+    """The rule's own process on the node, once it runs."""
+    for _ in range(400):
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            words = process.info["cmdline"] or []
+            if f"workflow_scripts.{rule}" in words[:3] and process.info["cwd"] == str(project.root):
+                return process
+        time.sleep(0.1)
+    raise TimeoutError(f"no process of {rule}; {output(project)[-4000:]}")
 
 
 @pytest.fixture(scope="module")
-def finished(slurm, tmp_path_factory) -> Project:
-    project = project_in(tmp_path_factory.mktemp("project"))
-    finish(project, "all")
-    return project
+def disturbed(slurm, tmp_path_factory) -> Project:
+    """The literal command for everything, in one run that meets, one after the other:
+
+    a job over its memory, a full disk, kill -9 of a job, a time limit, scancel, Ctrl-C, kill -9 of Snakemake.
+    """
+    project = project_in(tmp_path_factory.mktemp("project"), sft={"max_steps": STEPS, "save_steps": 10_000})
+    edit_profile(project, warning_seconds=60)
+    profile = project.root / "profiles/slurm/config.yaml"
+    small = "set-resources:\n  build_windows:\n    mem_mb: 120 * attempt ** 6\n"
+    profile.write_text(profile.read_text().replace("set-resources:\n", small))
+    with FullDisk(project.results("banks/samples")) as disk:
+        process = start(project, "all")
+        if disk.is_mounted:
+            failed = job_in(project, "sample_windows", 0, "FAILED")
+            assert "No space left on device; make room" in slurm_log(project, failed)
+            assert list(project.results("banks/samples").glob("*.parquet")) == []
+            disk.make_room()
+        else:
+            warnings.warn("tmpfs cannot be mounted here: no full disk was tested on SLURM", stacklevel=1)
+        job_in(project, "generate_completions", 0, "RUNNING")
+        process_of(project, "generate_completions").kill()
+        limited = job_in(project, "train_sft", 0, "RUNNING")
+        wait_for(lambda: f"step 10/{STEPS}" in slurm_log(project, limited))
+        # Only now, so that the warning comes amid the steps, however fast the machine is. SLURM looks every half
+        # minute, and warns up to so much early.
+        ran = [int(part) for part in jobs(project, "train_sft")[0]["RunTime"].split(":")]
+        limit = (60 * ran[1] + ran[2] + 45) // 60 + 1
+        subprocess.run(["scontrol", "update", f"JobId={limited}", f"TimeLimit={limit}"], check=True)
+        cancelled = job_in(project, "train_grpo", 0, "RUNNING")
+        wait_for(lambda: any(project.results("store/banks/grpo").glob("*/trainer.log")))
+        subprocess.run(["scancel", cancelled], check=True)
+        job_in(project, "train_grpo", 1, "RUNNING")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) != 0
+        job_in(project, "train_grpo", 1, "CANCELLED")
+
+        process = start(project, "all")
+        job_in(project, "train_grpo", 2, "RUNNING")
+        process_of(project, "train_grpo")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        # SLURM does not know that nobody waits for these jobs any more.
+        subprocess.run(["scancel", *(job["JobId"] for job in jobs(project) if is_alive(job))], check=True)
+        wait_for(lambda: not any(map(is_alive, jobs(project))))
+        assert "--unlock" in project.snakemake("--profile", "slurm", "all").stderr
+        assert project.snakemake("--profile", "slurm", "--unlock").returncode == 0
+        finish(project, "all")
+        yield project
 
 
-def test_the_whole_run_on_slurm(finished, slurm):
-    assert finished.results("summary/report.html").is_file()
-    jobs = cluster.jobs()
-    assert {job["JobState"] for job in jobs} == {"COMPLETED"}
+def is_alive(job: dict[str, str]) -> bool:
+    """Whether SLURM has not done with a job."""
+    return job["JobState"] in ("RUNNING", "COMPLETING", "PENDING")
+
+
+def test_the_whole_run_on_slurm(disturbed, slurm):
+    assert disturbed.results("summary/report.html").is_file()
     seen = cluster.devices(slurm)
-    print("\njob  rule                  partition  CPUs  asked for   CUDA_VISIBLE_DEVICES  ran")
-    for job in jobs:
+    print("\njob  rule                  partition  CPUs  asked for        CUDA_VISIBLE_DEVICES  state       ran")
+    done = set()
+    for job in jobs(disturbed):
         # SLURM names the field after the option that asked: per job, node or task.
         asked = "".join(value for name, value in job.items() if name.startswith("TresPer"))
-        devices = ",".join(seen[job["JobId"]])
-        print(f"{job['JobId']:>3}  {job['rule']:<20}  {job['Partition']:<9}  {job['NumCPUs']:>4}  {asked:<10}  "
-              f"{devices:<20}  {job['RunTime']}")  # fmt: skip
+        devices = seen.get(job["JobId"], set())
+        print(f"{job['JobId']:>3}  {job['rule']:<20}  {job['Partition']:<9}  {job['NumCPUs']:>4}  {asked:<15}  "
+              f"{','.join(devices):<20}  {job['JobState']:<10}  {job['RunTime']}")  # fmt: skip
         on_gpu = job["rule"] in GPU_RULES
         assert job["Partition"] == ("gpu" if on_gpu else "cpu"), job["rule"]
-        assert ("gpu:1" in asked) == on_gpu, job["rule"]
-        assert (seen[job["JobId"]] == {"none"}) != on_gpu, job["rule"]
-    counts = {rule: sum(job["rule"] == rule for job in jobs) for rule in {job["rule"] for job in jobs}}
+        assert ("gpu:fake:1" in asked) == on_gpu, job["rule"]
+        assert job["Account"] == "research"
+        assert slurm_log(disturbed, job["JobId"]), "the logs of all jobs are kept"
+        if job["JobState"] == "COMPLETED":
+            assert (devices == {"none"}) != on_gpu, job["rule"]
+            done.add((job["rule"], job["wildcards"].removeprefix("banks").removeprefix("_")))
     # What reads a slice or a model is a job; seconds of work on small files run beside Snakemake.
-    assert counts == {
-        "simulate_panel": 1, "check_panel": 1, "build_windows": 1, "build_stock_quarters": 1, "sample_windows": 3,
-        "build_demo_model": 1, "train_sft": 1, "merge_adapter": 1, "train_grpo": 1, "generate_completions": 3,
+    assert done == {
+        *((rule, "") for rule in ("simulate_panel", "check_panel", "build_windows", "build_stock_quarters",
+                                  "build_demo_model", "train_sft", "merge_adapter", "train_grpo")),
+        *(("sample_windows", split) for split in ("sft", "grpo", "test")),
+        *(("generate_completions", stage) for stage in ("base", "sft", "grpo")),
     }  # fmt: skip
 
 
-def test_a_second_run_queues_nothing(finished):
-    before = len(cluster.jobs())
-    finish(finished, "all")
-    assert len(cluster.jobs()) == before
+def test_each_fault_was_met_and_answered(disturbed):
+    small, enough = jobs(disturbed, "build_windows")
+    assert "exceeded memory limit" in slurm_log(disturbed, small["JobId"])
+    assert (small["MinMemoryNode"], enough["MinMemoryNode"]) == ("120M", "7.50G"), "more with each attempt"
+    killed, *again = jobs(disturbed, "generate_completions")
+    assert killed["JobState"] == "FAILED"
+    assert again[0]["wildcards"] == killed["wildcards"]
+    limited, resumed = jobs(disturbed, "train_sft")
+    assert resumed["TimeLimit"] == "1-00:00:00", "twice twelve hours"
+    ended = slurm_log(disturbed, limited["JobId"])
+    # Where the shell ends before the trainer, a SLURM with cgroups kills the trainer while it saves.
+    assert 0 < ended.index("stopped by signal 15") < ended.index("Error in rule train_sft")
+    assert "resumes from checkpoint-" in slurm_log(disturbed, resumed["JobId"])
+    states = [job["JobState"] for job in jobs(disturbed, "train_grpo")]
+    assert states == ["CANCELLED", "CANCELLED", "CANCELLED", "COMPLETED"], "scancel, Ctrl-C, end of Snakemake"
 
 
-def same_as(undisturbed: Project, project: Project) -> None:
-    """The deterministic files are the same bytes, and the trainings have all their steps."""
-    for name in DETERMINISTIC:
-        a, b = (p.results(f"banks/{name}") for p in (undisturbed, project))
-        assert filecmp.cmp(a, b, shallow=False), name
-    for stage in ("sft", "grpo"):
-        assert read_json(project.results(f"banks/adapters/{stage}/manifest.json"))["steps"] == 2
-        assert len(list(project.results(f"store/banks/{stage}").glob("*/result"))) == 1, "one adapter"
-    assert list(project.results(".").rglob("*.part")) == []
+def test_faults_lose_nothing(disturbed, finished):
+    """Deterministic files are those of the undisturbed run on this machine, and each training has all its steps."""
+    expected, found = (project.results("banks") for project in (finished, disturbed))
+    assert differences(expected, found, deterministic_files(expected)) == []
+    for stage, steps in (("sft", STEPS), ("grpo", 2)):
+        is_finished_training(disturbed.results("."), "banks", stage, steps)
+    assert list(disturbed.results(".").rglob("*.part")) == []
 
 
-def test_a_cancelled_job_is_run_again_and_a_killed_snakemake_goes_on(finished, slurm, tmp_path):
-    """scancel of a training; then kill -9 of Snakemake during the next job, --unlock, and the same command again."""
-    project = project_in(tmp_path)
-    known = {job["JobId"] for job in cluster.jobs()}
-    process = start(project, "results/tiny/banks/adapters/grpo/manifest.json")
-    training = running("train_sft", known)
-    subprocess.run(["scancel", training], check=True)
-    again = running("train_grpo", known)
-    assert sum(j["rule"] == "train_sft" for j in cluster.jobs() if j["JobId"] not in known) == 2, (
-        "retried by the profile"
-    )
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    # SLURM does not know that nobody waits for this job any more.
-    subprocess.run(["scancel", again], check=True)
-    ends = time.monotonic() + 120
-    while any(job["JobState"] in ("RUNNING", "COMPLETING", "PENDING") for job in cluster.jobs()):
-        assert time.monotonic() < ends, cluster.jobs()
-        time.sleep(0.5)
-    locked = subprocess.run([SNAKEMAKE, "--profile", "slurm"], cwd=project.root, capture_output=True, text=True)
-    assert "--unlock" in locked.stdout + locked.stderr
-    subprocess.run([SNAKEMAKE, "--profile", "slurm", "--unlock"], cwd=project.root, check=True, capture_output=True)
-    finish(project, "results/tiny/banks/adapters/grpo/manifest.json")
-    same_as(finished, project)
+def test_a_second_run_queues_nothing(disturbed):
+    before = len(jobs(disturbed))
+    finish(disturbed, "all")
+    assert len(jobs(disturbed)) == before
 
 
-def test_profile_rules_partitions_and_signals():
-    profile = yaml.safe_load(Path(__file__).parents[2].joinpath("profiles/slurm/config.yaml").read_text())
-    for rule in GPU_RULES:
-        assert "SLURM_GPU_PARTITION" in profile["set-resources"][rule]["slurm_partition"]
-    for rule in ("train_sft", "train_grpo"):
-        assert "TERM@" in profile["set-resources"][rule]["slurm_extra"], "time to save a checkpoint"
+def test_no_secret_of_the_environment_is_written(disturbed):
+    """HF_TOKEN is set in every run of these tests, and reaches the jobs."""
+    assert disturbed.environment["HF_TOKEN"] == SECRET
+    assert files_with(SECRET, disturbed.root) == []

@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from safetensors.numpy import save_file
 
 from workflow_scripts.base_model import ModelSettings, check_model
 from workflow_scripts.check_config import check_config
@@ -31,7 +33,7 @@ def model(tmp_path):
     folder.mkdir()
     for name in ("config.json", "tokenizer_config.json", "vocab.json"):
         (folder / name).write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"weights")
+    save_file({"w": np.ones(4)}, folder / "model.safetensors")
     return folder
 
 
@@ -61,6 +63,13 @@ def test_weights_in_pickles_are_refused(model):
     for trusted in (False, True):
         with pytest.raises(InputError, match=r"holds no .*safetensors; convert its weights"):
             check_model(ModelSettings(str(model), trust_remote_code=trusted))
+
+
+def test_weights_that_were_cut_short_are_refused(model):
+    path = model / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"model.safetensors: cut short"):
+        check_model(ModelSettings(str(model)))
 
 
 def test_a_hub_model_is_looked_at_in_the_hubs_cache(model, tmp_path):

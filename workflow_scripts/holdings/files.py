@@ -165,6 +165,26 @@ def read_csv(path: str | Path) -> "pandas.DataFrame":
     return pandas.read_csv(path)
 
 
+def is_whole_safetensors(path: Path) -> bool:
+    """Whether a safetensors file has all the bytes that its header announces."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > path.stat().st_size:
+                return False
+            header = json.loads(file.read(length))
+    except (OSError, ValueError):
+        return False
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    return path.stat().st_size == 8 + length + max(ends, default=0)
+
+
+def check_safetensors(path: str | Path) -> None:
+    """Raise InputError if a safetensors file is cut short; ms-swift's own message would not name it."""
+    if not is_whole_safetensors(Path(path)):
+        raise _damaged(path, "fewer bytes than its header announces")
+
+
 def file_digest(path: str | Path) -> str:
     """SHA-256 of a file's bytes."""
     with Path(path).open("rb") as file:

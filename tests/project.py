@@ -1,7 +1,8 @@
-"""A copy of the project in which the whole workflow has run once, on tiny input, with the real ms-swift."""
+"""A checkout of the project in a folder of its own, tiny input for it, and Snakemake in it."""
 
 import copy
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -9,12 +10,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import yaml
 
 from workflow_scripts.code_digest import ROOT
+from workflow_scripts.holdings.files import json_digest
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
+# In the environment of every run: it must be found nowhere else.
+SECRET = "hf_" + "NobodyMayReadThis" * 2
 TINY = {
     "run": "tiny",
     "simulation": {"managers": 8, "stocks": 20, "stocks_per_manager": 6, "first_year": 2014},
@@ -45,9 +48,11 @@ class Project:
     """A checkout of its own; `run` and `plan` call Snakemake in it."""
 
     root: Path
+    environment = os.environ | {"HF_TOKEN": SECRET}
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run([SNAKEMAKE, *arguments], cwd=self.root, capture_output=True, text=True)
+        command = [SNAKEMAKE, *arguments]
+        return subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True)
 
     def run(self, config: dict, *targets: str) -> subprocess.CompletedProcess:
         return self.snakemake(*targets, "--cores", "2", "--configfile", str(self.write(config)))
@@ -59,12 +64,18 @@ class Project:
         return job_counts(result.stdout + result.stderr)
 
     def write(self, config: dict) -> Path:
-        path = self.root / "tiny.json"
+        # A name of its own, so that several plans can be made at a time.
+        path = self.root / f"tiny-{json_digest(config)[:12]}.json"
         path.write_text(json.dumps(config))
         return path
 
     def results(self, path: str) -> Path:
         return self.root / "results/tiny" / path
+
+
+def files_with(text: str, folder: Path) -> list[Path]:
+    """The files below a folder that hold a text, hidden ones included."""
+    return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 
 def job_counts(output: str) -> dict[str, int]:
@@ -88,17 +99,7 @@ def checkout(folder: Path) -> Project:
     return Project(folder)
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Project:
-    """Nothing may change its results: tests that edit code work on a copy (`edited`)."""
-    project = checkout(tmp_path_factory.mktemp("workflow"))
-    result = project.run(tiny_config())
-    assert result.returncode == 0, result.stdout + result.stderr
-    return project
-
-
-@pytest.fixture
-def edited(finished, tmp_path) -> Project:
-    """A copy of the finished project, its memory of parameters included, to edit and plan in."""
-    shutil.copytree(finished.root, tmp_path / "copy", symlinks=True)
-    return Project(tmp_path / "copy")
+def copy_of(project: Project, folder: Path) -> Project:
+    """A copy of a project with its results and Snakemake's memory."""
+    shutil.copytree(project.root, folder / "copy", symlinks=True)
+    return Project(folder / "copy")
