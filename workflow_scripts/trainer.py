@@ -4,6 +4,7 @@ ms-swift is called as `python -m swift.cli.*` in a process of its own: its `swif
 child on SIGTERM. Its output goes to a log file, a line of progress per logged step to ours.
 """
 
+import contextlib
 import ctypes
 import dataclasses
 import json
@@ -234,7 +235,8 @@ def run_swift(
         handlers = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             while process.poll() is None:
-                time.sleep(1)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(1)
                 check(log)
                 entries = _log_entries(output)
                 for entry in entries[seen:]:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.project import Project, checkout, copy_of, job_counts, tiny_config
+from workflow_scripts.code_digest import ROOT, imported_modules
 
 # Jobs per rule of two firm types, from a stage to the end of what follows from it.
 SUMMARY = {"summarize_run": 1, "all": 1}
@@ -38,6 +39,7 @@ EVERYTHING = {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **CONFIG}
 
 SETTINGS: list[tuple[dict, dict]] = [
     ({"seed": 2}, EVERYTHING),
+    ({"run": "other"}, EVERYTHING),
     ({"simulation": {"noise_sd": 0.3}}, {"simulate_panel": 2, **PANEL, **CONFIG}),
     ({"windows": {"history_quarters": 3}}, {"build_demo_model": 1, **WINDOWS, **CONFIG}),
     ({"splits": {"embargo_quarters": 1}}, {**SAMPLES, **CONFIG}),
@@ -96,9 +98,11 @@ def edit(project: Project, module: str, old: str, new: str) -> None:
     path = project.root / "workflow_scripts" / module
     text = path.read_text()
     assert old in text, module
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new) if old else text + new)
 
 
+# Appended where there is nothing to replace.
+SPARE = "\nSPARE = 1\n"
 EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/simulate.py", "MAX_ZERO_QUARTERS = 11", "MAX_ZERO_QUARTERS = 10",
      {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
@@ -133,6 +137,25 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("generate_completions.py", "def main(", "SPARE = 1\n\n\ndef main(",
      {"generate_completions": 6, **SCORES, **EVALUATION, **SUMMARY}),
     ("check_config.py", "import datetime as dt\n", "import datetime as dt\nSPARE = 1\n", {}),
+    # The others, each with a statement more at its end.
+    ("holdings/contract.py", "", SPARE, {"preflight_rewards": 2, **GRPO, **BASELINES, **SCORES, **SUMMARY}),
+    ("holdings/conversations.py", "", SPARE, {"build_demo_model": 1, "audit_baselines": 2, **DATASETS, **SUMMARY}),
+    ("holdings/demo_model.py", "", SPARE, {"build_demo_model": 1, **MODELS, **SUMMARY}),
+    ("holdings/dictionary.py", "", SPARE, SUMMARY),
+    ("holdings/errors.py", "", SPARE, EVERYTHING),
+    ("holdings/evaluation.py", "", SPARE, {**EVALUATION, **SUMMARY}),
+    ("holdings/files.py", "", SPARE, EVERYTHING),
+    ("holdings/forecasts.py", "", SPARE, {**BASELINES, "parse_predictions": 6, **EVALUATION, **SUMMARY}),
+    ("holdings/history.py", "", SPARE,
+     {"build_demo_model": 1, "build_stock_quarters": 2, **SAMPLES, **SUMMARY}),
+    ("holdings/numbers.py", "", SPARE, {"build_demo_model": 1, "audit_baselines": 2, **PROMPTS, **SUMMARY}),
+    ("holdings/panel.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+    ("holdings/quarters.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+    ("holdings/targets.py", "", SPARE, {"build_demo_model": 1, **BASELINES, **PROMPTS, **SUMMARY}),
+    ("holdings/windows.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+    ("cli.py", "", SPARE, EVERYTHING),
+    ("trainer.py", "", SPARE, {**MODELS, **SUMMARY}),
+    ("store.py", "", SPARE, {**MODELS, **SUMMARY}),
 ]  # fmt: skip
 
 
@@ -152,6 +175,11 @@ def plans_after_edits(finished, tmp_path_factory) -> dict[str, Future]:
 @pytest.mark.parametrize(("module", "jobs"), [(edit[0], edit[3]) for edit in EDITS], ids=[edit[0] for edit in EDITS])
 def test_an_edited_module(plans_after_edits, module, jobs):
     assert plans_after_edits[module].result() == jobs
+
+
+def test_every_library_module_is_in_the_table():
+    modules = {path.name for path in (ROOT / "workflow_scripts/holdings").glob("*.py")} - {"__init__.py"}
+    assert {f"holdings/{name}" for name in modules} <= {module for module, *_ in EDITS}
 
 
 def a_comment(project: Project) -> None:
@@ -242,8 +270,6 @@ def test_a_fresh_clone_with_the_results_copied(finished, tmp_path):
 
 def test_nothing_on_a_gpu_depends_on_what_cannot_change_its_result():
     """The modules whose edit queues a training or a generation again; all of them make or describe the result."""
-    from workflow_scripts.code_digest import imported_modules
-
     shared = {
         "base_model",
         "cli",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+import yte
 
 from workflow_scripts.code_digest import ROOT
 
@@ -80,12 +81,52 @@ def test_files_stay_short():
         assert len(path.read_text().splitlines()) <= limit, path
 
 
+def cluster_profile() -> dict:
+    """The profile as Snakemake reads it."""
+    return yte.process_yaml((ROOT / "profiles/slurm/config.yaml").read_text(), require_use_yte=True)
+
+
 def test_the_cluster_profile_names_existing_rules():
-    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    profile = cluster_profile()
     assert {*profile["set-resources"], *profile["set-threads"]} <= set(rules())
     assert not {"default-resources", "set-resources"} & set(
         yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
     ), "the default profile would erase the cluster's"
+
+
+def test_every_value_of_the_cluster_profile_is_explained():
+    block = (ROOT / "profiles/slurm/config.yaml").read_text().split("# ----")
+    values = [line for line in block[1].splitlines() if re.match(r"  \w+: ", line)]
+    plain = {"cpu_job_minutes", "gpu_job_cpus", "train_grpo_minutes", "generate_minutes", "merge_minutes"}
+    assert len(values) > 15
+    assert {line.split(":")[0].strip() for line in values if " # " not in line} <= plain, "their names say it"
+
+
+def test_jobs_on_a_cluster_ask_for_what_the_environment_says_and_more_with_each_attempt(monkeypatch):
+    for name in ("SLURM_CPU_PARTITION", "SLURM_GPU_PARTITION", "SBATCH_ACCOUNT", "SBATCH_QOS", "SLURM_GPU_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+    gpu_rules = {"train_sft", "train_grpo", "merge_adapter", "generate_completions"}
+    profile = cluster_profile()
+    assert set(profile["set-resources"]) == gpu_rules
+    assert profile["default-resources"].keys() == {"slurm_partition", "runtime", "mem_mb"}
+    for resources in (profile["default-resources"], *profile["set-resources"].values()):
+        for name in ("runtime", "mem_mb"):
+            first, second, ninth = (eval(resources[name], {"attempt": attempt, "min": min}) for attempt in (1, 2, 9))
+            assert second == 2 * first
+            assert ninth <= {"runtime": 2880, "mem_mb": 256_000}[name], "more than a partition or a node has"
+    for rule in ("train_sft", "train_grpo"):
+        assert profile["set-resources"][rule]["slurm_extra"] == "'--signal=TERM@300'", "time to save a checkpoint"
+        assert "gpu" not in profile["set-resources"][rule], "the config says how many"
+    for name in ("SLURM_CPU_PARTITION", "SLURM_GPU_PARTITION", "SBATCH_ACCOUNT", "SBATCH_QOS", "SLURM_GPU_MODEL"):
+        monkeypatch.setenv(name, name.lower())
+    profile = cluster_profile()
+    general = profile["default-resources"]
+    assert [general[name] for name in ("slurm_partition", "slurm_account", "qos")] == [
+        "slurm_cpu_partition", "sbatch_account", "sbatch_qos",
+    ]  # fmt: skip
+    for rule in gpu_rules:
+        assert profile["set-resources"][rule]["slurm_partition"] == "slurm_gpu_partition"
+        assert profile["set-resources"][rule]["gpu_model"] == "slurm_gpu_model"
 
 
 def test_the_library_knows_neither_snakemake_nor_a_command_line():
