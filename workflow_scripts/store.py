@@ -100,10 +100,11 @@ def publish(entry: Path, folder: str | Path) -> None:
 
     Hard links would be faster, but an edit of the published file would then reach into the store.
     """
-    folder = Path(folder)
-    for source in sorted((entry / "result").iterdir()):
-        with whole_file(folder / source.name) as temporary:
-            shutil.copyfile(source, temporary)
+    result = entry / "result"
+    # The manifest last, and nothing that a hard kill has left beside them.
+    for name in (*read_json(result / MANIFEST)["files"], MANIFEST):
+        with whole_file(Path(folder) / name) as temporary:
+            shutil.copyfile(result / name, temporary)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

@@ -75,6 +75,7 @@ def test_finish_and_publish(tmp_path):
     assert not is_finished(entry)
     finish(entry, {"adapter_model.safetensors": source}, {"steps": 3})
     assert is_finished(entry)
+    (entry / "result/.adapter_model.safetensors.12.part").write_text("left by a hard kill")
     publish(entry, tmp_path / "out")
     assert (tmp_path / "out/adapter_model.safetensors").read_bytes() == b"abc"
     assert read_json(tmp_path / "out/manifest.json")["steps"] == 3
