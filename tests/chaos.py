@@ -9,6 +9,7 @@ two adapters, or anything stays incomplete.
 """
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -44,71 +45,76 @@ def _jobs(main: psutil.Process) -> list[psutil.Process]:
     return found
 
 
-def kill_snakemake(main: psutil.Process, chance: random.Random) -> None:
+def kill_snakemake(main: psutil.Process, chance: random.Random) -> bool:
     """kill -9 of Snakemake alone."""
     main.kill()
+    return True
 
 
-def kill_everything(main: psutil.Process, chance: random.Random) -> None:
+def kill_everything(main: psutil.Process, chance: random.Random) -> bool:
     """kill -9 of Snakemake and all that it has started, as when the machine goes down."""
     for process in [*main.children(recursive=True), main]:
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-        except psutil.NoSuchProcess:
-            pass
+    return True
 
 
-def kill_a_job(main: psutil.Process, chance: random.Random) -> None:
+def kill_a_job(main: psutil.Process, chance: random.Random) -> bool:
     """kill -9 of one process of a job."""
-    if running := _jobs(main):
-        try:
-            chance.choice(running).kill()
-        except psutil.NoSuchProcess:
-            pass
+    for process in chance.sample(running := _jobs(main), len(running)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+            return True
+    return False
 
 
-def press_ctrl_c(main: psutil.Process, chance: random.Random) -> None:
+def press_ctrl_c(main: psutil.Process, chance: random.Random) -> bool:
     """SIGINT to the whole group, as a terminal sends it."""
     os.killpg(main.pid, signal.SIGINT)
+    return True
 
 
-def ask_to_end(main: psutil.Process, chance: random.Random) -> None:
+def ask_to_end(main: psutil.Process, chance: random.Random) -> bool:
     """SIGTERM to Snakemake and all jobs, as a scheduler sends it."""
     os.killpg(main.pid, signal.SIGTERM)
+    return True
 
 
-FAULTS: tuple[Callable[[psutil.Process, random.Random], None], ...] = (
+# Each says whether there was anything to disturb.
+FAULTS: tuple[Callable[[psutil.Process, random.Random], bool], ...] = (
     kill_snakemake, kill_everything, kill_a_job, press_ctrl_c, ask_to_end,
 )  # fmt: skip
 
 
 def disturb(project: Project, kills: int, seed: int, say: Callable[[str], None] = print) -> Counter:
-    """Disturb `kills` starts of a run, then let it finish; returns how often each fault was made.
+    """Disturb a run `kills` times, then let it finish; returns how often each fault was made.
 
     Where a start gets to the end, all results are deleted, and the run begins anew.
     """
     chance, made = random.Random(seed), Counter()
     path = str(project.write(CONFIG))
-    # Each kind in turn, so that few kills still are of several kinds.
-    kinds = [FAULTS[(i + seed) % len(FAULTS)] for i in range(kills)]
-    for number, fault in enumerate(kinds, start=1):
+    while (number := sum(made.values())) < kills:
+        # Each kind in turn, so that few kills still are of several kinds.
+        fault = FAULTS[(number + seed) % len(FAULTS)]
         process = _start(project, path)
         moment = chance.uniform(1.0, LONGEST)
         try:
             status = process.wait(moment)
         except subprocess.TimeoutExpired:
-            fault(psutil.Process(process.pid), chance)
+            made[fault.__name__] += fault(psutil.Process(process.pid), chance)
             # After a killed job the others go on (keep-going).
             status = process.wait(600)
         else:
             assert status == 0, _output(project)
-        made[fault.__name__] += 1
-        progress = _progress(project)
-        say(f"{number}/{kills} {fault.__name__} after {moment:.1f} s: status {status}, {progress}")
+        say(
+            f"{sum(made.values())}/{kills} {fault.__name__} after {moment:.1f} s: status {status}, {_progress(project)}"
+        )
         if status == 0:
+            _wait_for_orphans(project)
             shutil.rmtree(project.results("."))
     for _ in range(3):
         if _start(project, path).wait(1200) == 0:
+            _wait_for_orphans(project)
             return made
     raise AssertionError(f"the run does not go on:\n{_output(project)}")
 
@@ -118,8 +124,16 @@ def _start(project: Project, config: str) -> subprocess.Popen:
     command = [SNAKEMAKE, "--cores", "2", "--configfile", config]
     if any(project.root.glob(".snakemake/locks/*")):
         subprocess.run([*command, "--unlock"], cwd=project.root, capture_output=True, check=True)
-    with (project.root / "chaos.log").open("w") as log:
+    with (project.root / "chaos.log").open("a") as log:
         return subprocess.Popen(command, cwd=project.root, stdout=log, stderr=log, start_new_session=True)
+
+
+def _wait_for_orphans(project: Project) -> None:
+    """Until no process works in the project's folder: jobs outlive a Snakemake that was killed."""
+    ends = time.monotonic() + 300
+    while any(process.info["cwd"] == str(project.root) for process in psutil.process_iter(["cwd"])):
+        assert time.monotonic() < ends, "a job of a killed run does not end"
+        time.sleep(0.2)
 
 
 def _output(project: Project) -> str:

@@ -49,7 +49,8 @@ def check_model(model: ModelSettings) -> None:
     """Raise InputError for a model with code of its own (unless trusted), or a folder without safetensors.
 
     transformers runs code that a JSON file names under `auto_map`, and `custom_generate/generate.py`; weights in
-    pickles (`*.bin`, `*.pt`) can carry code as well. Of a hub model only JSON and Python files are fetched for this.
+    pickles (`*.bin`, `*.pt`) can carry code as well. Of a hub model JSON and Python files are fetched for this; its
+    weights are not looked at.
     """
     is_folder = Path(model.path).is_dir()
     folder = Path(model.path) if is_folder else _hub_files(model)
@@ -61,11 +62,18 @@ def check_model(model: ModelSettings) -> None:
             "model.trust_remote_code to true, or take a model that transformers knows"
         )
     if is_folder:
-        weights = sorted(folder.glob("*.safetensors"))
-        if not weights:
-            raise InputError(f"{model.path} holds no *.safetensors; convert its weights, pickled ones are not loaded")
-        for path in weights:
+        for path in _weights(folder):
             check_safetensors(path)
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The safetensors that transformers would load; InputError without them, because it would then look for pickles."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        return [folder / name for name in sorted(set(read_json(index)["weight_map"].values()))]
+    if not (folder / "model.safetensors").is_file():
+        raise InputError(f"{folder} holds no model.safetensors; convert its weights, pickled ones are not loaded")
+    return [folder / "model.safetensors"]
 
 
 def _keys(path: Path) -> set[str]:
@@ -76,12 +84,12 @@ def _keys(path: Path) -> set[str]:
 def _hub_files(model: ModelSettings) -> Path:
     """The folder of the hub's cache with the model's small files, fetched where they are missing."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         # Names of weights are not fetched: they come with ms-swift's own download.
         return Path(snapshot_download(model.path, revision=model.revision or None, allow_patterns=["*.json", "*.py"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise InputError(
             f"model.path: {model.path} is neither a folder nor to be had from the hub ({error}); fetch it where there "
             "is a network (docs/cluster.md)"

@@ -1,8 +1,5 @@
 """Build and pretrain the demo's tiny base model and tokenizer (holdings/demo_model.py says how)."""
 
-import shutil
-from pathlib import Path
-
 import torch
 
 from workflow_scripts import cli
@@ -15,6 +12,7 @@ from workflow_scripts.holdings.demo_model import (
     save_model,
     train_tokenizer,
 )
+from workflow_scripts.holdings.files import whole_folder
 from workflow_scripts.holdings.prompts import PromptSettings
 
 TOKENIZER_EXAMPLES = 800
@@ -33,12 +31,8 @@ def main(args) -> str:
         print(f"build_demo_model: {line}", flush=True)
 
     model = pretrain(curriculum(corpus, settings, args.seed), tokenizer, settings, args.seed, report)
-    out = Path(args.out)
-    temporary = out.with_name(f".{out.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    save_model(model, tokenizer, temporary)
-    shutil.rmtree(out, ignore_errors=True)
-    temporary.rename(out)
+    with whole_folder(args.out) as temporary:
+        save_model(model, tokenizer, temporary)
     return f"build_demo_model: {sum(p.numel() for p in model.parameters()):,} parameters in {args.out}"
 
 

@@ -5,6 +5,7 @@ checkpoints of finished ones, and what hard kills have left under temporary name
 published results, trainings that can be resumed, and completions.
 """
 
+import contextlib
 import shutil
 import time
 from collections.abc import Iterator
@@ -25,7 +26,10 @@ def not_needed(run_folder: str) -> Iterator[Path]:
         elif entry.state in COMPLETE_STATES:
             yield from (entry.folder / name for name in ("checkpoints", "datasets") if (entry.folder / name).is_dir())
     # A younger one may belong to a job that is running.
-    yield from (path for path in Path(run_folder).rglob(f".*{PART}") if path.stat().st_mtime < time.time() - DAY)
+    for path in Path(run_folder).rglob(f".*{PART}"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - DAY:
+                yield path
 
 
 def main(args) -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import errno
 import json
 import os
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from workflow_scripts.holdings.errors import InputError
+from workflow_scripts.holdings.files import FULL
 
 Settings = TypeVar("Settings")
 
@@ -30,7 +30,7 @@ def run(main: Callable[[argparse.Namespace], str], doc: str | None, **options: d
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(f"error: {where}{os.strerror(error.errno)}; make room, then run the same command again")

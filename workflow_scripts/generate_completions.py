@@ -45,16 +45,24 @@ class GenerationSettings:
 
 
 def read_cache(path: Path) -> dict[tuple[str, int], dict]:
-    """Rows by prompt digest and number of the sample; a last line that a kill cut short is dropped from the file."""
+    """Rows by prompt digest and number of the sample.
+
+    A last line that a kill cut short is cut off the file, and one that a dead node has left unreadable is passed over:
+    their prompts are completed again.
+    """
     if not path.is_file():
         return {}
     rows = {}
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole, encoding="utf-8")
-    for line in whole.split("\n")[:-1]:
-        row = json.loads(line)
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    if end < len(content):
+        os.truncate(path, end)
+    for line in content[:end].split(b"\n")[:-1]:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            print(f"WARNING: {path}: a line is no JSON; its prompt is completed again", file=sys.stderr, flush=True)
+            continue
         rows[row.pop("prompt"), row["sample"]] = row
     return rows
 
@@ -152,6 +160,7 @@ def fill_cache(cache: Path, done: dict, missing: list[dict], digests: dict, adap
                 file.write(json.dumps({"prompt": digest, **row}, ensure_ascii=False) + "\n")
                 done[digest, row["sample"]] = row
             file.flush()
+            os.fsync(file.fileno())
             finished += len(batch)
             tokens += sum(row["completion_tokens"] for row in batch)
             print(f"{label}: {finished}/{len(missing)}", file=sys.stderr, flush=True)

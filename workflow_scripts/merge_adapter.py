@@ -5,14 +5,11 @@ against the SFT model. Steps: merge into a temporary folder → drop the trainer
 absolute paths → rename. Fails when the export does; then no output is left.
 """
 
-import contextlib
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from workflow_scripts import cli
 from workflow_scripts.base_model import ModelSettings, check_model, model_options
-from workflow_scripts.holdings.files import PART, check_safetensors, file_digest, write_json
+from workflow_scripts.holdings.files import check_safetensors, file_digest, whole_folder, write_json
 from workflow_scripts.model_card import MERGED_ADAPTER
 from workflow_scripts.store import alone_in, folder_size
 from workflow_scripts.trainer import (
@@ -22,37 +19,24 @@ from workflow_scripts.trainer import (
 )
 
 
-@contextlib.contextmanager
-def _removed(folder: Path) -> Iterator[None]:
-    """What another attempt has left in `folder`, and what this one leaves, is deleted."""
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def main(args) -> str:
     """Write the merged model to the folder `--out`."""
     check_model(args.model)
     weights = Path(args.adapter) / ADAPTER_FILES[0]
     check_safetensors(weights)
     out = Path(args.out)
-    temporary = out.with_name(f".{out.name}{PART}").resolve()
     label = f"merge_adapter {args.firm_type}"
-    options = {
-        **model_options(args.model),
-        "adapters": str(Path(args.adapter).resolve()),
-        "merge_lora": True,
-        "safe_serialization": True,
-        "output_dir": str(temporary),
-    }
-    with alone_in(out.parent, label), _removed(temporary):
+    with alone_in(out.parent, label), whole_folder(out) as temporary:
+        options = {
+            **model_options(args.model),
+            "adapters": str(Path(args.adapter).resolve()),
+            "merge_lora": True,
+            "safe_serialization": True,
+            "output_dir": str(temporary.resolve()),
+        }
         run_swift("export", options, Path(args.export_log), swift_environment(args.model.path), label)
         (temporary / "args.json").unlink(missing_ok=True)
         write_json(temporary / MERGED_ADAPTER, {"adapter_sha256": file_digest(weights)})
-        shutil.rmtree(out, ignore_errors=True)
-        temporary.rename(out)
     return f"{label}: {folder_size(out) / 1e6:,.1f} MB in {args.out}"
 
 

@@ -190,7 +190,7 @@ def _is_free(folder: Path) -> bool:
     # Looking must leave no trace: the age of an entry is that of its files.
     if not lock.is_file():
         return True
-    with lock.open() as file:
+    with lock.open("r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

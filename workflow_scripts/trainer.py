@@ -23,7 +23,7 @@ from typing import Any
 from workflow_scripts.base_model import ModelSettings, model_options
 from workflow_scripts.code_digest import ROOT
 from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import file_digest, write_json
+from workflow_scripts.holdings.files import file_digest, read_json, write_json, write_text
 from workflow_scripts.model_card import MODEL_CARD, hardware, merged_adapter, model_card
 from workflow_scripts.store import (
     alone_in,
@@ -361,19 +361,23 @@ def _train(command, options, settings, entry, manifest, label, extra_environment
     started = time.time()
     log_file = entry / "trainer.log"
     check = _check_dropped(settings.max_dropped_share)
-    run_swift(command, options, log_file, environment, label, settings.num_gpus, check)
+    # A trainer that resumes at its last step does one more: a kill after that step has left nothing to train.
+    if resumed is None or _steps_left(resumed) > 0:
+        run_swift(command, options, log_file, environment, label, settings.num_gpus, check)
     final = newest_checkpoint(checkpoints)
     if final is None:
         raise InputError(f"{label}: the trainer left no complete checkpoint; see {log_file}")
-    state = json.loads((final / "trainer_state.json").read_text(encoding="utf-8"))
-    if state["global_step"] < state["max_steps"]:
-        raise InputError(f"{label}: stopped at step {state['global_step']} of {state['max_steps']}; run it again")
+    steps = read_json(final / "trainer_state.json")["global_step"]
+    if left := _steps_left(final):
+        remedy = "run it again" if left > 0 else f"delete {final} and run it again"
+        raise InputError(f"{label}: stopped at step {steps} of {steps + left}; {remedy}")
     check(log_file)
     dropped = (rows_dropped(log_file) or (0, 0))[0] + left_out
     if dropped:
         print(f"{label}: WARNING: {dropped} samples are longer than max_length and were not trained on", flush=True)
     log = training_log(checkpoints)
-    (entry / TRAINING_LOG).write_text("".join(json.dumps(line) + "\n" for line in log), encoding="utf-8")
+    # A sick training logs NaN, which our own JSON writers refuse.
+    write_text(entry / TRAINING_LOG, "".join(json.dumps(line) + "\n" for line in log))
     seconds = time.time() - started
     manifest = {
         **manifest,
@@ -382,16 +386,22 @@ def _train(command, options, settings, entry, manifest, label, extra_environment
         "options": options,
         "versions": trainer_versions(),
         "hardware": hardware(),
-        "steps": state["global_step"],
+        "steps": steps,
         "resumed_from": resumed.name if resumed else None,
         "rows_dropped_for_length": dropped,
         "wall_seconds": round(seconds, 1),
         "last_log": log[-1] if log else {},
     }
-    (entry / MODEL_CARD).write_text(model_card(manifest), encoding="utf-8")
+    write_text(entry / MODEL_CARD, model_card(manifest))
     files = {name: final / name for name in ADAPTER_FILES} | {name: entry / name for name in (TRAINING_LOG, MODEL_CARD)}
     finish(entry, files, manifest)
-    return state["global_step"], seconds
+    return steps, seconds
+
+
+def _steps_left(checkpoint: Path) -> int:
+    """Optimizer steps between a checkpoint and the end of its training."""
+    state = read_json(checkpoint / "trainer_state.json")
+    return state["max_steps"] - state["global_step"]
 
 
 def write_reward_settings(entry: Path, settings: dict) -> dict[str, str]:

@@ -115,6 +115,14 @@ def test_a_hard_kill_and_a_truncated_checkpoint(training):
         path.unlink()
     assert f"resumes from {before.name}" in sft.finish()
     sft.check(STEPS)
+    # As if it had died after the last checkpoint: ms-swift would resume there, and do one step more.
+    weights = last / "adapter_model.safetensors"
+    trained = weights.read_bytes()
+    for path in (*(sft.folder / "adapter").iterdir(), *checkpoints.parent.glob("result/*")):
+        path.unlink()
+    assert f"resumes from {last.name}" in sft.finish()
+    sft.check(STEPS)
+    assert (sft.folder / "adapter/adapter_model.safetensors").read_bytes() == trained
 
 
 def test_grpo_goes_on_with_the_averages_of_its_checkpoint(training):

@@ -62,10 +62,10 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:fake
 PartitionName=cpu Nodes={host} Default=YES MaxTime=UNLIMITED State=UP
 PartitionName=gpu Nodes={host} Default=NO MaxTime=UNLIMITED State=UP
 """
-# What a job step sees of the GPUs, one line a step: SLURM runs this before each.
+# What a job step sees of the GPUs, and whether it has the token, one line a step: SLURM runs this before each.
 PROLOG = """\
 #!/bin/sh
-echo "$SLURM_JOB_ID ${{CUDA_VISIBLE_DEVICES:-none}}" >> {folder}/devices.log
+echo "$SLURM_JOB_ID ${{CUDA_VISIBLE_DEVICES:-none}} ${{HF_TOKEN:+token}}" >> {folder}/devices.log
 """
 
 
@@ -196,7 +196,7 @@ def devices(folder: Path) -> dict[str, set[str]]:
     """What the steps of each job saw in CUDA_VISIBLE_DEVICES; `none` where it was not set."""
     seen: dict[str, set[str]] = {}
     for line in (folder / "devices.log").read_text().splitlines():
-        job, value = line.split()
+        job, value, *_ = line.split()
         seen.setdefault(job, set()).add(value)
     return seen
 

@@ -99,6 +99,19 @@ def test_a_file_that_was_cut_short_is_named(tmp_path, kind):
             read(path)
 
 
+def test_a_damaged_page_is_named_and_not_the_output(tmp_path):
+    """The end of the file, where a parquet file says what it holds, is whole; the bytes before are not."""
+    path = tmp_path / "x.parquet"
+    write_tables(path, [pa.table({"x": np.random.default_rng(1).random(5000)})])
+    content = bytearray(path.read_bytes())
+    content[4:20_000] = b"\xff" * 19_996
+    path.write_bytes(content)
+    for read in (read_table, lambda path: write_tables(tmp_path / "out.parquet", read_batches(path, ["x"]))):
+        with pytest.raises(InputError, match=r"x.parquet: cut short or damaged"):
+            read(path)
+    assert [found.name for found in tmp_path.iterdir()] == ["x.parquet"]
+
+
 def test_a_full_disk_is_an_error_that_says_what_to_do(tmp_path):
     """/dev/full is always full; the entry modules' runner names the file, and shows no traceback."""
     code = (

@@ -60,8 +60,9 @@ def test_a_model_with_code_is_refused_unless_it_is_trusted(model, name, content)
 
 def test_weights_in_pickles_are_refused(model):
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    save_file({"w": np.ones(4)}, model / "adapter_model.safetensors")
     for trusted in (False, True):
-        with pytest.raises(InputError, match=r"holds no .*safetensors; convert its weights"):
+        with pytest.raises(InputError, match=r"holds no model.safetensors; convert its weights"):
             check_model(ModelSettings(str(model), trust_remote_code=trusted))
 
 
@@ -69,6 +70,13 @@ def test_weights_that_were_cut_short_are_refused(model):
     path = model / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(InputError, match=r"model.safetensors: cut short"):
+        check_model(ModelSettings(str(model)))
+
+
+def test_a_part_of_the_weights_that_is_missing_is_named(model):
+    index = {"weight_map": {"w": "model.safetensors", "v": "model-2.safetensors"}}
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=r"model-2.safetensors: cut short or damaged"):
         check_model(ModelSettings(str(model)))
 
 
@@ -89,7 +97,10 @@ def test_a_hub_model_is_looked_at_in_the_hubs_cache(model, tmp_path):
     assert check("some/model").returncode == 0
     (repository / "snapshots" / ("0" * 40) / "generate.py").write_text("print(1)")
     assert "brings code of its own (generate.py)" in check("some/model").stderr
-    assert "neither a folder nor to be had from the hub" in check("other/model").stderr
+    for name in ("other/model", "/shared/models/missing"):
+        assert (
+            "InputError: model.path: " + name + " is neither a folder nor to be had from the hub" in check(name).stderr
+        )
 
 
 def test_nothing_is_unpickled():

@@ -94,9 +94,12 @@ def test_training_log_has_every_step_once(tmp_path):
 
 def test_completion_cache_survives_a_kill(tmp_path):
     path = tmp_path / "completions.jsonl"
-    path.write_text('{"prompt": "a", "sample": 1, "completion": "x\u2028y"}\n{"prompt": "b", "comple')
-    assert read_cache(path) == {("a", 1): {"sample": 1, "completion": "x\u2028y"}}
-    assert path.read_text().endswith("\n")
+    whole = '{"prompt": "a", "sample": 1, "completion": "x\u2028ä"}\n'.encode()
+    path.write_bytes(whole + whole[:-4])
+    assert read_cache(path) == {("a", 1): {"sample": 1, "completion": "x\u2028ä"}}, "cut amid a character"
+    assert path.read_bytes() == whole
+    path.write_bytes(bytes(20) + b"\n" + whole)
+    assert len(read_cache(path)) == 1, "a dead node can leave zeros"
 
 
 def test_files_are_whole_or_absent(tmp_path):

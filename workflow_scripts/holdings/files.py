@@ -1,9 +1,11 @@
 """Reading and writing files: whole or not at all, and the same bytes for the same content."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +19,8 @@ from workflow_scripts.holdings.errors import InputError
 if TYPE_CHECKING:
     import pandas  # Its import would cost the stages that use no frame half of their start-up time.
 
+# A full disk, a used-up quota.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 # The end of a temporary name; what a hard kill leaves of it is deleted by clean_store.
 PART = ".part"
 # Small enough for readers to skip most of a sorted file, large enough to compress.
@@ -36,11 +40,29 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        # Not every writer says which file it was when the disk is full.
-        error.filename = error.filename or str(path)
+        if error.errno in FULL:
+            # Not every writer says which file it was.
+            error.filename = error.filename or str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """The same for a folder, which the caller makes under the temporary name, and which replaces what is at `path`."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    try:
+        yield temporary
+        for file in filter(Path.is_file, temporary.rglob("*")):
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -129,21 +151,35 @@ def write_table(path: str | Path, table: pa.Table) -> None:
     write_tables(path, [table])
 
 
-def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """A parquet file as a whole; InputError if it is none."""
+@contextlib.contextmanager
+def _reading(path: str | Path) -> Iterator[None]:
+    """InputError for a parquet file that pyarrow cannot read; a damaged page is an OSError without a number."""
     try:
-        return pq.read_table(path, columns=columns)
+        yield
     except pa.ArrowInvalid as error:
         raise _damaged(path, error) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _damaged(path, error) from error
+
+
+def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A parquet file as a whole; InputError if it is none."""
+    with _reading(path):
+        return pq.read_table(path, columns=columns)
 
 
 def read_batches(path: str | Path, columns: Sequence[str], **options) -> Iterator[pa.Table]:
     """A parquet file part by part, in its order, a row group or two in memory at a time; InputError if it is none."""
-    try:
+    with _reading(path):
         file = pq.ParquetFile(path, pre_buffer=False, **options)
-    except pa.ArrowInvalid as error:
-        raise _damaged(path, error) from error
-    for batch in file.iter_batches(ROW_GROUP_ROWS, columns=list(columns)):
+        batches = file.iter_batches(ROW_GROUP_ROWS, columns=list(columns))
+    while True:
+        with _reading(path):
+            batch = next(batches, None)
+        if batch is None:
+            return
         yield pa.Table.from_batches([batch])
 
 
