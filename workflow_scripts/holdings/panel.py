@@ -180,8 +180,9 @@ def _batches(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
     dictionary = ["type"] if "type" in columns else None
     try:
         yield from (batch for batch in read_batches(path, columns, read_dictionary=dictionary) if batch.num_rows)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise PanelError(f"{path}: the file is damaged ({error}); write the slice again") from error
+    except InputError as error:
+        # A slice is the user's: to delete it is no remedy.
+        raise PanelError(f"{path}: the file is damaged ({error.__cause__}); write the slice again") from error
 
 
 def panel_batches(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
