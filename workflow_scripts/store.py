@@ -84,13 +84,17 @@ def is_finished(entry: Path) -> bool:
     return all((result / name).is_file() and file_digest(result / name) == digest for name, digest in files.items())
 
 
+def _copy(source: Path, target: Path) -> None:
+    with whole_file(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
 def finish(entry: Path, files: dict[str, Path], manifest: dict) -> None:
     """Copy `files` (name -> source) into the entry's `result`, then write the manifest."""
     result = entry / "result"
     result.mkdir(exist_ok=True)
     for name, source in files.items():
-        with whole_file(result / name) as temporary:
-            shutil.copyfile(source, temporary)
+        _copy(source, result / name)
     digests = {name: file_digest(result / name) for name in sorted(files)}
     write_json(result / MANIFEST, {**manifest, "finished_at": time.time(), "files": digests})
 
@@ -103,8 +107,7 @@ def publish(entry: Path, folder: str | Path) -> None:
     result = entry / "result"
     # The manifest last, and nothing that a hard kill has left beside them.
     for name in (*read_json(result / MANIFEST)["files"], MANIFEST):
-        with whole_file(Path(folder) / name) as temporary:
-            shutil.copyfile(result / name, temporary)
+        _copy(result / name, Path(folder) / name)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

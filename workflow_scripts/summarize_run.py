@@ -120,7 +120,7 @@ def main(args) -> str:
     plot_skill(skill, out / "skill")
     described = {f"summary/{name}.csv": table.columns for name, table in [*tables.items(), ("skill", skill)]}
     for path in (*args.metrics[:1], *args.periods[:1], *args.comparisons[:1], *args.skill[:1], *args.tables):
-        described[f"evaluation/{Path(path).name}"] = read_csv(path).columns
+        described[f"evaluation/{Path(path).name}"] = read_csv(path, rows=0).columns
     dictionary = data_dictionary(described)
     write_csv(out / "data_dictionary.csv", dictionary)
 

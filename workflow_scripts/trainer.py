@@ -362,15 +362,16 @@ def _train(command, options, settings, entry, manifest, label, extra_environment
     log_file = entry / "trainer.log"
     check = _check_dropped(settings.max_dropped_share)
     # A trainer that resumes at its last step does one more: a kill after that step has left nothing to train.
-    if resumed is None or _steps_left(resumed) > 0:
+    done, total = _steps(resumed) if resumed else (0, 1)  # without a checkpoint the total is not known, but not 0
+    if done < total:
         run_swift(command, options, log_file, environment, label, settings.num_gpus, check)
     final = newest_checkpoint(checkpoints)
     if final is None:
         raise InputError(f"{label}: the trainer left no complete checkpoint; see {log_file}")
-    steps = read_json(final / "trainer_state.json")["global_step"]
-    if left := _steps_left(final):
-        remedy = "run it again" if left > 0 else f"delete {final} and run it again"
-        raise InputError(f"{label}: stopped at step {steps} of {steps + left}; {remedy}")
+    done, total = _steps(final)
+    if done != total:
+        remedy = "run it again" if done < total else f"delete {final} and run it again"
+        raise InputError(f"{label}: stopped at step {done} of {total}; {remedy}")
     check(log_file)
     dropped = (rows_dropped(log_file) or (0, 0))[0] + left_out
     if dropped:
@@ -386,7 +387,7 @@ def _train(command, options, settings, entry, manifest, label, extra_environment
         "options": options,
         "versions": trainer_versions(),
         "hardware": hardware(),
-        "steps": steps,
+        "steps": done,
         "resumed_from": resumed.name if resumed else None,
         "rows_dropped_for_length": dropped,
         "wall_seconds": round(seconds, 1),
@@ -395,13 +396,13 @@ def _train(command, options, settings, entry, manifest, label, extra_environment
     write_text(entry / MODEL_CARD, model_card(manifest))
     files = {name: final / name for name in ADAPTER_FILES} | {name: entry / name for name in (TRAINING_LOG, MODEL_CARD)}
     finish(entry, files, manifest)
-    return steps, seconds
+    return done, seconds
 
 
-def _steps_left(checkpoint: Path) -> int:
-    """Optimizer steps between a checkpoint and the end of its training."""
+def _steps(checkpoint: Path) -> tuple[int, int]:
+    """Optimizer steps of a checkpoint, and of its whole training."""
     state = read_json(checkpoint / "trainer_state.json")
-    return state["max_steps"] - state["global_step"]
+    return state["global_step"], state["max_steps"]
 
 
 def write_reward_settings(entry: Path, settings: dict) -> dict[str, str]:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.project import SNAKEMAKE, Project, checkout, job_counts, tiny_config
+from tests.project import SNAKEMAKE, Project, checkout, tiny_config
 from workflow_scripts.code_digest import ROOT
 from workflow_scripts.holdings.panel import FIRM_TYPES
 
@@ -104,13 +104,7 @@ def measure(project: Project, config: dict) -> None:
     for rule, seconds in sorted(startup.items(), key=lambda item: -item[1] * jobs[item[0]])[:8]:
         print(f"  {rule:<22} {jobs[rule]:>3} jobs x {seconds:.2f} s start-up")
     print(f"plan (-n all) {timed([*command, '-n'], project.root):.1f} s, nothing to do (all) "
-          f"{timed(command, project.root):.1f} s; jobs in the plan {job_counts_of(project, command)}")  # fmt: skip
-
-
-def job_counts_of(project: Project, command: list) -> int:
-    """Jobs that a further run would start; 0 unless something is wrong."""
-    result = subprocess.run([*command, "-n"], cwd=project.root, capture_output=True, text=True)
-    return sum(job_counts(result.stdout + result.stderr).values())
+          f"{timed(command, project.root):.1f} s; jobs in the plan {sum(project.plan(config).values())}")  # fmt: skip
 
 
 def main() -> None:

@@ -27,17 +27,25 @@ PART = ".part"
 ROW_GROUP_ROWS = 250_000
 
 
+def _temporary(path: Path) -> Path:
+    """The name beside `path` under which this process writes; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.{os.getpid()}{PART}")
+
+
+def _sync(path: Path) -> None:
+    """Bring a file's bytes to the disk: otherwise a node that dies may keep its new name and lose them."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A temporary name beside `path`, renamed to it on success and removed on failure (but for a hard kill)."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    path, temporary = Path(path), _temporary(Path(path))
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            # Otherwise a node that dies may keep the new name and lose the bytes.
-            os.fsync(file.fileno())
+        _sync(temporary)
         os.replace(temporary, path)
     except OSError as error:
         if error.errno in FULL:
@@ -51,14 +59,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """The same for a folder, which the caller makes under the temporary name, and which replaces what is at `path`."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    path, temporary = Path(path), _temporary(Path(path))
     try:
         yield temporary
         for file in filter(Path.is_file, temporary.rglob("*")):
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
+            _sync(file)
         shutil.rmtree(path, ignore_errors=True)
         temporary.rename(path)
     finally:
@@ -189,8 +194,11 @@ def write_csv(path: str | Path, frame: "pandas.DataFrame") -> None:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def read_csv(path: str | Path) -> "pandas.DataFrame":
-    """Read a CSV of `write_csv`; InputError if its last line is cut short, which pandas would fill with NaN."""
+def read_csv(path: str | Path, rows: int | None = None) -> "pandas.DataFrame":
+    """Read a CSV of `write_csv`, or its first `rows`.
+
+    InputError if its last line is cut short, which pandas would fill with NaN.
+    """
     import pandas
 
     with Path(path).open("rb") as file:
@@ -198,7 +206,7 @@ def read_csv(path: str | Path) -> "pandas.DataFrame":
         file.seek(max(size - 1, 0))
         if file.read() != b"\n":
             raise _damaged(path, "its last line has no end")
-    return pandas.read_csv(path)
+    return pandas.read_csv(path, nrows=rows)
 
 
 def is_whole_safetensors(path: Path) -> bool:
