@@ -9,16 +9,21 @@ from snakemake.exceptions import WorkflowError
 # Jobs of the SLURM executor load this file too, from a Python that may not have the project on its path.
 sys.path.insert(0, str(Path(workflow.basedir)))
 
-from workflow_scripts.check_config import DEMO, IMPORTED, SIMULATED, missing_slices, prepare_config
-from workflow_scripts.code_digest import code_of
-from workflow_scripts.holdings.baselines import BASELINES
-from workflow_scripts.holdings.panel import FIRM_TYPES as ALL_FIRM_TYPES
-from workflow_scripts.holdings.rewards import REWARDS
-from workflow_scripts.holdings.sampling import SPLITS
-from workflow_scripts.holdings.targets import ACTIVE
-from workflow_scripts.model_card import MODEL_CARD
-from workflow_scripts.store import MANIFEST
-from workflow_scripts.trainer import ADAPTER_FILES, TRAINING_LOG
+from workflow_scripts.settings.checks import DEMO
+from workflow_scripts.settings.checks import IMPORTED
+from workflow_scripts.settings.checks import SIMULATED
+from workflow_scripts.settings.checks import missing_slices
+from workflow_scripts.settings.checks import prepare_config
+from workflow_scripts.plumbing.code_digest import code_of
+from workflow_scripts.holdings.forecasts.baselines import BASELINES
+from workflow_scripts.holdings.panel.contract import FIRM_TYPES as ALL_FIRM_TYPES
+from workflow_scripts.holdings.rewards.rewards import REWARDS
+from workflow_scripts.holdings.windows.splits import SPLITS
+from workflow_scripts.holdings.texts.targets import ACTIVE
+from workflow_scripts.training.model_card import MODEL_CARD
+from workflow_scripts.training.store import MANIFEST
+from workflow_scripts.training.trainer import ADAPTER_FILES
+from workflow_scripts.training.trainer import TRAINING_LOG
 
 prepare_config(config)
 SLICES_MISSING = missing_slices(config)

@@ -145,7 +145,7 @@ rule train_grpo:
     resources:
         gpu=config["grpo"]["num_gpus"],
     params:
-        code=code_of("workflow_scripts.train_grpo", "workflow_scripts.plugins.swift_rewards"),
+        code=code_of("workflow_scripts.train_grpo", "workflow_scripts.training.rewards_plugin"),
         model=lambda wildcards: to_json(model_settings(start_model_path(wildcards))),
         settings=as_json(training_settings("grpo")),
         reward_settings=as_json(reward_settings(config["grpo"]["rewards"])),

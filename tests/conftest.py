@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.project import Project, checkout, copy_of, tiny_config
-from workflow_scripts.holdings.history import attach_history
-from workflow_scripts.holdings.panel import check_keys, panel_blocks, typed_table
-from workflow_scripts.holdings.stock_quarters import StockQuarters, attach_prices, stock_quarters
-from workflow_scripts.holdings.windows import WINDOW_COLUMNS, build_windows
+from workflow_scripts.holdings.panel.slices import check_keys, panel_blocks, typed_table
+from workflow_scripts.holdings.panel.stock_quarters import StockQuarters, stock_quarters
+from workflow_scripts.holdings.windows.history import attach_history
+from workflow_scripts.holdings.windows.prices import attach_prices
+from workflow_scripts.holdings.windows.windows import WINDOW_COLUMNS, build_windows
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -4,7 +4,7 @@ import filecmp
 import subprocess
 from pathlib import Path
 
-from workflow_scripts.holdings.files import read_json, read_jsonl
+from workflow_scripts.plumbing.files import read_json, read_jsonl
 
 # What trainings and generation decide; all else of a firm type's folder is the same bytes from run to run.
 TRAINED = ("adapters", "merged", "completions", "evaluation", "training", "predictions/base.csv", "predictions/sft.csv",

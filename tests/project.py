@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from workflow_scripts.code_digest import ROOT
-from workflow_scripts.holdings.files import json_digest
+from workflow_scripts.plumbing.code_digest import ROOT
+from workflow_scripts.plumbing.files import json_digest
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 # In the environment of every run: it must be found nowhere else.

@@ -1,1 +1,1 @@
-"""One thin entry module per Snakemake rule, and below `holdings/` the library they call."""
+"""One thin entry module per Snakemake rule; the folders hold what they call."""

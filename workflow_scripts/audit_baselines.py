@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from workflow_scripts import cli
-from workflow_scripts.holdings import baseline_audit
-from workflow_scripts.holdings.audit import checks_table, found_by, samples_without_future
-from workflow_scripts.holdings.files import read_csv, read_table, write_csv
-from workflow_scripts.holdings.history import read_history
-from workflow_scripts.holdings.sampling import random_stream
+from workflow_scripts.holdings.evaluation import baseline_audit
+from workflow_scripts.holdings.evaluation.text_audit import checks_table, found_by, samples_without_future
+from workflow_scripts.holdings.windows.history import read_history
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_csv, read_table, write_csv
+from workflow_scripts.plumbing.random_streams import random_stream
 
 
 def main(args) -> str:

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from workflow_scripts import cli
-from workflow_scripts.build_prompts import read_tickers
-from workflow_scripts.holdings import audit
-from workflow_scripts.holdings.audit import Check, checks_table, found_by
-from workflow_scripts.holdings.files import read_jsonl, read_table, write_csv
-from workflow_scripts.holdings.history import read_history
-from workflow_scripts.holdings.prompts import PromptSettings
-from workflow_scripts.holdings.sampling import random_stream
+from workflow_scripts.holdings.evaluation import text_audit as audit
+from workflow_scripts.holdings.evaluation.text_audit import Check, checks_table, found_by
+from workflow_scripts.holdings.texts.prompts import PromptSettings
+from workflow_scripts.holdings.texts.tickers import read_tickers
+from workflow_scripts.holdings.windows.history import read_history
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_jsonl, read_table, write_csv
+from workflow_scripts.plumbing.random_streams import random_stream
 
 
 def audit_split(args, sample: pa.Table, dataset: list[dict], rng: np.random.Generator) -> list[Check]:

@@ -2,8 +2,10 @@
 
 import torch
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.demo_model import (
+from workflow_scripts.holdings.texts.prompts import PromptSettings
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import whole_folder
+from workflow_scripts.training.demo_model import (
     CorpusStyle,
     DemoModelSettings,
     build_corpus,
@@ -12,8 +14,6 @@ from workflow_scripts.holdings.demo_model import (
     save_model,
     train_tokenizer,
 )
-from workflow_scripts.holdings.files import whole_folder
-from workflow_scripts.holdings.prompts import PromptSettings
 
 TOKENIZER_EXAMPLES = 800
 

@@ -1,8 +1,8 @@
 """Write the GRPO prompts of one firm type, with the label columns that the rewards receive."""
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.conversations import grpo_rows
-from workflow_scripts.holdings.files import read_jsonl, read_table, write_jsonl
+from workflow_scripts.holdings.texts.conversations import grpo_rows
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_jsonl, read_table, write_jsonl
 
 
 def main(args) -> str:

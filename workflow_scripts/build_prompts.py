@@ -1,35 +1,10 @@
 """Write the prompts of one sample; nothing dated after t is read."""
 
-import csv
-from pathlib import Path
-
-from workflow_scripts import cli
-from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import read_table, write_jsonl
-from workflow_scripts.holdings.history import prompt_columns
-from workflow_scripts.holdings.prompts import PromptSettings, build_prompts
-
-
-def read_tickers(path: str) -> dict[int, tuple[str, str]]:
-    """permno -> (ticker, company) from a CSV with these columns; rows without a ticker are as good as none.
-
-    Raises InputError naming file and line for a missing column, and a permno that is no integer or occurs twice.
-    """
-    tickers: dict[int, tuple[str, str]] = {}
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        for column in ("permno", "ticker", "company"):
-            if column not in (rows.fieldnames or ()):
-                raise InputError(f"{path}: column {column!r} is missing; it needs permno, ticker, company")
-        for row in rows:
-            text = row["permno"] or ""
-            if not text.strip().isdecimal():
-                raise InputError(f"{path}: line {rows.line_num}: permno {text!r} is not an integer; correct it")
-            if int(text) in tickers:
-                raise InputError(f"{path}: line {rows.line_num}: permno {text} occurs twice; keep one row")
-            if row["ticker"]:
-                tickers[int(text)] = (row["ticker"], row["company"] or "")
-    return tickers
+from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
+from workflow_scripts.holdings.texts.tickers import read_tickers
+from workflow_scripts.holdings.windows.history import prompt_columns
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_table, write_jsonl
 
 
 def main(args) -> str:

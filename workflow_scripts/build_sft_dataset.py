@@ -1,8 +1,8 @@
 """Write the SFT conversations of one firm type: prompt, generated think block, rounded label."""
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.conversations import sft_rows
-from workflow_scripts.holdings.files import read_jsonl, read_table, write_json, write_jsonl
+from workflow_scripts.holdings.texts.conversations import sft_rows
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_jsonl, read_table, write_json, write_jsonl
 
 
 def main(args) -> str:

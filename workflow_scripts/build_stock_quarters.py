@@ -5,10 +5,10 @@ The slice is streamed twice in its own order, so that memory is that of the stoc
 
 import numpy as np
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.files import write_table
-from workflow_scripts.holdings.panel import panel_batches
-from workflow_scripts.holdings.stock_quarters import STOCK_COLUMNS, stock_quarters
+from workflow_scripts.holdings.panel.slices import panel_batches
+from workflow_scripts.holdings.panel.stock_quarters import STOCK_COLUMNS, stock_quarters
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import write_table
 
 
 def main(args) -> str:

@@ -1,8 +1,8 @@
 """Write the test conversations of one firm type, with unrounded labels, quarter and ids in columns."""
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.conversations import holdout_rows
-from workflow_scripts.holdings.files import read_jsonl, read_table, write_jsonl
+from workflow_scripts.holdings.texts.conversations import holdout_rows
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_jsonl, read_table, write_jsonl
 
 
 def main(args) -> str:

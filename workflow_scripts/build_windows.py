@@ -4,10 +4,10 @@ The slice is streamed by blocks of whole managers, so that memory does not grow 
 `check_panel` says whether the slice is sorted.
 """
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.files import read_json, write_tables
-from workflow_scripts.holdings.panel import panel_blocks
-from workflow_scripts.holdings.windows import WINDOW_COLUMNS, build_windows
+from workflow_scripts.holdings.panel.slices import panel_blocks
+from workflow_scripts.holdings.windows.windows import WINDOW_COLUMNS, build_windows
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_json, write_tables
 
 
 def main(args) -> str:

@@ -1,8 +1,8 @@
 """Check one slice against the panel contract; write counts and coverage, or fail and write nothing."""
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.files import write_json, write_text
-from workflow_scripts.holdings.panel_checks import WARNINGS, check_panel, report_text
+from workflow_scripts.holdings.panel.checks import WARNINGS, check_panel, report_text
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import write_json, write_text
 
 
 def main(args) -> str:

@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.files import PART
-from workflow_scripts.store import COMPLETE_STATES, STALE_STATES, folder_size, store_entries
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import PART
+from workflow_scripts.training.store import COMPLETE_STATES, STALE_STATES, folder_size, store_entries
 
 DAY = 86400.0
 

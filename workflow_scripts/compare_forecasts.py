@@ -1,22 +1,11 @@
 """Paired comparisons of one firm type, and the skill of every forecaster with its interval."""
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.baselines import BASELINES
-from workflow_scripts.holdings.comparison import BootstrapSettings, compare_forecasts, skill_intervals
-from workflow_scripts.holdings.evaluation import read_forecasts
-from workflow_scripts.holdings.files import write_csv
-from workflow_scripts.holdings.sampling import random_stream
-
-# The stages with each other, each with no-change, and the last one with every baseline. Each pair more costs power,
-# because the summary corrects for all of them.
-PAIRS = (
-    ("base", "sft"),
-    ("sft", "grpo"),
-    ("base", "grpo"),
-    ("no_change", "base"),
-    ("no_change", "sft"),
-    *((baseline, "grpo") for baseline in BASELINES),
-)
+from workflow_scripts.holdings.evaluation.comparison import BootstrapSettings, compare_forecasts, skill_intervals
+from workflow_scripts.holdings.evaluation.tables import read_forecasts
+from workflow_scripts.holdings.forecasts.stages import PAIRS
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import write_csv
+from workflow_scripts.plumbing.random_streams import random_stream
 
 
 def main(args) -> str:

@@ -7,22 +7,10 @@ quarter, by size decile, by period, trimmed, coverage. Every later table and fig
 import datetime as dt
 from pathlib import Path
 
-from workflow_scripts import cli
-from workflow_scripts.holdings import evaluation
-from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import read_csv, read_json, read_jsonl, write_csv
-
-# Of the conditions of a stage's completions, what may differ between stages.
-WEIGHTS = ("model", "adapter")
-
-
-def check_conditions(conditions: dict[str, dict]) -> None:
-    """Raise InputError unless all stages answered the same prompts in the same way; keys are the files' names."""
-    (first, expected), *others = conditions.items()
-    for path, found in others:
-        differing = [key for key in expected if key not in WEIGHTS and found[key] != expected[key]]
-        if differing:
-            raise InputError(f"{path} and {first} differ in {', '.join(differing)}; generate the completions again")
+from workflow_scripts.holdings.evaluation import tables as evaluation
+from workflow_scripts.holdings.evaluation.conditions import check_conditions
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_csv, read_json, read_jsonl, write_csv
 
 
 def main(args) -> str:

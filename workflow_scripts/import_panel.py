@@ -19,10 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import write_json, write_tables, write_text
-from workflow_scripts.holdings.importing import (
+from workflow_scripts.holdings.panel.contract import FEATURES, FIRM_TYPES, LABELS, PANEL_COLUMNS
+from workflow_scripts.holdings.panel.importing import (
     STAGED_COLUMNS,
     ImportSettings,
     add_labels,
@@ -33,8 +31,11 @@ from workflow_scripts.holdings.importing import (
     report_text,
     source_columns,
 )
-from workflow_scripts.holdings.panel import FEATURES, FIRM_TYPES, LABELS, PANEL_COLUMNS, check_keys, panel_blocks
-from workflow_scripts.holdings.quarters import quarter_labels
+from workflow_scripts.holdings.panel.quarters import quarter_labels
+from workflow_scripts.holdings.panel.slices import check_keys, panel_blocks
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.plumbing.files import write_json, write_tables, write_text
 
 SCHEMA = pa.schema(
     [("type", pa.string()), ("mgrno", pa.int64()), ("permno", pa.int64()), ("date", pa.date32())]

@@ -1,7 +1,7 @@
 """List what the store of a run holds: every training by fingerprint, whether it is needed, and its size."""
 
-from workflow_scripts import cli
-from workflow_scripts.store import store_entries
+from workflow_scripts.plumbing import cli
+from workflow_scripts.training.store import store_entries
 
 
 def main(args) -> str:

@@ -7,16 +7,12 @@ absolute paths → rename. Fails when the export does; then no output is left.
 
 from pathlib import Path
 
-from workflow_scripts import cli
-from workflow_scripts.base_model import ModelSettings, check_model, model_options
-from workflow_scripts.holdings.files import check_safetensors, file_digest, whole_folder, write_json
-from workflow_scripts.model_card import MERGED_ADAPTER
-from workflow_scripts.store import alone_in, folder_size
-from workflow_scripts.trainer import (
-    ADAPTER_FILES,
-    run_swift,
-    swift_environment,
-)
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import check_safetensors, file_digest, whole_folder, write_json
+from workflow_scripts.training.base_model import ModelSettings, check_model, model_options
+from workflow_scripts.training.model_card import MERGED_ADAPTER
+from workflow_scripts.training.store import alone_in, folder_size
+from workflow_scripts.training.trainer import ADAPTER_FILES, run_swift, swift_environment
 
 
 def main(args) -> str:

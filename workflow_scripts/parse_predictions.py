@@ -1,8 +1,8 @@
 """Read the forecasts out of one stage's completions, with the parser that the rewards use."""
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.files import read_jsonl, write_csv
-from workflow_scripts.holdings.forecasts import parse_predictions
+from workflow_scripts.holdings.forecasts.predictions import parse_predictions
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_jsonl, write_csv
 
 
 def main(args) -> str:

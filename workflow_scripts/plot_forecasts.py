@@ -6,10 +6,10 @@ write each figure as PNG and PDF, with its data as CSV where they are not an eva
 
 from pathlib import Path
 
-from workflow_scripts import cli
-from workflow_scripts.holdings import plots
-from workflow_scripts.holdings.evaluation import read_forecasts
-from workflow_scripts.holdings.files import read_csv
+from workflow_scripts.holdings.evaluation.tables import read_forecasts
+from workflow_scripts.holdings.report import plots
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_csv
 
 
 def main(args) -> str:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.baselines import baseline_forecasts
-from workflow_scripts.holdings.files import read_table, write_csv
-from workflow_scripts.holdings.forecasts import prediction_table
-from workflow_scripts.holdings.history import lagged
-from workflow_scripts.holdings.simulate import oracle_delta
+from workflow_scripts.holdings.forecasts.baselines import baseline_forecasts
+from workflow_scripts.holdings.forecasts.predictions import prediction_table
+from workflow_scripts.holdings.panel.simulation import oracle_delta
+from workflow_scripts.holdings.windows.lags import lagged
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_table, write_csv
 
 
 def main(args) -> str:

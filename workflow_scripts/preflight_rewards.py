@@ -4,13 +4,13 @@ Writes what each reward, and their weighted total, pays to every policy of `hold
 Fails when the oracle does not beat every other policy: then nothing is written and nothing is trained.
 """
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import read_jsonl, write_csv
-from workflow_scripts.holdings.preflight import TOTAL, check_preflight, preflight_table
-from workflow_scripts.holdings.rewards import RewardSettings, reward_columns
-from workflow_scripts.holdings.sampling import random_stream
-from workflow_scripts.holdings.targets import LABELS
+from workflow_scripts.holdings.rewards.preflight import TOTAL, check_preflight, preflight_table
+from workflow_scripts.holdings.rewards.rewards import RewardSettings, reward_columns
+from workflow_scripts.holdings.texts.targets import LABELS
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.plumbing.files import read_jsonl, write_csv
+from workflow_scripts.plumbing.random_streams import random_stream
 
 
 def main(args) -> str:

@@ -11,19 +11,16 @@ from functools import partial
 
 import numpy as np
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import read_batches, read_table, write_json, write_table
-from workflow_scripts.holdings.history import attach_history, read_history
-from workflow_scripts.holdings.panel import IDS
-from workflow_scripts.holdings.sampling import (
-    SampleSettings,
-    find_candidates,
-    random_stream,
-    sample_windows,
-    split_mask,
-)
-from workflow_scripts.holdings.stock_quarters import StockQuarters, attach_prices
+from workflow_scripts.holdings.panel.contract import IDS
+from workflow_scripts.holdings.panel.stock_quarters import StockQuarters
+from workflow_scripts.holdings.windows.history import attach_history, read_history
+from workflow_scripts.holdings.windows.prices import attach_prices
+from workflow_scripts.holdings.windows.sampling import SampleSettings, find_candidates, sample_windows
+from workflow_scripts.holdings.windows.splits import split_mask
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.plumbing.files import read_batches, read_table, write_json, write_table
+from workflow_scripts.plumbing.random_streams import random_stream
 
 
 def _date(text: str) -> dt.date | None:

@@ -8,10 +8,10 @@ prompt, where training has several.
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.errors import InputError
-from workflow_scripts.holdings.files import read_jsonl, write_csv
-from workflow_scripts.holdings.rewards import RewardSettings, replay, reward_columns
+from workflow_scripts.holdings.rewards.rewards import RewardSettings, replay, reward_columns
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.plumbing.files import read_jsonl, write_csv
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 EXAMPLES = 5

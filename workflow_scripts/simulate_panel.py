@@ -1,8 +1,8 @@
 """Write the simulated slice of one firm type (its law: holdings/simulate.py)."""
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.files import write_tables
-from workflow_scripts.holdings.simulate import SimulationSettings, simulate_panel
+from workflow_scripts.holdings.panel.simulation import SimulationSettings, simulate_panel
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import write_tables
 
 
 def main(args) -> str:

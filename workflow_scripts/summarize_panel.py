@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.files import read_json, write_csv, write_text
-from workflow_scripts.holdings.panel_checks import report_text, schema_differences
+from workflow_scripts.holdings.panel.checks import report_text, schema_differences
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_json, write_csv, write_text
 
 
 def main(args) -> str:

@@ -12,13 +12,10 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.dictionary import data_dictionary
-from workflow_scripts.holdings.evaluation import CHANGES
-from workflow_scripts.holdings.files import read_csv, read_json, write_csv, write_text
-from workflow_scripts.holdings.plots import plot_skill
-from workflow_scripts.holdings.preflight import TOTAL
-from workflow_scripts.holdings.summary import (
+from workflow_scripts.holdings.evaluation.tables import CHANGES
+from workflow_scripts.holdings.report.dictionary import data_dictionary
+from workflow_scripts.holdings.report.plots import plot_skill
+from workflow_scripts.holdings.report.summary import (
     FILING_LAG,
     check_seed_runs,
     correct_comparisons,
@@ -27,7 +24,10 @@ from workflow_scripts.holdings.summary import (
     run_warnings,
     verdict_table,
 )
-from workflow_scripts.holdings.targets import ACTIVE
+from workflow_scripts.holdings.rewards.preflight import TOTAL
+from workflow_scripts.holdings.texts.targets import ACTIVE
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_csv, read_json, write_csv, write_text
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{run}: holdings adjustment</title>

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.files import read_jsonl, write_csv, write_json
-from workflow_scripts.holdings.training_curves import plot_training, sick_signs, training_curve
+from workflow_scripts.holdings.report.training_curves import plot_training, sick_signs, training_curve
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_jsonl, write_csv, write_json
 
 
 def main(args) -> str:

@@ -7,34 +7,23 @@ when too many prompts are too long.
 """
 
 import dataclasses
-import os
 from pathlib import Path
 
-from workflow_scripts import cli
-from workflow_scripts.base_model import ModelSettings, check_model
-from workflow_scripts.code_digest import digest_of
-from workflow_scripts.holdings.files import read_jsonl, write_jsonl
-from workflow_scripts.holdings.rewards import RewardSettings, reward_columns
-from workflow_scripts.store import open_entry
-from workflow_scripts.trainer import (
+from workflow_scripts.holdings.rewards.rewards import RewardSettings, reward_columns
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.code_digest import digest_of
+from workflow_scripts.plumbing.files import read_jsonl, write_jsonl
+from workflow_scripts.training.base_model import ModelSettings, check_model
+from workflow_scripts.training.prompt_lengths import prompt_lengths
+from workflow_scripts.training.store import open_entry
+from workflow_scripts.training.trainer import (
     GrpoSettings,
     refuse_dropped,
-    swift_environment,
     train,
     training_identity,
     training_options,
     write_reward_settings,
 )
-
-
-def prompt_lengths(rows: list[dict], model: ModelSettings) -> list[int]:
-    """Tokens of each prompt, the opening of the answer included, by the model's own tokenizer and chat template."""
-    os.environ.update(swift_environment(model.path))
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model.location, revision=model.hub_revision or None)
-    options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True}
-    return [len(tokenizer.apply_chat_template(row["messages"], **options)["input_ids"]) for row in rows]
 
 
 def main(args) -> str:
@@ -56,7 +45,7 @@ def main(args) -> str:
 
     reward_settings = dataclasses.asdict(args.reward_settings)
     options = training_options(args.model, args.settings, args.dataset, args.seed)
-    rewards = {"code": digest_of("workflow_scripts.plugins.swift_rewards"), "settings": reward_settings}
+    rewards = {"code": digest_of("workflow_scripts.training.rewards_plugin"), "settings": reward_settings}
     identity = {"stage": "grpo", **training_identity(options, args.settings.num_gpus), "rewards": rewards}
     entry = open_entry(args.store, identity)
     manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": args.model.path}

@@ -5,11 +5,11 @@ publish adapter, adapter config, training log, model card and manifest.
 Fails when the trainer does, or when it stops before its last step.
 """
 
-from workflow_scripts import cli
-from workflow_scripts.base_model import ModelSettings, check_model
-from workflow_scripts.holdings.files import read_jsonl
-from workflow_scripts.store import open_entry
-from workflow_scripts.trainer import LoraSettings, train, training_identity, training_options
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import read_jsonl
+from workflow_scripts.training.base_model import ModelSettings, check_model
+from workflow_scripts.training.store import open_entry
+from workflow_scripts.training.trainer import LoraSettings, train, training_identity, training_options
 
 
 def main(args) -> str:

@@ -2,8 +2,8 @@
 
 import yaml
 
-from workflow_scripts import cli
-from workflow_scripts.holdings.files import write_text
+from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.files import write_text
 
 
 def main(args) -> str:

@@ -24,8 +24,8 @@ from pathlib import Path
 import yaml
 
 from tests.project import SNAKEMAKE, Project, checkout, tiny_config
-from workflow_scripts.code_digest import ROOT
-from workflow_scripts.holdings.panel import FIRM_TYPES
+from workflow_scripts.holdings.panel.contract import FIRM_TYPES
+from workflow_scripts.plumbing.code_digest import ROOT
 
 NOTES = """
 import atexit, json, os, sys, time

@@ -23,10 +23,10 @@ from pathlib import Path
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from workflow_scripts.holdings.demo_model import CorpusStyle, build_corpus, save_model, train_tokenizer
-from workflow_scripts.holdings.files import read_jsonl
-from workflow_scripts.holdings.prompts import PromptSettings
-from workflow_scripts.trainer import swift_environment
+from workflow_scripts.holdings.texts.prompts import PromptSettings
+from workflow_scripts.plumbing.files import read_jsonl
+from workflow_scripts.training.demo_model import CorpusStyle, build_corpus, save_model, train_tokenizer
+from workflow_scripts.training.trainer import swift_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 # Qwen2.5-0.5B's shape; the vocabulary's size too, because its logits take much of the memory.

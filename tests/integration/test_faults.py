@@ -7,7 +7,7 @@ import pytest
 from tests import chaos
 from tests.faults import FullDisk, deterministic_files, differences
 from tests.project import SECRET, checkout, files_with, tiny_config
-from workflow_scripts.holdings.files import read_jsonl
+from workflow_scripts.plumbing.files import read_jsonl
 
 
 def test_files_that_were_cut_short_are_named_and_mended(edited, finished):

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.project import Project, checkout, copy_of, job_counts, tiny_config
-from workflow_scripts.code_digest import ROOT, imported_modules
+from workflow_scripts.plumbing.code_digest import ROOT, imported_modules
 
 # Jobs per rule of two firm types, from a stage to the end of what follows from it.
 SUMMARY = {"summarize_run": 1, "all": 1}
@@ -104,58 +104,58 @@ def edit(project: Project, module: str, old: str, new: str) -> None:
 # Appended where there is nothing to replace.
 SPARE = "\nSPARE = 1\n"
 EDITS: list[tuple[str, str, str, dict]] = [
-    ("holdings/simulate.py", "MAX_ZERO_QUARTERS = 11", "MAX_ZERO_QUARTERS = 10",
+    ("holdings/panel/simulation.py", "MAX_ZERO_QUARTERS = 11", "MAX_ZERO_QUARTERS = 10",
      {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
-    ("holdings/panel_checks.py", "import pyarrow as pa\n", "import pyarrow as pa\nSPARE = 1\n",
+    ("holdings/panel/checks.py", "import pyarrow as pa\n", "import pyarrow as pa\nSPARE = 1\n",
      {**PANEL, **SUMMARY}),
-    ("holdings/stock_quarters.py", "TRADING, MAX_TRADING = 0.25", "TRADING, MAX_TRADING = 0.3",
+    ("holdings/panel/stock_quarters.py", "TRADING, MAX_TRADING = 0.25", "TRADING, MAX_TRADING = 0.3",
      {"build_stock_quarters": 2, **SAMPLES, **SUMMARY}),
-    ("holdings/sampling.py", "MIN_BUCKETS, MAX_BUCKETS = 3, 12", "MIN_BUCKETS, MAX_BUCKETS = 4, 12",
+    ("holdings/windows/sampling.py", "MIN_BUCKETS, MAX_BUCKETS = 3, 12", "MIN_BUCKETS, MAX_BUCKETS = 4, 12",
      {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
-    ("holdings/prompts.py", "you forecast the next one.", "you predict the next one.",
+    ("holdings/texts/prompts.py", "you forecast the next one.", "you predict the next one.",
      {"build_demo_model": 1, "audit_baselines": 2, **PROMPTS, **SUMMARY}),
-    ("holdings/baselines.py", '"max_iter": 100', '"max_iter": 90',
+    ("holdings/forecasts/baselines.py", '"max_iter": 100', '"max_iter": 90',
      {**BASELINES, **EVALUATION, **SUMMARY}),
-    ("holdings/baseline_audit.py", "rtol=1e-9", "rtol=1e-8", {"audit_baselines": 2, **EVALUATION, **SUMMARY}),
+    ("holdings/evaluation/baseline_audit.py", "rtol=1e-9", "rtol=1e-8", {"audit_baselines": 2, **EVALUATION, **SUMMARY}),
     # The gates: the trainings are queued, and publish what the store has (test_workflow).
-    ("holdings/audit.py", "EXAMPLES = 3", "EXAMPLES = 4",
+    ("holdings/evaluation/text_audit.py", "EXAMPLES = 3", "EXAMPLES = 4",
      {"audit_leakage": 6, "audit_baselines": 2, **SFT, **SUMMARY}),
-    ("holdings/preflight.py", "JITTER = 0.1", "JITTER = 0.2", {"preflight_rewards": 2, **GRPO, **SUMMARY}),
-    ("holdings/rewards.py", "MIN_SCALE = 1e-6", "MIN_SCALE = 1e-5",
+    ("holdings/rewards/preflight.py", "JITTER = 0.1", "JITTER = 0.2", {"preflight_rewards": 2, **GRPO, **SUMMARY}),
+    ("holdings/rewards/rewards.py", "MIN_SCALE = 1e-6", "MIN_SCALE = 1e-5",
      {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
-    ("plugins/swift_rewards.py", 'HoldingsReward.__qualname__ = name', 'HoldingsReward.__qualname__ = name\n    x = 1',
+    ("training/rewards_plugin.py", 'HoldingsReward.__qualname__ = name', 'HoldingsReward.__qualname__ = name\n    x = 1',
      {**GRPO, **SUMMARY}),
-    ("holdings/metrics.py", "np.mean(np.abs(predicted - true))", "np.median(np.abs(predicted - true))",
+    ("holdings/evaluation/metrics.py", "np.mean(np.abs(predicted - true))", "np.median(np.abs(predicted - true))",
      {**EVALUATION, **SUMMARY}),
-    ("holdings/comparison.py", "CHUNK = 500", "CHUNK = 400", {**INTERVALS, **SUMMARY}),
-    ("holdings/plots.py", "BINS = 40", "BINS = 30", {**FIGURES, **SUMMARY}),
-    ("holdings/figures.py", '"font.size": 10', '"font.size": 11', {**FIGURES, "summarize_training": 4, **SUMMARY}),
-    ("holdings/training_curves.py", "MAX_KL = 1.0", "MAX_KL = 2.0", {"summarize_training": 4, **SUMMARY}),
-    ("holdings/summary.py", "MAX_NEAR_ZERO = 0.9", "MAX_NEAR_ZERO = 0.8", SUMMARY),
-    ("holdings/importing.py", "import numpy as np\n", "import numpy as np\nSPARE = 1\n", {}),
+    ("holdings/evaluation/comparison.py", "CHUNK = 500", "CHUNK = 400", {**INTERVALS, **SUMMARY}),
+    ("holdings/report/plots.py", "BINS = 40", "BINS = 30", {**FIGURES, **SUMMARY}),
+    ("holdings/report/figures.py", '"font.size": 10', '"font.size": 11', {**FIGURES, "summarize_training": 4, **SUMMARY}),
+    ("holdings/report/training_curves.py", "MAX_KL = 1.0", "MAX_KL = 2.0", {"summarize_training": 4, **SUMMARY}),
+    ("holdings/report/summary.py", "MAX_NEAR_ZERO = 0.9", "MAX_NEAR_ZERO = 0.8", SUMMARY),
+    ("holdings/panel/importing.py", "import numpy as np\n", "import numpy as np\nSPARE = 1\n", {}),
     ("merge_adapter.py", "def main(", "SPARE = 1\n\n\ndef main(", {**GRPO, "merge_adapter": 2, **SUMMARY}),
     ("generate_completions.py", "def main(", "SPARE = 1\n\n\ndef main(",
      {"generate_completions": 6, **SCORES, **EVALUATION, **SUMMARY}),
-    ("check_config.py", "import datetime as dt\n", "import datetime as dt\nSPARE = 1\n", {}),
+    ("settings/checks.py", "import datetime as dt\n", "import datetime as dt\nSPARE = 1\n", {}),
     # The others, each with a statement more at its end.
-    ("holdings/contract.py", "", SPARE, {"preflight_rewards": 2, **GRPO, **BASELINES, **SCORES, **SUMMARY}),
-    ("holdings/conversations.py", "", SPARE, {"build_demo_model": 1, "audit_baselines": 2, **DATASETS, **SUMMARY}),
-    ("holdings/demo_model.py", "", SPARE, {"build_demo_model": 1, **MODELS, **SUMMARY}),
-    ("holdings/dictionary.py", "", SPARE, SUMMARY),
-    ("holdings/errors.py", "", SPARE, EVERYTHING),
-    ("holdings/evaluation.py", "", SPARE, {**EVALUATION, **SUMMARY}),
-    ("holdings/files.py", "", SPARE, EVERYTHING),
-    ("holdings/forecasts.py", "", SPARE, {**BASELINES, "parse_predictions": 6, **EVALUATION, **SUMMARY}),
-    ("holdings/history.py", "", SPARE,
+    ("holdings/texts/completions.py", "", SPARE, {"preflight_rewards": 2, **GRPO, **BASELINES, **SCORES, **SUMMARY}),
+    ("holdings/texts/conversations.py", "", SPARE, {"build_demo_model": 1, "audit_baselines": 2, **DATASETS, **SUMMARY}),
+    ("training/demo_model.py", "", SPARE, {"build_demo_model": 1, **MODELS, **SUMMARY}),
+    ("holdings/report/dictionary.py", "", SPARE, SUMMARY),
+    ("plumbing/errors.py", "", SPARE, EVERYTHING),
+    ("holdings/evaluation/tables.py", "", SPARE, {**EVALUATION, **SUMMARY}),
+    ("plumbing/files.py", "", SPARE, EVERYTHING),
+    ("holdings/forecasts/predictions.py", "", SPARE, {**BASELINES, "parse_predictions": 6, **EVALUATION, **SUMMARY}),
+    ("holdings/windows/history.py", "", SPARE,
      {"build_demo_model": 1, "build_stock_quarters": 2, **SAMPLES, **SUMMARY}),
-    ("holdings/numbers.py", "", SPARE, {"build_demo_model": 1, "audit_baselines": 2, **PROMPTS, **SUMMARY}),
-    ("holdings/panel.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
-    ("holdings/quarters.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
-    ("holdings/targets.py", "", SPARE, {"build_demo_model": 1, **BASELINES, **PROMPTS, **SUMMARY}),
-    ("holdings/windows.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
-    ("cli.py", "", SPARE, EVERYTHING),
-    ("trainer.py", "", SPARE, {**MODELS, **SUMMARY}),
-    ("store.py", "", SPARE, {**MODELS, **SUMMARY}),
+    ("holdings/texts/numbers.py", "", SPARE, {"build_demo_model": 1, "audit_baselines": 2, **PROMPTS, **SUMMARY}),
+    ("holdings/panel/slices.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+    ("holdings/panel/quarters.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+    ("holdings/texts/targets.py", "", SPARE, {"build_demo_model": 1, **BASELINES, **PROMPTS, **SUMMARY}),
+    ("holdings/windows/windows.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+    ("plumbing/cli.py", "", SPARE, EVERYTHING),
+    ("training/trainer.py", "", SPARE, {**MODELS, **SUMMARY}),
+    ("training/store.py", "", SPARE, {**MODELS, **SUMMARY}),
 ]  # fmt: skip
 
 
@@ -183,11 +183,11 @@ def test_every_library_module_is_in_the_table():
 
 
 def a_comment(project: Project) -> None:
-    edit(project, "trainer.py", "\ndef ", "\n# A remark.\ndef ")
+    edit(project, "training/trainer.py", "\ndef ", "\n# A remark.\ndef ")
 
 
 def a_docstring(project: Project) -> None:
-    edit(project, "holdings/windows.py", '"""True where', '"""Right where')
+    edit(project, "holdings/windows/windows.py", '"""True where', '"""Right where')
 
 
 def touched_files(project: Project) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.project import tiny_config
-from workflow_scripts.base_model import ModelSettings
-from workflow_scripts.holdings.files import read_json, read_jsonl
-from workflow_scripts.train_grpo import prompt_lengths
+from workflow_scripts.plumbing.files import read_json, read_jsonl
+from workflow_scripts.training.base_model import ModelSettings
+from workflow_scripts.training.prompt_lengths import prompt_lengths
 
 STEPS = 12
 

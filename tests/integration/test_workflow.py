@@ -16,12 +16,12 @@ import yaml
 from safetensors.numpy import load_file
 
 from tests.project import checkout, job_counts, tiny_config
-from workflow_scripts.compare_forecasts import PAIRS
-from workflow_scripts.holdings.baselines import BASELINES
-from workflow_scripts.holdings.files import file_digest, read_json, read_jsonl, write_tables
-from workflow_scripts.holdings.panel import FIRM_TYPES
-from workflow_scripts.holdings.simulate import SimulationSettings, simulate_panel
-from workflow_scripts.trainer import swift_environment
+from workflow_scripts.holdings.forecasts.baselines import BASELINES
+from workflow_scripts.holdings.forecasts.stages import PAIRS
+from workflow_scripts.holdings.panel.contract import FIRM_TYPES
+from workflow_scripts.holdings.panel.simulation import SimulationSettings, simulate_panel
+from workflow_scripts.plumbing.files import file_digest, read_json, read_jsonl, write_tables
+from workflow_scripts.training.trainer import swift_environment
 
 FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage")
 
@@ -252,7 +252,7 @@ def test_every_column_is_in_the_dictionary(finished):
 
 def test_a_planted_leak_stops_the_run_before_training(edited):
     """A feature of the test windows taken from the next quarter, as a careless merge would."""
-    path = edited.root / "workflow_scripts/holdings/history.py"
+    path = edited.root / "workflow_scripts/holdings/windows/history.py"
     text = path.read_text()
     there = "columns[lagged(feature, lag)] = panel[feature].to_numpy()[rows[lag]]"
     leaky = "columns[lagged(feature, lag)] = panel[feature].to_numpy()[np.minimum(rows[lag] + 1, panel.num_rows - 1)]"
@@ -267,7 +267,7 @@ def test_a_planted_leak_stops_the_run_before_training(edited):
 
 
 def test_another_preflight_queues_a_training_that_publishes_what_the_store_has(edited):
-    path = edited.root / "workflow_scripts/holdings/preflight.py"
+    path = edited.root / "workflow_scripts/holdings/rewards/preflight.py"
     path.write_text(path.read_text().replace("JITTER = 0.1", "JITTER = 0.2"))
     result = edited.run(tiny_config(), "results/tiny/banks/adapters/grpo/manifest.json")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -455,8 +455,8 @@ def test_the_policy_sees_the_exemplar(finished):
     code = """
 import json, sys
 from swift.infer_engine import InferRequest, TransformersEngine
-from workflow_scripts.holdings.conversations import grpo_rows
-from workflow_scripts.holdings.files import read_jsonl
+from workflow_scripts.holdings.texts.conversations import grpo_rows
+from workflow_scripts.plumbing.files import read_jsonl
 import pyarrow.parquet as pq
 folder, model = sys.argv[1:]
 sample = pq.read_table(f"{folder}/samples/grpo.parquet")

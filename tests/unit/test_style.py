@@ -9,7 +9,7 @@ import pytest
 import yaml
 import yte
 
-from workflow_scripts.code_digest import ROOT
+from workflow_scripts.plumbing.code_digest import ROOT
 
 BIN = Path(sys.executable).parent
 RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]

@@ -1,4 +1,1 @@
-"""Domain library: pure functions on arrays, tables and typed arguments.
-
-Nothing in this package knows Snakemake, a command line or a config dictionary.
-"""
+"""The library of the domain, by subject: pure functions on arrays, tables and typed settings."""

@@ -1,0 +1,201 @@
+"""Every forecaster is scored on identical windows and four targets; silence, exits and missing labels are counted."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workflow_scripts.holdings.evaluation import tables as evaluation
+from workflow_scripts.holdings.evaluation.conditions import check_conditions
+from workflow_scripts.holdings.evaluation.tables import EvaluationSettings, join_predictions, metrics_table
+from workflow_scripts.holdings.forecasts.predictions import parse_predictions, prediction_table
+from workflow_scripts.plumbing.errors import InputError
+
+SETTINGS = EvaluationSettings()
+
+
+def rows(quarters, held, delta, active=None):
+    table = zip(quarters, held, delta, delta if active is None else active, strict=True)
+    return [
+        {"window_id": f"w{i}", "mgrno": i % 3, "permno": i, "quarter": q, "holding_t": h, "label_delta": d,
+         "label_tp1": h + d, "label_active": a}
+        for i, (q, h, d, a) in enumerate(table)
+    ]  # fmt: skip
+
+
+TEST = rows([8076, 8076, 8076, 8077, 8077, 8077], [10.0] * 6, [1.0, 2.0, 3.0, 3.0, 2.0, 1.0])
+
+
+def joined(delta, name="sft", test=TEST):
+    return join_predictions(test, {name: prediction_table([r["window_id"] for r in test], [10.0] * len(test), delta)})
+
+
+def headline(frame, target="change"):
+    table = metrics_table(frame, SETTINGS)
+    return table[(table["target"] == target) & (table["treatment"] == "unparsed_as_no_change")].iloc[0]
+
+
+def completions(*answers):
+    return [
+        {"window_id": f"w{i}", "completion": text, "finish_reason": "stop"}
+        for i in range(6)
+        for text in (answers[i] if isinstance(answers[i], list) else [answers[i]])
+    ]
+
+
+def test_ic_is_averaged_within_quarters_not_pooled():
+    # Right order in the first quarter, wrong in the second.
+    row = headline(joined([1.0, 2.0, 3.0, 1.0, 2.0, 3.0]))
+    assert row["IC"] == pytest.approx(0.0)
+    shifted = headline(joined([101.0, 102.0, 103.0, 3.0, 2.0, 1.0]))
+    assert shifted["IC"] == pytest.approx(1.0), "a level shift between quarters must not change the IC"
+
+
+def test_a_planted_no_change_model_has_skill_zero_and_no_ic():
+    frame = joined([0.0] * 6, "grpo")
+    for target in evaluation.CHANGES:
+        row = headline(frame, target)
+        assert row["skill"] == row["relative_skill"] == row["MCC"] == 0.0
+        assert np.isnan(row[["IC", "RankIC", "IC_t", "NDCG", "calibration_slope"]].astype(float)).all()
+        assert row["n_quarters_without_IC"] == row["n_quarters"] == 2
+        assert row["near_zero_share"] == 1.0
+    assert headline(frame, "level")["MAE"] == headline(frame)["MAE"]
+    assert headline(frame, "level")["skill"] == 0.0
+
+
+def test_targets_by_hand():
+    test = rows([8076] * 3, [10.0, 20.0, 5.0], [10.0, -20.0, 0.0], [0.0, -20.0, None])
+    frame = join_predictions(test, {"sft": prediction_table(["w0", "w1", "w2"], [10.0, 20.0, 5.0], [5.0, 0.0, 0.0])})
+    table = metrics_table(frame, SETTINGS).query("treatment == 'unparsed_as_no_change'").set_index("target")
+    assert table.loc["change", "MAE"] == table.loc["level", "MAE"] == pytest.approx((5 + 20 + 0) / 3)
+    # The exit counts as a fall to 1 % of the position.
+    assert table.loc["log_change", "MAE"] == pytest.approx((np.log(2 / 1.5) + np.log(100) + 0) / 3)
+    assert table.loc["active_change", "MAE"] == pytest.approx((5 + 20) / 2)
+    assert table["n_windows"].to_dict() == {"level": 3, "change": 3, "log_change": 3, "active_change": 2}
+    assert table.loc["active_change", "n_windows_set_aside"] == 1
+    assert table["unit"].to_dict()["log_change"] == "log"
+
+
+def test_return_makes_the_dollar_change_look_forecastable_but_not_the_active_change():
+    """Where positions are only kept, the return of t+1 ranks the dollar change perfectly, the active one not at all."""
+    generator = np.random.default_rng(0)
+    returns, held = generator.normal(size=60), np.full(60, 10.0)
+    traded = generator.normal(size=60) * 0.01
+    test = rows([8076 + i // 20 for i in range(60)], held, held * returns, traded)
+    frame = join_predictions(test, {"sft": prediction_table([r["window_id"] for r in test], held, held * returns)})
+    assert headline(frame, "change")["RankIC"] == pytest.approx(1.0)
+    assert abs(headline(frame, "active_change")["RankIC"]) < 0.3
+
+
+def test_unparsed_counts_as_no_change_and_the_intersection_is_the_same_for_all():
+    texts = ["?"] * 6
+    texts[0] = '<think></think><answer>{"holding_delta": 1.0}</answer>'
+    predictions = {
+        "no_change": prediction_table([f"w{i}" for i in range(6)], [10.0] * 6, [0.0] * 6),
+        "sft": parse_predictions(completions(*texts)[::-1], TEST),
+    }
+    table = metrics_table(join_predictions(TEST, predictions), SETTINGS).query("target == 'change'")
+    table = table.set_index(["forecaster", "treatment"])
+    assert table.loc[("sft", "unparsed_as_no_change"), "MAE"] == pytest.approx((0 + 2 + 3 + 3 + 2 + 1) / 6)
+    both = table.xs("answered_by_all", level="treatment")
+    assert both["n_windows"].tolist() == [1, 1]
+    assert both["n_windows_set_aside"].tolist() == [5, 5]
+    assert both.loc["sft", "MAE"] == 0.0
+    assert both.loc["no_change", "MAE"] == 1.0
+    assert table.loc["sft", "parsed_share"].tolist() == [pytest.approx(1 / 6)] * 2
+
+
+def test_several_samples_give_their_median_and_spread():
+    answers = ["1.0", "4.0", "2.0", "oops"]
+    texts = [f'<think></think><answer>{{"holding_delta": {answer}}}</answer>' for answer in answers]
+    given = completions(*[texts] * 6)
+    given[1]["finish_reason"] = "length"
+    row = parse_predictions(given, TEST).iloc[0]
+    assert (row["predicted_delta"], row["mean_delta"]) == (2.0, 7 / 3)
+    assert row["spread_delta"] == pytest.approx((7 / 3) ** 0.5)
+    assert (row["samples"], row["parsed"], row["parsed_share"], row["valid_share"]) == (4, True, 0.75, 0.75)
+    assert (row["bound_share"], row["truncated_share"]) == (0.75, 0.25)
+    assert row["fault"] == "the answer is not the JSON object asked for"
+    with pytest.raises(InputError, match="same window_ids"):
+        parse_predictions(given[:-1], TEST)
+
+
+def test_the_coverage_funnel_by_hand():
+    texts = ["?"] * 6
+    texts[0] = '<think></think><answer>{"holding_delta": 1.0}</answer>'
+    texts[1] = '<answer>{"holding_delta": 1.0}</answer>'  # no think block
+    texts[2] = '<think></think><answer>{"holding_delta": -11}</answer>'  # below the bound
+    given = completions(*texts)
+    given[3]["finish_reason"] = "length"
+    funnel = evaluation.coverage_table(join_predictions(TEST, {"sft": parse_predictions(given, TEST)}))
+    assert (funnel.set_index("step")["share"] * 6).round(9).to_dict() == {
+        "asked": 6, "not_truncated": 5, "parsed": 3, "bound_valid": 2, "contract_valid": 1
+    }  # fmt: skip
+
+
+def test_nothing_parsed_gives_empty_metrics_not_an_error():
+    frame = join_predictions(TEST, {"sft": parse_predictions(completions(*"??????"), TEST)})
+    table = metrics_table(frame, SETTINGS)
+    assert table[table["treatment"] == "answered_by_all"]["MAE"].isna().all()
+    assert evaluation.trimmed_table(frame, SETTINGS)["n_windows"].min() == 6
+
+
+def test_rows_must_be_the_test_rows():
+    with pytest.raises(InputError, match="not the test windows"):
+        join_predictions(TEST, {"sft": prediction_table(["w0"], [10.0], [0.0])})
+    with pytest.raises(InputError, match="same window_ids"):
+        parse_predictions([{"window_id": "w0", "completion": "", "finish_reason": "stop"}], TEST)
+
+
+def test_trivial_quarters_are_flagged():
+    quarterly = evaluation.quarterly_table(joined([1.0] * 6), EvaluationSettings(top_k=3))
+    assert quarterly["trivial_top_k"].all()
+    assert quarterly["quarter"].tolist() == ["2019Q1", "2019Q2"] * 4
+
+
+def test_size_deciles_by_hand():
+    held = np.arange(1.0, 21.0)
+    test = rows([8076] * 20, held, held / 10)
+    frame = join_predictions(test, {"sft": prediction_table([r["window_id"] for r in test], held, np.zeros(20))})
+    table = evaluation.size_table(frame, SETTINGS).query("target == 'change'").set_index("size_decile")
+    assert table["n_windows"].tolist() == [2] * 10
+    assert (table.loc[10, "holding_t_min_musd"], table.loc[10, "MAE"]) == (19.0, pytest.approx(1.95))
+    assert table["relative_MAE"].tolist() == pytest.approx([0.1] * 10)
+
+
+def test_periods_are_those_of_the_label():
+    frame = joined([0.0] * 6)
+    cut = evaluation.period_table(frame, SETTINGS, dt.date(2019, 6, 30)).query("target == 'change'")
+    # t = 2019Q1 has its label at 2019Q2, which ends on the cut-off.
+    assert cut.set_index("period")["n_windows"].to_dict() == {"label_before_cutoff": 3, "label_after_cutoff": 3}
+    earlier = evaluation.period_table(frame, SETTINGS, dt.date(2019, 6, 29)).query("target == 'change'")
+    assert earlier.set_index("period")["n_windows"].to_dict() == {"label_before_cutoff": 0, "label_after_cutoff": 6}
+    assert evaluation.period_table(frame, SETTINGS, None).empty
+
+
+def test_trimming_removes_the_largest_errors_only():
+    frame = joined([1.0, 2.0, 3.0, 3.0, 2.0, 100.0])
+    table = evaluation.trimmed_table(frame, EvaluationSettings(trim_percentile=90)).set_index("target")
+    assert table.loc["change", "n_windows_trimmed"] == 1
+    assert table.loc["change", "MAE"] == 0.0
+
+
+def test_tables_keep_the_order_of_the_forecasters():
+    frame = pd.concat([joined([0.0] * 6, "no_change"), joined([1.0] * 6, "base")], ignore_index=True)
+    for table in (evaluation.quarterly_table(frame, SETTINGS), metrics_table(frame, SETTINGS)):
+        assert table["forecaster"].unique().tolist() == ["no_change", "base"]
+
+
+def test_written_forecasts_are_read_back(tmp_path):
+    frame = joined([0.1, 0.2, None, 0.3, 1 / 3, -1.0])
+    evaluation.with_units(frame).to_csv(tmp_path / "forecasts.csv", index=False)
+    assert "predicted_delta_musd" in (tmp_path / "forecasts.csv").read_text()
+    pd.testing.assert_frame_equal(evaluation.read_forecasts(tmp_path / "forecasts.csv"), frame, check_dtype=False)
+
+
+def test_stages_that_answered_in_different_ways_are_not_compared():
+    made = {"prompts": "a", "backend": "transformers", "model": "m", "adapter": None}
+    check_conditions({"base.json": made, "sft.json": made | {"adapter": "x"}, "grpo.json": made | {"model": "n"}})
+    with pytest.raises(InputError, match=r"sft.json and base.json differ in prompts, backend"):
+        check_conditions({"base.json": made, "sft.json": made | {"prompts": "b", "backend": "vllm"}})

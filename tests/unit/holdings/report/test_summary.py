@@ -1,0 +1,82 @@
+"""What the summary says after the correction, over seeds, and that every column of every table is described."""
+
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workflow_scripts.holdings.report import summary
+from workflow_scripts.holdings.report.dictionary import COLUMNS, data_dictionary
+from workflow_scripts.plumbing.errors import InputError
+
+
+def comparisons(*rows) -> pd.DataFrame:
+    names = ("firm_type", "baseline", "candidate", "target", "metric", "difference", "p_value")
+    table = pd.DataFrame(rows, columns=names)
+    return table.assign(few_quarters=False, few_managers=table["firm_type"] == "other")
+
+
+def test_nothing_is_called_better_that_the_correction_does_not_carry():
+    table = summary.correct_comparisons(
+        comparisons(
+            ("banks", "no_change", "grpo", "change", "MAE", -1.0, 0.01),
+            ("other", "no_change", "grpo", "change", "MAE", -1.0, 0.03),
+            ("banks", "no_change", "grpo", "change", "RankIC", -0.1, 0.001),
+            ("other", "no_change", "grpo", "change", "RankIC", np.nan, np.nan),
+        ),
+        0.95,
+    )
+    assert table["p_holm"].tolist()[:3] == pytest.approx([0.02, 0.03, 0.003])
+    assert table["verdict"].tolist() == ["better", "better", "worse", "undefined"]
+    stricter = summary.correct_comparisons(table.drop(columns=["p_holm", "verdict"]), 0.975)
+    assert stricter["verdict"].tolist() == ["better", "not shown", "worse", "undefined"]
+    assert summary.verdict_table(stricter).to_dict("records") == [
+        {"target": "change", "candidate": "grpo", "baseline": "no_change", "banks": "better", "other": "not shown *"}
+    ]
+
+
+def metrics(value: float) -> pd.DataFrame:
+    keys = {"firm_type": "banks", "forecaster": "grpo", "target": "change"}
+    rows = [{**keys, "treatment": treatment, **dict.fromkeys(summary.SEED_METRICS, number)}
+            for treatment, number in (("unparsed_as_no_change", value), ("answered_by_all", 99.0))]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_mean_and_spread_over_seeds():
+    table = summary.over_seeds([metrics(1.0), metrics(2.0), metrics(6.0)]).set_index("metric")
+    assert table.loc["MAE", ["n_seeds", "mean"]].tolist() == [3, 3.0]
+    assert table.loc["MAE", "sd"] == pytest.approx(np.sqrt(7))
+    assert np.isnan(summary.over_seeds([metrics(1.0)])["sd"]).all()
+
+
+def test_only_runs_that_differ_in_the_seed_are_averaged():
+    one = {"run": "a", "seed": 1, "sft": {"lora_rank": 8}, "evaluation": {"top_k": 5, "seed_runs": ["b"]}}
+    two = copy.deepcopy(one) | {"run": "b", "seed": 2}
+    two["evaluation"]["seed_runs"] = []
+    summary.check_seed_runs({"a": one, "b": two})
+    with pytest.raises(InputError, match="b differs from a in sft"):
+        summary.check_seed_runs({"a": one, "b": two | {"sft": {"lora_rank": 4}}})
+    with pytest.raises(InputError, match="seeds 1, 1 are not all different"):
+        summary.check_seed_runs({"a": one, "b": two | {"seed": 1}})
+
+
+def test_a_collapsed_model_is_warned_of():
+    table = pd.DataFrame(
+        [{"firm_type": "banks", "forecaster": "grpo", "target": "change", "treatment": "unparsed_as_no_change",
+          "n_windows": 5, "n_quarters_trivial_top_k": 2, **dict.fromkeys(summary.HEADLINE_COLUMNS, 0.94)}]
+    )  # fmt: skip
+    warnings = summary.run_warnings([{"firm_type": "banks", "stage": "sft", "warnings": ["sick"]}], table)
+    assert [warning.split(" and are")[0].split(";")[0] for warning in warnings] == [
+        "banks sft: sick",
+        "banks grpo: only 94.0% of the completions could be parsed",
+        "banks: 2 of 0.94 quarters have at most evaluation.top_k windows",
+        "banks grpo: 94% of the forecasts are no change (dead band)",
+    ]
+
+
+def test_the_dictionary_describes_columns_and_refuses_unknown_ones():
+    table = data_dictionary({"evaluation/metrics.csv": ["forecaster", "MAE"]})
+    assert table["meaning"].tolist() == [COLUMNS["forecaster"][1], "mean absolute error"]
+    with pytest.raises(InputError, match=r"'Sharpe' is not in holdings/dictionary\.py"):
+        data_dictionary({"evaluation/metrics.csv": ["Sharpe"]})

@@ -1,0 +1,234 @@
+"""Rewards worked out by hand, and bounds that hold for any completion."""
+
+import json
+import math
+import os
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workflow_scripts.holdings.rewards.rewards import (
+    REWARDS,
+    ExternalReward,
+    RewardSettings,
+    contract_reward,
+    direction_reward,
+    mse_reward,
+    reward_columns,
+    scaled_mse_reward,
+    score,
+)
+from workflow_scripts.holdings.texts.completions import parse_completion
+from workflow_scripts.holdings.texts.targets import TARGETS
+
+
+def say(number: float | str) -> str:
+    return f'<think>x</think><answer>{{"holding_delta": {number}}}</answer>'
+
+
+def test_contract_by_hand():
+    texts = [say(1), say(-5), say(-5.1), "no", '<answer>{"holding_delta": 1}</answer>']
+    assert contract_reward(texts, [5.0] * 5) == [1.0, 1.0, -1.0, -1.0, -1.0]
+
+
+def test_mse_by_hand():
+    # |e| = 0, 1, 2, 3: the 95th percentile by linear interpolation is 2 + 0.85 * 1 = 2.85.
+    rewards = mse_reward([say(0), say(1), say(-2), say(3)], [9.0] * 4, [0.0] * 4)
+    expected = [1 - 2 * (e / 2.85) ** 2 / 4 for e in (0, 1, 2, 3)]
+    assert rewards == pytest.approx(expected)
+
+
+def test_mse_is_at_least_minus_one_and_unparsed_get_it():
+    # Small errors and an outlier: x of the outlier is far above 2, so its reward is cut at -1.
+    texts = [say(0.1)] * 39 + [say(1000), "nothing"]
+    rewards = mse_reward(texts, [9.0] * 41, [0.0] * 41)
+    assert rewards[39] == -1.0
+    assert rewards[40] == -1.0
+    assert rewards[0] > 0.4
+
+
+def test_mse_of_perfect_forecasts_is_one_at_the_smallest_scale():
+    assert mse_reward([say(1), say(2)], [9.0] * 2, [1.0, 2.0]) == [1.0, 1.0]
+
+
+def test_mse_does_not_mistake_zero_for_missing():
+    assert mse_reward([say(0), say(1)], [9.0] * 2, [0.0, 0.0])[0] == 1.0
+
+
+def test_missing_label_is_neutral():
+    for name in set(REWARDS) - {"contract_holdings"}:
+        reward = REWARDS[name].build(RewardSettings())
+        columns = {"holding_t": [9.0] * 3, "label_delta": [None, float("nan"), 1.0], "past_change": [None] * 3}
+        assert score(reward, name, [say(1), "no", say(1)], columns, "holding_delta")[:2] == [0.0, 0.0]
+
+
+def test_external_by_hand():
+    reward = ExternalReward()
+    # First batch: errors 0 and 2, mean 1, threshold 1.5; changes 1 and 1, mean 1.
+    first = reward([say(1), say(3)], [9.0] * 2, [1.0, 1.0])
+    direction = [2 / (1 + math.exp(-5 * p)) - 1 for p in (1, 3)]
+    assert first == pytest.approx([0.6 * 1 + 0.4 * direction[0], 0.6 * -1 + 0.4 * direction[1]])
+    # Second batch: error 1 -> EMA 0.9 * 1 + 0.1 * 1 = 1; change -2 -> EMA 0.9 * 1 + 0.1 * 2 = 1.1.
+    second = reward([say(-1)], [9.0], [-2.0])
+    magnitude = 2 * (1 - (1 / 1.5) ** 2) - 1
+    assert second == pytest.approx([0.6 * magnitude + 0.4 * (2 / (1 + math.exp(-5 / 1.1)) - 1)])
+
+
+def test_external_punishes_the_wrong_direction_and_silence():
+    right, wrong, silent = ExternalReward()([say(1), say(-1), "?"], [9.0] * 3, [1.0] * 3)
+    assert right > 0 > wrong
+    assert silent == -1.0
+
+
+def test_scaled_mse_by_hand():
+    # Scales: the past change 2, the floor 0.01 * 100, the smallest scale.
+    columns = ([5.0, 100.0, 0.0], [0.0, 0.0, 0.0], [2.0, 0.5, 0.0])
+    rewards = scaled_mse_reward([say(1), say(1.5), say(0)], *columns)
+    assert rewards == pytest.approx([2 * (1 - 0.25 / 4) - 1, 2 * (1 - 1.5**2 / 4) - 1, 1.0])
+
+
+def test_scaled_mse_of_a_row_depends_on_no_other_row():
+    row = ([say(1)], [5.0], [0.5], [1.0])
+    alone = scaled_mse_reward(*row)
+    together = scaled_mse_reward(row[0] + [say(10**9), "no"], [5.0] * 3, [0.5, 0.0, 1.0], [1.0] * 3)
+    assert together[0] == alone[0]
+    assert mse_reward([say(1)], [5.0], [0.5]) != mse_reward(row[0] + [say(10**9)], [5.0] * 2, [0.5, 0.0])[:1]
+
+
+def test_direction_by_hand():
+    texts = [say(2), say(0.05), say(-2), say(0), say(0.06), "?"]
+    assert direction_reward(texts, [5.0] * 6, [1.0] * 6) == [1.0, 0.0, -1.0, 0.0, 1.0, -1.0]
+    assert direction_reward([say(0.05), say(1)], [5.0] * 2, [-0.05, 0.0]) == [1.0, 0.0], "both are flat"
+
+
+def test_averages_can_be_kept_and_restored():
+    batches = [([say(1), say(3)], [9.0] * 2, [1.0, 1.0]), ([say(-1)], [9.0], [-2.0]), ([say(4)], [9.0], [2.0])]
+    through = ExternalReward()
+    expected = [through(*batch) for batch in batches]
+    first, second = ExternalReward(), ExternalReward()
+    assert [first(*batch) for batch in batches[:2]] == expected[:2]
+    second.restore(first.state())
+    assert second(*batches[2]) == expected[2]
+    assert ExternalReward()(*batches[2]) != expected[2]
+
+
+def test_constants_are_settings_and_every_setting_is_somebodys():
+    used = [name for reward in REWARDS.values() for name in reward.constants]
+    assert sorted(used) == sorted(set(RewardSettings.__dataclass_fields__) - {"target"})
+    assert reward_columns(["contract_holdings"], "holding_delta") == ["holding_t"]
+    assert reward_columns(list(REWARDS), "holding_tp1") == ["holding_t", "label_delta", "past_change"]
+    assert reward_columns(list(REWARDS), "active_delta") == ["holding_t", "label_active", "past_change"]
+
+
+# Pieces of right and wrong answers, and what tends to break readers of numbers.
+PIECES = [
+    "<think>",
+    "</think>",
+    "<answer>",
+    "</answer>",
+    '{"holding_delta": ',
+    '{"holding_tp1": ',
+    "}",
+    '"',
+    "-",
+    ".",
+    "e",
+]
+PIECES += [
+    "E9",
+    "+",
+    "0",
+    "1",
+    "9" * 30,
+    "1e999",
+    "NaN",
+    "Infinity",
+    "null",
+    "[1]",
+    "\u0661",
+    "\x00",
+    "\n",
+    " ",
+    ",",
+    "1.5",
+]
+pieces = st.sampled_from(PIECES)
+texts = st.one_of(
+    st.sampled_from([say(0), say(-3), say("1e3"), say("9" * 30), say("-" + "9" * 30), "", say(0.5) * 2]),
+    st.lists(pieces, max_size=12).map("".join),
+    st.tuples(st.just(say(1.25)), st.integers(0, 60), pieces).map(lambda t: t[0][: t[1]] + t[2] + t[0][t[1] :]),
+    st.none(),
+)
+numbers = st.one_of(
+    st.none(), st.floats(-1e300, 1e300), st.sampled_from([float("nan"), float("inf"), -float("inf"), 0.0])
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(texts, numbers, numbers, numbers), min_size=1, max_size=12),
+    st.sampled_from(sorted(REWARDS)),
+    st.sampled_from(TARGETS),
+)
+def test_every_reward_is_finite_and_bounded_and_never_raises(rows, name, target):
+    completions, *columns = (list(column) for column in zip(*rows, strict=True))
+    reward = REWARDS[name].build(RewardSettings(target=target))
+    for _ in range(2):
+        values = np.array(
+            score(
+                reward,
+                name,
+                completions,
+                dict(zip(reward_columns(list(REWARDS), target), columns, strict=True)),
+                target,
+            )
+        )
+        assert values.shape == (len(rows),)
+        assert np.isfinite(values).all()
+        assert (np.abs(values) <= 1.0 + 1e-12).all()
+
+
+def mutate(text: str, generator: random.Random) -> str:
+    """One to four cuts, doublings, swaps and foreign pieces."""
+    for _ in range(generator.randint(1, 4)):
+        a, b = sorted((generator.randint(0, len(text)), generator.randint(0, len(text))))
+        text = generator.choice(
+            [
+                text[:a] + text[b:],
+                text[:b] + text[a:],
+                text[b:] + text[:a],
+                text[:a] + generator.choice(PIECES) + text[b:],
+            ]
+        )
+    return text
+
+
+def test_mutated_completions():
+    """FUZZ_COMPLETIONS=1000000 runs a million; what is read must be what a careful reader of the frame would read."""
+    generator = random.Random(7)
+    count = int(os.environ.get("FUZZ_COMPLETIONS", "20000"))
+    built = {name: reward.build(RewardSettings()) for name, reward in REWARDS.items()}
+    for start in range(0, count, 1000):
+        size = min(1000, count - start)
+        held = [generator.choice([0.0, 3.5, 1e6, None]) for _ in range(size)]
+        texts = [mutate(say(generator.choice(["1.5", "-3.5", "0", "-0.000001"])), generator) for _ in range(size)]
+        columns = {
+            "holding_t": held,
+            "label_delta": [generator.choice([None, 0.0, -2.0, 1e9])] * size,
+            "past_change": held,
+        }
+        for name, reward in built.items():
+            values = np.array(score(reward, name, texts, columns, "holding_delta"))
+            assert np.isfinite(values).all()
+            assert (np.abs(values) <= 1.0 + 1e-12).all()
+        for text, h in zip(texts, held, strict=True):
+            parsed = parse_completion(text, np.nan if h is None else h)
+            assert parsed.valid == (parsed.fault == "")
+            if parsed.valid:
+                assert text.count("<answer>") == 1
+                answer = json.loads(text.split("<answer>")[1].split("</answer>")[0])
+                assert {name: float(value) for name, value in answer.items()} == {"holding_delta": parsed.delta}
+                assert parsed.delta >= -h - 1e-6

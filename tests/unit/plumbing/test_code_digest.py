@@ -1,0 +1,57 @@
+"""The code digest changes with statements, of the module or of what it imports, and with nothing else."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from workflow_scripts.plumbing.code_digest import ROOT, imported_modules
+
+ENTRY = "workflow_scripts.evaluate_forecasts"
+
+
+@pytest.fixture
+def project(tmp_path):
+    shutil.copytree(ROOT / "workflow_scripts", tmp_path / "workflow_scripts")
+    return tmp_path
+
+
+def digest(project, module=ENTRY) -> str:
+    code = f"from workflow_scripts.plumbing.code_digest import digest_of; print(digest_of({module!r}))"
+    return subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True).stdout
+
+
+def edit(project, module: str, old: str, new: str) -> None:
+    path = project / "workflow_scripts" / module
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_imports_are_followed():
+    modules = imported_modules(ENTRY)
+    assert "workflow_scripts.holdings.evaluation.metrics" in modules, (
+        "imported by holdings.evaluation, not by the entry"
+    )
+    assert "workflow_scripts.holdings.rewards.rewards" not in modules
+
+
+def test_comment_docstring_and_touch_change_nothing(project):
+    before = digest(project)
+    edit(project, "holdings/evaluation/metrics.py", "def mae(", "# a remark\n\n\ndef mae(")
+    edit(project, "holdings/evaluation/metrics.py", '"""Mean absolute error."""', '"""Another text."""')
+    (project / "workflow_scripts/holdings/evaluation/metrics.py").touch()
+    assert digest(project) == before
+
+
+def test_an_edited_statement_changes_its_own_rules_only(project):
+    before, others = digest(project), digest(project, "workflow_scripts.build_windows")
+    edit(
+        project,
+        "holdings/evaluation/metrics.py",
+        "np.mean(np.abs(predicted - true))",
+        "np.median(np.abs(predicted - true))",
+    )
+    assert digest(project) != before
+    assert digest(project, "workflow_scripts.build_windows") == others

@@ -1,0 +1,178 @@
+"""Leakage checks of one firm type: does anything that a forecaster sees or was fitted on come from after t?
+
+Each check rebuilds texts or forecasts from data in which everything that must not matter is scrambled, and compares
+them with what is in the files.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from workflow_scripts.holdings.panel.contract import FEATURES, LABELS
+from workflow_scripts.holdings.panel.pairs import key_arrays
+from workflow_scripts.holdings.panel.quarters import quarter_ids
+from workflow_scripts.holdings.texts.conversations import grpo_rows, holdout_rows, sft_rows
+from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
+from workflow_scripts.holdings.windows.history import attach_history
+from workflow_scripts.holdings.windows.lags import lagged
+from workflow_scripts.holdings.windows.splits import split_mask
+from workflow_scripts.plumbing.errors import InputError
+
+# The columns of a sample that are dated t+1.
+LABEL_SIDE = (*LABELS, "delta_sign", "prc_t1", "price_ratio", "split_ratio")
+EXAMPLES = 3
+# What was looked for, how often it was found, examples, and whether it must not be.
+Check = tuple[str, int, str, bool]
+
+
+def found_by(name: str, found: Sequence[str]) -> Check:
+    """A check that may find nothing."""
+    return name, len(found), ", ".join(found[:EXAMPLES]), True
+
+
+def checks_table(checks: Sequence[Check], firm_type: str, split: str) -> pd.DataFrame:
+    """One row per check: firm_type, split, check, count, detail, must_be_zero; InputError where one fails."""
+    table = pd.DataFrame(checks, columns=["check", "count", "detail", "must_be_zero"])
+    failed = table[table["must_be_zero"] & (table["count"] > 0)]
+    if len(failed):
+        faults = "; ".join(f"{row.check}: {row.count} ({row.detail})" for row in failed.itertuples(index=False))
+        raise InputError(f"leak in {firm_type}, {split}: {faults}. Nothing of this run can be believed: mend it first")
+    table.insert(0, "split", split)
+    table.insert(0, "firm_type", firm_type)
+    return table
+
+
+def _scrambled(values: NDArray[np.float64], rows: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Other positive numbers of the same size where `rows` holds, missing ones included."""
+    known = np.nan_to_num(np.abs(values), nan=1.0)
+    return np.where(rows, known * rng.uniform(1.5, 3.0, len(values)) + 1.0, values)
+
+
+def scramble_after(panel: pa.Table, quarter: int, rng: np.random.Generator) -> pa.Table:
+    """A panel (typed, with `quarter`) in which every value dated after `quarter` is another one.
+
+    Features of later rows are changed; the label holding_t1 is dated one quarter after its row.
+    """
+    dates = panel["quarter"].to_numpy()
+    for names, later in ((FEATURES, dates > quarter), (LABELS, dates >= quarter)):
+        for name in names:
+            values = pa.array(_scrambled(panel[name].to_numpy(), later, rng))
+            panel = panel.set_column(panel.column_names.index(name), name, values)
+    return panel
+
+
+def scramble_labels(sample: pa.Table, rng: np.random.Generator) -> pa.Table:
+    """A sample in which every column of LABEL_SIDE holds other values."""
+    everywhere = np.ones(sample.num_rows, dtype=bool)
+    for name in LABEL_SIDE:
+        values = _scrambled(sample[name].to_numpy().astype(float), everywhere, rng)
+        # What would set a window aside must not: the label has to be there to leak.
+        values = np.full(len(values), np.nan) if name == "split_ratio" else values
+        kind = sample.schema.field(name).type
+        column = pa.array(values).cast(kind, safe=False)
+        sample = sample.set_column(sample.column_names.index(name), name, column)
+    return sample
+
+
+def samples_without_future(
+    sample: pa.Table, panel: pa.Table, firm_type: str, history_quarters: int, rng: np.random.Generator
+) -> Iterator[pa.Table]:
+    """The sample, rebuilt quarter by quarter from a panel that is scrambled after that quarter.
+
+    `panel` holds the rows of the sampled pairs, all features and labels (`read_history`). Splits of the past, which
+    other pairs' rows decide, are those of the sample; its columns dated t+1 are scrambled.
+    """
+    known = [name for name in sample.column_names if name.startswith(lagged("split_ratio", ""))]
+    sample = scramble_labels(sample, rng)
+    quarters = sample["quarter"].to_numpy()
+    pairs = pd.MultiIndex.from_arrays(key_arrays(panel)[:2])
+    for quarter in np.unique(quarters):
+        chosen = sample.filter(pa.array(quarters == quarter))
+        theirs = pairs.isin(pd.MultiIndex.from_arrays(key_arrays(chosen)[:2]))
+        unknown = scramble_after(panel.filter(pa.array(theirs)), int(quarter), rng)
+        rebuilt = attach_history(chosen, unknown, firm_type, history_quarters)
+        for name in ("prc_t1", "price_ratio", "split_ratio", *known):
+            rebuilt = rebuilt.append_column(name, chosen[name])
+        yield rebuilt
+
+
+def _texts(split: str, prompts: list[dict], sample: pa.Table, style: Mapping) -> dict[str, tuple[str, ...]]:
+    """By window_id what a model reads of a window: the messages of the split's dataset without the label."""
+    if split == "sft":
+        # The next position always has a label; the answer is cut off below.
+        rows, _ = sft_rows(prompts, sample, "holding_tp1", style["decimals"], style["think_template"])
+    elif split == "grpo":
+        rows = grpo_rows(prompts, sample, style["exemplar_template"], style["decimals"])
+    else:
+        rows = holdout_rows(prompts, sample)
+    return {row["window_id"]: visible(row["messages"]) for row in rows}
+
+
+def visible(messages: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    """Contents of the messages; of an assistant's, what comes before the answer, which is the label."""
+    return tuple(
+        message["content"].split("<answer>")[0] if message["role"] == "assistant" else message["content"]
+        for message in messages
+    )
+
+
+def differing_texts(
+    split: str,
+    dataset: Sequence[Mapping],
+    samples: Iterable[pa.Table],
+    settings: PromptSettings,
+    style: Mapping,
+    tickers: Mapping[int, tuple[str, str]] | None,
+) -> list[str]:
+    """window_ids whose dataset row is not what the scrambled samples give; ids that only one side has are among them.
+
+    `style` has decimals, think_template (sft) and exemplar_template (grpo).
+    """
+    expected = {}
+    for sample in samples:
+        expected |= _texts(split, build_prompts(sample, settings, tickers), sample, style)
+    found = {row["window_id"]: visible(row["messages"]) for row in dataset}
+    return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+
+
+def labels_in_text(dataset: Sequence[Mapping]) -> list[str]:
+    """window_ids whose prompt names a label column or the answer itself: `label_`, `holding_t1`, `prc_t1`."""
+    words = ("label_", *LABEL_SIDE)
+    return [row["window_id"] for row in dataset if any(word in text for text in _prompt(row) for word in words)]
+
+
+def _prompt(row: Mapping) -> tuple[str, ...]:
+    return tuple(message["content"] for message in row["messages"] if message["role"] != "assistant")
+
+
+def repeated_labels(samples: Mapping[str, pa.Table]) -> list[str]:
+    """window_ids, that is (mgrno, permno, quarter), that occur more than once over all splits."""
+    ids = pd.Series([window_id for sample in samples.values() for window_id in sample["window_id"].to_pylist()])
+    return sorted(ids[ids.duplicated()].unique())
+
+
+def windows_outside_their_split(sample: pa.Table, start: dt.date | None, end: dt.date | None) -> list[str]:
+    """window_ids whose quarter t is not between those of a split's first and last day; None leaves a side open."""
+    inside = split_mask(sample["quarter"].to_numpy(), start, end)
+    return sample["window_id"].filter(pa.array(~inside)).to_pylist()
+
+
+def labels_in_next_split(sample: pa.Table, start: str) -> int:
+    """Windows whose label's quarter t+1 is in or after the quarter of the next split's first day (YYYY-MM-DD)."""
+    return int((sample["quarter"].to_numpy() + 1 >= quarter_ids([start])[0]).sum())
+
+
+def identical_prompts(datasets: Mapping[str, Sequence[Mapping]]) -> dict[str, int]:
+    """Per pair of splits, how many prompts of the later one also stand in the earlier one, word for word."""
+    prompts = {name: [_prompt(row) for row in rows] for name, rows in datasets.items()}
+    known = {name: set(texts) for name, texts in prompts.items()}
+    names = list(datasets)
+    return {
+        f"{earlier} and {later}": sum(prompt in known[earlier] for prompt in prompts[later])
+        for i, earlier in enumerate(names)
+        for later in names[i + 1 :]
+    }

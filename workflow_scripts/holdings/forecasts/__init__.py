@@ -1,0 +1,1 @@
+"""Who forecasts: training stages, baselines, and their tables of predictions."""

@@ -1,0 +1,151 @@
+"""Forecasts that need no language model; what is fitted, is fitted on the training sample alone.
+
+| forecaster | forecast of the change |
+|---|---|
+| no_change | 0 |
+| last_change | the last change again |
+| shrunk_last_change | the last change times a factor in [0, 1], by least squares |
+| firm_type_mean | the training sample's mean relative change |
+| ridge | ridge regression on the features of the window |
+| boosted_trees | gradient-boosted trees on the same features, with the absolute error as loss |
+
+The change is that of the target: at the price of t for active_delta. Positions span six orders of magnitude, so
+whatever is fitted works on relative changes, change / scale, the scale being holding_t; least squares sees relative
+changes and features between the 1st and 99th percentile of the training sample. No forecast is below the bound
+-holding_t, which every prompt states.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from workflow_scripts.holdings.texts.targets import ACTIVE, LABELS
+from workflow_scripts.holdings.windows.labels import label_arrays
+from workflow_scripts.holdings.windows.lags import lagged, sample_lags
+from workflow_scripts.plumbing.errors import InputError
+
+Array = NDArray[np.float64]
+# The keys of `baseline_forecasts`, in the order of the tables.
+BASELINES = ("no_change", "last_change", "shrunk_last_change", "firm_type_mean", "ridge", "boosted_trees")
+WINSOR = (0.01, 0.99)
+RIDGE_PENALTIES = np.logspace(-1, 5, 13)
+# Chosen on the real panel of the tests by fitting on the SFT and scoring on the GRPO quarters: slow and shallow.
+BOOSTING = {
+    "loss": "absolute_error",
+    "learning_rate": 0.03,
+    "max_iter": 100,
+    "max_leaf_nodes": 8,
+    "min_samples_leaf": 20,
+    "l2_regularization": 1.0,
+    "early_stopping": False,
+    "random_state": 0,
+}
+
+
+@dataclass(frozen=True)
+class Features:
+    """What is known at t about n windows: scale and last change ($ million, (n,)), features (n, p) without a unit.
+
+    The scale is 0 where the position was 0 in all of the window.
+    """
+
+    scale: Array
+    last_change: Array
+    values: Array
+
+
+def window_features(sample: pa.Table, target: str) -> Features:
+    """Features of a sample (with `stock_quarters.attach_prices`), from columns dated t and before; NaN for missing.
+
+    Per quarter of history: the change and the active change over the scale, the log return. At t: logs of position,
+    market equity and assets, book-to-market, profit, Gat, beta, outside assets over assets, position over
+    assets and over market equity. The scale is holding_t, or the window's mean holding where the position is 0.
+    """
+    lags = sample_lags(sample)[::-1]
+    held, price = ([sample[lagged(name, lag)].to_numpy() for lag in lags] for name in ("holding_t", "prc"))
+    scale = np.where(held[0] > 0, held[0], np.mean(held, axis=0))
+    me, be, aum, outaum = (sample[lagged(name, 0)].to_numpy() for name in ("me", "be", "aum", "outaum"))
+    columns = []
+    with np.errstate(divide="ignore", invalid="ignore"):
+        active = []
+        for lag in lags[1:]:
+            unsplit = np.isnan(sample[lagged("split_ratio", lag)].to_numpy())
+            ratio = np.where(unsplit, price[lag - 1] / price[lag], np.nan)
+            active.append(held[lag - 1] / ratio - held[lag])
+            columns += [(held[lag - 1] - held[lag]) / scale, active[-1] / scale, np.log(ratio)]
+        columns += [np.log(scale), np.log(me), np.log(aum), np.log(be / me), outaum / aum, scale / aum, scale / me]
+    columns += [sample[lagged(name, 0)].to_numpy() for name in ("profit", "Gat", "beta")]
+    values = np.column_stack(columns)
+    values[~np.isfinite(values)] = np.nan
+    # Without a price the last active change is unknown; repeating it then means no change.
+    last = np.nan_to_num(active[0]) if target == ACTIVE else held[0] - held[1]
+    return Features(scale, last, values)
+
+
+def _clipped(values: Array, limits: Array) -> Array:
+    return np.clip(values, *limits)
+
+
+def _mean(train: Array, relative: Array) -> Callable[[Array], Array]:
+    """What is left to fit where no feature differs between training windows."""
+    return lambda values: np.full(len(values), relative.mean())
+
+
+def _ridge(train: Array, relative: Array) -> Callable[[Array], Array]:
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    limits = np.nanquantile(train, WINSOR, axis=0)
+    model = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), RidgeCV(RIDGE_PENALTIES))
+    model.fit(_clipped(train, limits), relative)
+    return lambda values: model.predict(_clipped(values, limits))
+
+
+def _boosted_trees(train: Array, relative: Array) -> Callable[[Array], Array]:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
+
+    # One thread: sums over several are added in an order that changes.
+    with threadpool_limits(1):
+        model = HistGradientBoostingRegressor(**BOOSTING).fit(train, relative)
+    return model.predict
+
+
+def baseline_forecasts(train: pa.Table, test: pa.Table, target: str) -> dict[str, Array]:
+    """Forecast of the change by forecaster, $ million, shape (number of test windows,).
+
+    `train` holds the SFT and GRPO samples of one firm type, `test` its test sample, of which no label is read.
+    What is fitted sees the training windows with a position at t: a change from nothing has no relative size. Raises
+    InputError where there is none with a label of the target.
+    """
+    labels = label_arrays(train)[LABELS[target]]
+    known = ~np.isnan(labels) & (train["holding_t"].to_numpy() > 0)
+    if not known.any():
+        raise InputError(f"no training window has a position and the label {target}; widen splits.sft or splits.grpo")
+    fitted, asked = window_features(train, target), window_features(test, target)
+    relative = labels[known] / fitted.scale[known]
+    relative = _clipped(relative, np.quantile(relative, WINSOR))
+    last = fitted.last_change[known] / fitted.scale[known]
+    last = _clipped(last, np.quantile(last, WINSOR))
+    power = float(last @ last)
+    shrinkage = min(max(float(last @ relative) / power, 0.0), 1.0) if power > 0 else 0.0
+    # What is missing or the same in all training windows teaches nothing.
+    values = fitted.values[known]
+    spread = np.array([len(np.unique(column[~np.isnan(column)])) > 1 for column in values.T])
+    values, questions = values[:, spread], asked.values[:, spread]
+    ridge, boosted_trees = (_ridge, _boosted_trees) if spread.any() else (_mean, _mean)
+    forecasts = {
+        "no_change": np.zeros(test.num_rows),
+        "last_change": asked.last_change,
+        "shrunk_last_change": shrinkage * asked.last_change,
+        "firm_type_mean": relative.mean() * asked.scale,
+        "ridge": ridge(values, relative)(questions) * asked.scale,
+        "boosted_trees": boosted_trees(values, relative)(questions) * asked.scale,
+    }
+    held = test[lagged("holding_t", 0)].to_numpy()
+    return {name: np.maximum(forecast, -held) for name, forecast in forecasts.items()}

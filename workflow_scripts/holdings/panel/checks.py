@@ -1,0 +1,312 @@
+"""What is checked of a slice, as data/README.md documents it: errors end the run, warnings are counted.
+
+A slice is checked block by block, so that memory does not grow with it; every error is found before
+the first is told.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from workflow_scripts.holdings.panel.contract import FEATURES, LABELS, MAX_EXAMPLES, PANEL_COLUMNS, PanelError
+from workflow_scripts.holdings.panel.pairs import key_arrays, next_holding, same_pair
+from workflow_scripts.holdings.panel.quarters import quarter_labels
+from workflow_scripts.holdings.panel.slices import check_keys, panel_blocks, panel_schema
+
+MAY_BE_MISSING = tuple(name for name in FEATURES if name != "holding_t")
+# holding_t1 repeats the next row's holding_t; a vendor may have stored one of them as float32.
+TOLERANCE = 1e-6
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+N_QUARTERS = 4 * (LAST_YEAR - FIRST_YEAR + 1)
+
+# name: (what is wrong, remedy). The names are those of the report and of data/README.md.
+ERRORS = {
+    "wrong_type": (
+        "column 'type' is missing or not the slice's firm type",
+        "One slice holds one firm type: split the file.",
+    ),
+    "bad_date": (
+        f"column 'date' lies outside the years {FIRST_YEAR}-{LAST_YEAR}",
+        "A number was taken for a date: convert it to days.",
+    ),
+    "bad_holding": (
+        "column 'holding_t' is missing, infinite or negative",
+        "It is price x shares in $ million, at least 0: correct or drop these rows.",
+    ),
+    "bad_label": (
+        "column 'holding_t1' is infinite or negative",
+        "It is the next quarter's holding_t in $ million, or missing: correct it.",
+    ),
+    "infinite_value": (
+        "a number other than the holdings is infinite",
+        "A ratio or a logarithm with 0 made it: make it missing.",
+    ),
+    "negative_price": (
+        "column 'prc' is negative",
+        "CRSP marks the mean of bid and ask by a minus sign: take the absolute value.",
+    ),
+    "duplicate_key": (
+        "(mgrno, permno, quarter) occurs more than once",
+        "Keep one row per manager, stock and quarter; of monthly data, the quarter's last month.",
+    ),
+    "wrong_label": (
+        "column 'holding_t1' is not the pair's next-quarter holding_t",
+        "It must equal holding_t of the next row, and be missing unless that row is exactly the next quarter.",
+    ),
+}
+WARNINGS = {
+    "label_missing": "rows without holding_t1 although the next quarter's row is there (no label: not used)",
+    "holding_above_aum": "rows whose holding_t is above the manager's aum",
+    "holding_above_me": "rows whose holding_t is above the stock's me",
+    "not_positive": "rows in which me, aum or prc is 0 or less, or outaum is negative",
+    "days_per_quarter": "quarters stamped with more than one day",
+    "unit_suspicion": "ratios that suggest values off by 10^3 or 10^6",
+    "unit_jump": "manager-quarters after which most positions jump by 10^3 or 10^6",
+}
+# Medians outside these ranges are suspect. A manager's stocks are between a thousandth of its assets (a panel
+# of few stocks) and all of them; the household sector owns half of a company, a small fund a billionth;
+# companies have 0.1 million to 20 billion shares.
+UNIT_RANGES = {
+    "sum of a manager's holding_t / aum": (1e-3, 30.0),
+    "holding_t / me": (1e-9, 3.0),
+    "me / prc (million shares)": (0.1, 2e4),
+}
+# A jump is a change of a position by 10^3 or 10^6, within half an order of magnitude, up or down.
+JUMPS = (3.0, 6.0)
+MIN_POSITIONS = 3
+
+
+@dataclass
+class _Finding:
+    """How often a fault occurs, and the first rows."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, block: pa.Table, bad: NDArray[np.bool_]) -> None:
+        rows = np.flatnonzero(bad)
+        self.count += len(rows)
+        for row in block.take(rows[: MAX_EXAMPLES - len(self.examples)]).to_pylist():
+            quarter = quarter_labels([row["quarter"]])[0]
+            self.examples.append(
+                f"row {row['row']}: mgrno {row['mgrno']}, permno {row['permno']}, {quarter}, type {row['type']}, "
+                + ", ".join(f"{name} {row[name]:g}" for name in ("holding_t", "holding_t1", "aum", "me", "prc"))
+            )
+
+
+class _LogMedian:
+    """Median of positive numbers that arrive in blocks, to a twentieth of an order of magnitude."""
+
+    LOWEST, STEP, BINS = -20.0, 0.05, 800
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(self.BINS, dtype=np.int64)
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        at = (np.log10(values[(values > 0) & np.isfinite(values)]) - self.LOWEST) / self.STEP
+        self.counts += np.bincount(at.astype(np.intp).clip(0, self.BINS - 1), minlength=self.BINS)
+
+    def median(self) -> float | None:
+        if not self.counts.sum():
+            return None
+        at = np.searchsorted(np.cumsum(self.counts), self.counts.sum() / 2)
+        return float(10 ** (self.LOWEST + (at + 0.5) * self.STEP))
+
+
+@dataclass
+class _Slice:
+    """What the blocks seen so far have shown."""
+
+    firm_type: str
+    errors: dict[str, _Finding] = field(default_factory=lambda: {name: _Finding() for name in ERRORS})
+    warnings: dict[str, _Finding] = field(default_factory=lambda: {name: _Finding() for name in WARNINGS})
+    ratios: dict[str, _LogMedian] = field(default_factory=lambda: {name: _LogMedian() for name in UNIT_RANGES})
+    coverage: dict[str, NDArray] = field(default_factory=dict)
+    days: set[int] = field(default_factory=set)
+    stocks: set[int] = field(default_factory=set)
+    infinite: set[str] = field(default_factory=set)
+    managers: int = 0
+    pairs: int = 0
+    gaps: int = 0
+
+    def add(self, block: pa.Table) -> None:
+        """Check one block of whole managers, sorted."""
+        mgrno, permno, quarter = key_arrays(block)
+        value = {name: block[name].to_numpy() for name in (*FEATURES, *LABELS)}
+        holding, label = value["holding_t"], value["holding_t1"]
+        following = np.append(same_pair(mgrno, permno, 1), False)
+        step = np.append(np.diff(quarter), 0)
+        has_next, expected = next_holding(mgrno, permno, quarter, holding)
+        differs = np.abs(label - expected) > TOLERANCE * np.maximum(1.0, np.abs(expected))
+        index = quarter - 4 * FIRST_YEAR
+        infinite = {name: np.isinf(value[name]) for name in MAY_BE_MISSING}
+        self.infinite.update(name for name, mask in infinite.items() if mask.any())
+        bad = {
+            "wrong_type": ~pc.fill_null(
+                pc.equal(pc.cast(block["type"], pa.string()), self.firm_type), False
+            ).to_numpy(),
+            "bad_date": (index < 0) | (index >= N_QUARTERS),
+            "bad_holding": ~np.isfinite(holding) | (holding < 0),
+            "bad_label": np.isinf(label) | (label < 0),
+            "infinite_value": np.any(list(infinite.values()), axis=0),
+            "negative_price": value["prc"] < 0,
+            "duplicate_key": np.append(False, (following & (step == 0))[:-1]),
+            "wrong_label": (has_next & differs) | (~has_next & ~np.isnan(label)),
+        }
+        odd = {
+            "label_missing": has_next & np.isnan(label),
+            "holding_above_aum": holding > value["aum"] * (1 + TOLERANCE),
+            "holding_above_me": holding > value["me"] * (1 + TOLERANCE),
+            "not_positive": (value["me"] <= 0) | (value["aum"] <= 0) | (value["prc"] <= 0) | (value["outaum"] < 0),
+        }
+        for findings, masks in ((self.errors, bad), (self.warnings, odd)):
+            for name, mask in masks.items():
+                findings[name].add(block, mask)
+        self.managers += int((mgrno[1:] != mgrno[:-1]).sum()) + 1
+        self.pairs += int((~following).sum())
+        self.gaps += int((following & (step > 1)).sum())
+        self.stocks.update(pc.unique(block["permno"]).to_pylist())
+        self.days.update(pc.unique(block["date"].cast(pa.int32())).to_pylist())
+        index = index.clip(0, N_QUARTERS - 1)
+        self._count("rows", index)
+        self._count("labelled", index[~np.isnan(label)])
+        self._count("zero_holding", index[holding == 0])
+        for name in MAY_BE_MISSING:
+            self._count(f"{name}_missing", index[np.isnan(value[name])])
+        self._check_units(mgrno, index, value, has_next)
+
+    def _count(self, name: str, index: NDArray) -> None:
+        counts = np.bincount(index, minlength=N_QUARTERS)
+        self.coverage[name] = self.coverage.get(name, 0) + counts
+
+    def _check_units(self, mgrno: NDArray, index: NDArray, value: dict[str, NDArray], has_next: NDArray) -> None:
+        holding, aum, me, prc = (value[name] for name in ("holding_t", "aum", "me", "prc"))
+        # A cell is a manager's quarter: numbered by what occurs, because managers may be many and small.
+        begins = np.append(True, mgrno[1:] != mgrno[:-1])
+        manager = np.cumsum(begins) - 1
+        codes, cell = np.unique(manager * N_QUARTERS + index, return_inverse=True)
+        held = np.bincount(cell, np.nan_to_num(holding))
+        assets = np.full(len(codes), np.nan)
+        assets[cell] = aum
+        self._count("managers", codes % N_QUARTERS)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_jump = np.abs(np.log10(value["holding_t1"] / holding))
+            for name, ratio in zip(UNIT_RANGES, (held / assets, holding / me, me / prc), strict=True):
+                self.ratios[name].add(ratio)
+        continuing = has_next & np.isfinite(log_jump)
+        jumped = continuing & np.any([np.abs(log_jump - jump) < 0.5 for jump in JUMPS], axis=0)
+        positions, jumps = (np.bincount(cell[mask], minlength=len(codes)) for mask in (continuing, jumped))
+        cells = np.flatnonzero((positions >= MIN_POSITIONS) & (jumps > positions / 2))
+        finding = self.warnings["unit_jump"]
+        finding.count += len(cells)
+        for at in cells[: MAX_EXAMPLES - len(finding.examples)]:
+            quarter = quarter_labels([codes[at] % N_QUARTERS + 4 * FIRST_YEAR])[0]
+            name = mgrno[begins][codes[at] // N_QUARTERS]
+            finding.examples.append(f"mgrno {name} after {quarter}: {jumps[at]} of {positions[at]} positions")
+
+    def finish(self) -> None:
+        """Findings about the slice as a whole."""
+        months = np.array(sorted(self.days), dtype="datetime64[D]").astype("datetime64[M]").astype(np.int64)
+        quarter, stamps = np.unique(months // 3, return_counts=True)
+        finding = self.warnings["days_per_quarter"]
+        several = quarter[stamps > 1]
+        finding.count = len(several)
+        finding.examples = quarter_labels(several[:MAX_EXAMPLES] + 4 * 1970)
+        for name, (low, high) in UNIT_RANGES.items():
+            median = self.ratios[name].median()
+            if median is not None and not low <= median <= high:
+                self.warnings["unit_suspicion"].count += 1
+                self.warnings["unit_suspicion"].examples.append(
+                    f"the median of {name} is {median:.2g}, expected between {low:g} and {high:g}"
+                )
+
+
+def check_panel(path: str | Path, firm_type: str) -> dict:
+    """Check one slice against the contract; returns a report of counts, raises PanelError.
+
+    The error names file, column, the number of offending rows, the first of them with their keys, and
+    the remedy, for every kind of error in `ERRORS` that occurs. Missing factors are normal.
+    """
+    path = Path(path)
+    schema = panel_schema(path)
+    is_sorted = check_keys(path)
+    seen = _Slice(firm_type)
+    for block in panel_blocks(path, PANEL_COLUMNS, is_sorted):
+        seen.add(block)
+    rows = int(seen.coverage["rows"].sum())
+    columns = {"infinite_value": f" (column {', '.join(sorted(seen.infinite))})"}
+    faults = [
+        f"{fault}{columns.get(name, '')} in {finding.count} of {rows} rows ({'; '.join(finding.examples)}). {remedy}"
+        for (name, (fault, remedy)), finding in zip(ERRORS.items(), seen.errors.values(), strict=True)
+        if finding.count
+    ]
+    if faults:
+        more = f"\n{path}: "
+        raise PanelError(f"{path}: {more.join(faults)}")
+    seen.finish()
+    present = np.flatnonzero(seen.coverage["rows"])
+    quarters = quarter_labels(present + 4 * FIRST_YEAR)
+    names = ["rows", "managers", "labelled", "zero_holding", *(f"{name}_missing" for name in MAY_BE_MISSING)]
+    return {
+        "firm_type": firm_type,
+        "rows": rows,
+        "managers": seen.managers,
+        "stocks": len(seen.stocks),
+        "pairs": seen.pairs,
+        "first_quarter": quarters[0],
+        "last_quarter": quarters[-1],
+        "sorted": is_sorted,
+        "gaps_between_rows_of_a_pair": seen.gaps,
+        "column_types": {name: str(schema.field(name).type) for name in PANEL_COLUMNS},
+        "warnings": {
+            name: {"count": finding.count, "examples": finding.examples}
+            for name, finding in seen.warnings.items()
+            if finding.count
+        },
+        "totals": {name: int(seen.coverage[name].sum()) for name in names[2:]},
+        "coverage": [
+            {"quarter": quarter, **{name: int(seen.coverage[name][at]) for name in names}}
+            for quarter, at in zip(quarters, present, strict=True)
+        ],
+    }
+
+
+def report_text(report: dict) -> str:
+    """The report of `check_panel` for readers: counts, warnings, coverage per quarter."""
+    lines = [
+        f"{report['firm_type']}: {report['rows']:,} rows, {report['managers']:,} managers, "
+        f"{report['stocks']:,} stocks, {report['pairs']:,} pairs, {report['first_quarter']}-{report['last_quarter']}",
+        "sorted by (mgrno, permno, date)"
+        if report["sorted"]
+        else "not sorted by (mgrno, permno, date): each stage that reads the slice sorts it first",
+        f"{report['gaps_between_rows_of_a_pair']:,} gaps between the quarters of a pair",
+        "",
+        "Warnings" if report["warnings"] else "No warnings",
+    ]
+    for name, finding in report["warnings"].items():
+        lines.append(f"  {name}: {finding['count']:,} {WARNINGS[name]}")
+        lines += [f"    {example}" for example in finding["examples"]]
+    names = [name for name in report["coverage"][0] if name != "quarter"]
+    width = {name: max(len(name), 11) for name in names}
+    lines += ["", "Rows per quarter, and how many of them have no value"]
+    lines.append("  ".join(["quarter", *(f"{name:>{width[name]}}" for name in names)]))
+    for quarter in report["coverage"]:
+        lines.append("  ".join([f"{quarter['quarter']:7}", *(f"{quarter[name]:>{width[name]},}" for name in names)]))
+    return "\n".join(lines) + "\n"
+
+
+def schema_differences(reports: list[dict]) -> list[str]:
+    """Columns whose types differ between slices: harmless as such, but a sign of slices made in different ways."""
+    differences = []
+    for column in PANEL_COLUMNS:
+        slices: dict[str, list[str]] = {}
+        for report in reports:
+            slices.setdefault(report["column_types"][column], []).append(report["firm_type"])
+        if len(slices) > 1:
+            kinds = "; ".join(f"{kind} in {', '.join(names)}" for kind, names in slices.items())
+            differences.append(f"column {column!r} is {kinds}")
+    return differences

@@ -1,0 +1,28 @@
+"""Rows of one (mgrno, permno) pair in a sorted block: keys, neighbours, and the label that the next row gives."""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from workflow_scripts.holdings.panel.contract import IDS
+
+
+def key_arrays(table: pa.Table) -> list[NDArray]:
+    """mgrno, permno and quarter of a block, arrays of shape (n,)."""
+    return [table[name].to_numpy() for name in (*IDS, "quarter")]
+
+
+def same_pair(mgrno: NDArray, permno: NDArray, distance: int) -> NDArray[np.bool_]:
+    """True where a sorted row and the one `distance` rows before it are of one pair; shape (n - distance,)."""
+    return (mgrno[distance:] == mgrno[:-distance]) & (permno[distance:] == permno[:-distance])
+
+
+def next_holding(
+    mgrno: NDArray, permno: NDArray, quarter: NDArray, holding_t: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """What holding_t1 must be in sorted rows, shape (n,): the mask of rows that have a label, and the label.
+
+    A row has one if the next row is the same pair's and exactly one quarter later; NaN elsewhere.
+    """
+    has_next = np.append(same_pair(mgrno, permno, 1) & (quarter[1:] - quarter[:-1] == 1), False)
+    return has_next, np.where(has_next, np.append(holding_t[1:], np.nan), np.nan)

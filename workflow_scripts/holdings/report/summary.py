@@ -1,0 +1,133 @@
+"""Tables across firm types: headline, corrected comparisons with their verdicts, and the mean over seeds."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.holdings.evaluation.metrics import holm
+from workflow_scripts.holdings.evaluation.tables import TREATMENTS
+from workflow_scripts.plumbing.errors import InputError
+
+HEADLINE_COLUMNS = (
+    "MAE",
+    "skill",
+    "relative_MedAE",
+    "RankIC",
+    "RankIC_t",
+    "n_quarters",
+    "n_quarters_without_IC",
+    "accuracy",
+    "majority_accuracy",
+    "MCC",
+    "calibration_slope",
+    "near_zero_share",
+    "near_zero_share_of_truth",
+    "parsed_share",
+    "valid_share",
+)
+# What runs that are averaged over seeds may differ in.
+SEED_KEYS = ("run", "seed")
+# Metrics that the table over seeds has.
+SEED_METRICS = ("MAE", "skill", "relative_skill", "IC", "RankIC", "accuracy", "MCC", "valid_share")
+# A model that answers like this has collapsed to the baseline, whatever its MAE.
+MAX_NEAR_ZERO = 0.9
+# Below this, silence that counts as no change makes a good part of a stage's score.
+MIN_PARSED = 0.95
+TRAINED = ("sft", "grpo")
+FILING_LAG = (
+    "Form 13F is due 45 days after the quarter's end: holdings of t become public in the middle of t+1, so that "
+    "these forecasts could not have been traded on at t."
+)
+
+
+def headline(metrics: pd.DataFrame, target: str) -> pd.DataFrame:
+    """One target, unparsed as no change: one row per firm type and forecaster."""
+    kept = metrics[(metrics["target"] == target) & (metrics["treatment"] == TREATMENTS[0])]
+    return kept[["firm_type", "forecaster", "n_windows", *HEADLINE_COLUMNS]].reset_index(drop=True)
+
+
+def correct_comparisons(comparisons: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """All firm types' comparisons with p_holm and verdict: what the candidate is once the correction is made.
+
+    One family: every firm type, target, metric and pair. verdict is better, worse, or `not shown` where p_holm is
+    not below 1 - confidence, and `undefined` where there is no test.
+    """
+    table = comparisons.assign(p_holm=holm(comparisons["p_value"].to_numpy(float)))
+    # Less error is better, more correlation is.
+    gain = np.where(table["metric"] == "MAE", -table["difference"], table["difference"])
+    shown = table["p_holm"] < 1 - confidence
+    table["verdict"] = np.select(
+        [table["p_holm"].isna(), shown & (gain > 0), shown & (gain < 0)], ["undefined", "better", "worse"], "not shown"
+    )
+    return table
+
+
+def verdict_table(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """What SFT and GRPO are against each other forecaster by MAE, after the correction: a column per firm type.
+
+    A star marks fewer than 10 quarters or managers.
+    """
+    rows = comparisons[comparisons["candidate"].isin(TRAINED) & (comparisons["metric"] == "MAE")]
+    few = rows["few_quarters"] | rows["few_managers"]
+    rows = rows.assign(verdict=rows["verdict"] + np.where(few, " *", ""))
+    keys = ["target", "candidate", "baseline"]
+    order = rows[keys].drop_duplicates()
+    wide = rows.pivot(index=keys, columns="firm_type", values="verdict")[list(rows["firm_type"].unique())]
+    return order.merge(wide.reset_index(), on=keys)
+
+
+def run_warnings(trainings: Sequence[Mapping], metrics: pd.DataFrame) -> list[str]:
+    """Signs of sick trainings, models that repeat the last holding or are silent, and rankings that say nothing."""
+    warnings = [f"{t['firm_type']} {t['stage']}: {sign}" for t in trainings for sign in t["warnings"]]
+    table = headline(metrics, "change")
+    collapsed = table[table["forecaster"].isin(TRAINED) & (table["near_zero_share"] > MAX_NEAR_ZERO)]
+    silent = table[table["parsed_share"] < MIN_PARSED]
+    warnings += [
+        f"{row.firm_type} {row.forecaster}: only {row.parsed_share:.1%} of the completions could be parsed; the others "
+        "count as no change"
+        for row in silent.itertuples()
+    ]
+    trivial = metrics[(metrics["target"] == "change") & (metrics["n_quarters_trivial_top_k"] > 0)]
+    warnings += [
+        f"{row.firm_type}: {row.n_quarters_trivial_top_k} of {row.n_quarters} quarters have at most evaluation.top_k "
+        "windows and are left out of Recall, Precision and NDCG; lower it, or raise sample.test"
+        for row in trivial.drop_duplicates("firm_type").itertuples()
+    ]
+    return warnings + [
+        f"{row.firm_type} {row.forecaster}: {row.near_zero_share:.0%} of the forecasts are no change (dead band)"
+        for row in collapsed.itertuples()
+    ]
+
+
+def check_seed_runs(configs: Mapping[str, Mapping]) -> None:
+    """Raise InputError unless the runs' resolved configurations differ in run, seed and seed_runs alone."""
+
+    def rest(config: Mapping) -> dict:
+        evaluation = {k: v for k, v in config["evaluation"].items() if k != "seed_runs"}
+        return {**{k: v for k, v in config.items() if k not in SEED_KEYS}, "evaluation": evaluation}
+
+    (first, expected), *others = ((name, rest(config)) for name, config in configs.items())
+    for name, found in others:
+        differing = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+        if differing:
+            raise InputError(
+                f"evaluation.seed_runs: {name} differs from {first} in {', '.join(differing)}; runs that are averaged "
+                "differ in run and seed alone"
+            )
+    seeds = [config["seed"] for config in configs.values()]
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f"evaluation.seed_runs: the seeds {', '.join(map(str, seeds))} are not all different")
+
+
+def over_seeds(metrics: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Mean and standard deviation of SEED_METRICS over the runs' metrics tables, unparsed as no change.
+
+    Columns: firm_type, forecaster, target, metric, n_seeds, mean, sd (missing for one run). A seed draws the sample,
+    the training and, where the panel is simulated, the panel: sd is the spread of all that.
+    """
+    rows = pd.concat([table[table["treatment"] == TREATMENTS[0]] for table in metrics], ignore_index=True)
+    keys = ["firm_type", "forecaster", "target"]
+    long = rows.melt(keys, list(SEED_METRICS), var_name="metric")
+    grouped = long.groupby([*keys, "metric"], sort=False)["value"]
+    return grouped.agg(n_seeds="count", mean="mean", sd="std").reset_index()

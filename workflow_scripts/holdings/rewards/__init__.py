@@ -1,0 +1,1 @@
+"""Reward functions, a module each, and what they pay to canned policies."""

@@ -1,0 +1,1 @@
+"""What a model reads and writes: numbers, targets, prompts, conversations, completions."""

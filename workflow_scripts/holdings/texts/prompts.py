@@ -1,0 +1,133 @@
+"""Prompts: role, definition of the target, history blocks, output contract. Nothing dated after t."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from workflow_scripts.holdings.panel.contract import FACTORS
+from workflow_scripts.holdings.texts.numbers import MAX_DECIMALS, format_numbers
+from workflow_scripts.holdings.texts.targets import check_target
+from workflow_scripts.holdings.windows.lags import history_lags, lagged
+
+ROLES = {
+    "banks": "a bank",
+    "households": "a household investor",
+    "insurance_companies": "an insurance company",
+    "investment_advisors": "an investment advisor",
+    "mutual_funds": "a mutual fund",
+    "pension_funds": "a pension fund",
+    "other": "an institutional investor",
+}
+IDENTITIES = ("permno", "ticker", "hidden")
+
+# In the order in which a block shows them.
+BLOCK_FEATURES = (*FACTORS, "aum", "outaum", "holding_t", "prc")
+# How the line with the change from t-1 to t begins.
+LAST_CHANGE = "change of holding to t:"
+
+_DEFINITION = {
+    "holding_delta": "holding_delta is the change of the position over the next quarter: "
+    "holding_delta = holding(t+1) - holding(t), where holding = price x shares, in $ million.",
+    "holding_tp1": "holding_tp1 is the position at the end of the next quarter: "
+    "holding_tp1 = holding(t+1), where holding = price x shares, in $ million.",
+    "active_delta": "active_delta is the change of the position over the next quarter at the price of today: "
+    "active_delta = holding(t+1) x price(t) / price(t+1) - holding(t), where holding = price x shares, in $ million.",
+}
+_BOUND = {
+    "holding_delta": "holding_delta >= -holding_t = -{holding_t}",
+    "holding_tp1": "holding_tp1 >= 0",
+    "active_delta": "active_delta >= -holding_t = -{holding_t}",
+}
+
+
+@dataclass(frozen=True)
+class PromptSettings:
+    """What a prompt shows: target, decimals of the numbers (0..6), identity of the stock, history."""
+
+    target: str = "holding_delta"
+    decimals: int = MAX_DECIMALS
+    identity: str = "permno"
+    history_quarters: int = 4
+
+
+def system_prompt(firm_type: str) -> str:
+    """Role of the firm type; KeyError for one that is not in the panel contract."""
+    return (
+        f"You manage the stock portfolio of {ROLES[firm_type]}. From the last quarters of one position "
+        "you forecast the next one."
+    )
+
+
+def block_name(lag: int) -> str:
+    """`{t-3 data}` for lag 3, `{t data}` for lag 0."""
+    return f"{{t-{lag} data}}" if lag else "{t data}"
+
+
+def _block_template(lag: int) -> str:
+    """A block with %s for the values of `BLOCK_FEATURES` and, but for the last block, of the change to the next."""
+    lines = [
+        block_name(lag),
+        " ".join(f"{name}=%s" for name in FACTORS),
+        "aum=%s outaum=%s",
+        "holding=%s price=%s",
+    ]
+    if lag:
+        lines.append(f"change of holding to {block_name(lag - 1)[1:-6]}: %s")
+    return "\n".join(lines)
+
+
+def _contract(target: str, holding_t: str) -> str:
+    return (
+        "Reply with one <think>...</think> block, then one "
+        f'<answer>{{"{target}": <number>}}</answer>. '
+        f"The number is in $ million, in decimals, no scientific notation, and {_BOUND[target]}."
+    ).replace("{holding_t}", holding_t)
+
+
+def build_prompts(
+    sample: pa.Table, settings: PromptSettings, tickers: Mapping[int, tuple[str, str]] | None = None
+) -> list[dict[str, str]]:
+    """One dict per sampled window, in order: window_id, system, user.
+
+    `sample` is the table of `attach_history`; `tickers` maps permno to (ticker, company) and is used
+    with identity `ticker`, where a stock without an entry falls back to its permno. Only columns at
+    lag >= 0 are read, so that nothing of t+1 can enter. Raises ValueError for unknown settings.
+    """
+    check_target(settings.target)
+    if settings.identity not in IDENTITIES:
+        raise ValueError(f"identity {settings.identity!r} is unknown; choose one of {', '.join(IDENTITIES)}")
+    lags = history_lags(settings.history_quarters)
+    holding = {lag: sample[lagged("holding_t", lag)].to_numpy() for lag in lags}
+    blocks = []
+    for lag in lags:
+        values = [sample[lagged(name, lag)].to_numpy() for name in BLOCK_FEATURES]
+        if lag:
+            values.append(holding[lag - 1] - holding[lag])
+        # One template for all rows: filling it is several times faster than joining a row's lines.
+        template = _block_template(lag)
+        texts = (format_numbers(column, settings.decimals) for column in values)
+        blocks.append([template % row for row in zip(*texts, strict=True)])
+    intro = f"Forecast {settings.target}.", _DEFINITION[settings.target]
+    stocks = _identities(sample["permno"].to_pylist(), settings.identity, tickers or {})
+    # The bound is printed at full precision: it is a limit, not a description.
+    contracts = [_contract(settings.target, bound) for bound in format_numbers(holding[0])]
+    system = {firm_type: system_prompt(firm_type) for firm_type in set(sample["firm_type"].to_pylist())}
+    keys = sample["window_id"].to_pylist(), sample["firm_type"].to_pylist()
+    return [
+        {"window_id": window_id, "system": system[firm_type], "user": "\n".join((*intro, *stock, *texts))}
+        for window_id, firm_type, stock, *texts in zip(*keys, stocks, *blocks, contracts, strict=True)
+    ]
+
+
+def _identities(permnos: list[int], identity: str, tickers: Mapping[int, tuple[str, str]]) -> list[tuple[str, ...]]:
+    if identity == "hidden":
+        return [()] * len(permnos)
+    lines = []
+    for permno in permnos:
+        if identity == "ticker" and permno in tickers:
+            ticker, company = tickers[permno]
+            lines.append((f"Ticker: {ticker} ({company})" if company else f"Ticker: {ticker}",))
+        else:
+            lines.append((f"Ticker: permno {permno}",))
+    return lines

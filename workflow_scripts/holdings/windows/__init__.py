@@ -1,0 +1,1 @@
+"""Windows of consecutive quarters: finding, sampling, history, labels."""

@@ -1,0 +1,38 @@
+"""What came true for the windows of a sample, and how much their positions moved before."""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from workflow_scripts.holdings.windows.lags import lagged, sample_lags
+
+# Below this share of holding_t an active change is the rounding of a division.
+ROUNDING = 1e-9
+
+
+def past_change(sample: pa.Table) -> NDArray[np.float64]:
+    """Mean |change| of the position from quarter to quarter within the window, $ million; shape (n,)."""
+    holdings = np.array([sample[lagged("holding_t", lag)].to_numpy() for lag in sample_lags(sample)])
+    return np.abs(np.diff(holdings, axis=0)).mean(axis=0)
+
+
+def label_arrays(sample: pa.Table) -> dict[str, NDArray[np.float64]]:
+    """holding_t, label_tp1, label_delta and label_active of a sample ($ million), shape (n,).
+
+    label_active = holding_t1 * prc_t / prc_t1 - holding_t is what the manager traded, valued at the price of t: the
+    dollar change without the stock's return. NaN where the stock was split, and where a price is missing, but for a
+    full exit, which needs none: it is -holding_t.
+    """
+    holding_t, holding_t1, price_ratio, split_ratio = (
+        sample[name].to_numpy() for name in ("holding_t", "holding_t1", "price_ratio", "split_ratio")
+    )
+    at_old_price = np.where(holding_t1 == 0, 0.0, holding_t1 / price_ratio)
+    active = np.where(np.isnan(split_ratio), at_old_price, np.nan) - holding_t
+    # Who keeps his shares has traded nothing: what is left of the division is rounding.
+    active = np.where(np.abs(active) < ROUNDING * holding_t, 0.0, active)
+    return {
+        "holding_t": holding_t,
+        "label_tp1": holding_t1,
+        "label_delta": holding_t1 - holding_t,
+        "label_active": active,
+    }

@@ -1,0 +1,87 @@
+"""Digest of a rule's code: its entry module and every project module that it imports.
+
+A comment, a docstring, a `touch` or a fresh clone changes nothing; an edited statement does. That is
+the `code` parameter of every Python rule, because Snakemake sees edits in imported modules neither
+for `script:` nor for `shell:`.
+"""
+
+import ast
+import functools
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = "workflow_scripts"
+
+
+def module_path(module: str) -> Path | None:
+    """File of a module of the project, None for one that is not the project's."""
+    if module != PACKAGE and not module.startswith(f"{PACKAGE}."):
+        return None
+    base = ROOT.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _without_docstrings(tree: ast.AST) -> ast.AST:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:]
+    return tree
+
+
+@functools.cache
+def _parsed(module: str) -> tuple[str, frozenset[str]]:
+    """Digest of one module's own statements, and the project modules that it imports."""
+    path = module_path(module)
+    if path is None:
+        raise ValueError(f"{module} is not a module of this project")
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise ValueError(f"{path}: relative import in line {node.lineno}; write it absolute")
+    imports = frozenset(name for name in names if module_path(name) is not None)
+    text = ast.dump(_without_docstrings(tree), include_attributes=False)
+    return hashlib.sha256(text.encode()).hexdigest(), imports
+
+
+def imported_modules(*modules: str) -> list[str]:
+    """The modules and all project modules that they import, transitively, sorted."""
+    seen: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module not in seen:
+            seen.add(module)
+            waiting.extend(_parsed(module)[1])
+    return sorted(seen)
+
+
+@functools.cache
+def digest_of(*modules: str) -> str:
+    """SHA-256 over the docstring-stripped syntax trees of the modules and their imports."""
+    parts = [f"{module} {_parsed(module)[0]}" for module in imported_modules(*modules)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def code_of(*modules: str) -> Callable[[object], str]:
+    """`digest_of` as a params value, with words for the reasons of a rerun.
+
+    It is worked out for planned jobs only: a job on a cluster plans just itself.
+    """
+    return lambda wildcards: f"code of {modules[0].rpartition('.')[2]} {digest_of(*modules)[:16]}"

@@ -1,0 +1,247 @@
+"""Reading and writing files: whole or not at all, and the same bytes for the same content."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workflow_scripts.plumbing.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas  # Its import would cost the stages that use no frame half of their start-up time.
+
+# A full disk, a used-up quota.
+FULL = (errno.ENOSPC, errno.EDQUOT)
+# The end of a temporary name; what a hard kill leaves of it is deleted by clean_store.
+PART = ".part"
+# Small enough for readers to skip most of a sorted file, large enough to compress.
+ROW_GROUP_ROWS = 250_000
+
+
+def _temporary(path: Path) -> Path:
+    """The name beside `path` under which this process writes; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.{os.getpid()}{PART}")
+
+
+def _sync(path: Path) -> None:
+    """Bring a file's bytes to the disk: otherwise a node that dies may keep its new name and lose them."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """A temporary name beside `path`, renamed to it on success and removed on failure (but for a hard kill)."""
+    path, temporary = Path(path), _temporary(Path(path))
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in FULL:
+            # Not every writer says which file it was.
+            error.filename = error.filename or str(path)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """The same for a folder, which the caller makes under the temporary name, and which replaces what is at `path`."""
+    path, temporary = Path(path), _temporary(Path(path))
+    try:
+        yield temporary
+        for file in filter(Path.is_file, temporary.rglob("*")):
+            _sync(file)
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` as UTF-8."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content: object) -> None:
+    """Write indented JSON in the order given; NaN is refused, because JSON has none."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _damaged(path: str | Path, error: object) -> InputError:
+    """The error of every reader for a file that somebody cut short; our own writers leave none."""
+    return InputError(
+        f"{path}: cut short or damaged ({error}); if the workflow made it, delete it and run the same command again"
+    )
+
+
+def read_json(path: str | Path) -> dict:
+    """Read one JSON document; InputError if it is none."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(path, error) from error
+
+
+def write_jsonl(path: str | Path, rows: Iterable[dict]) -> None:
+    """Write one JSON object per line, keys in the order given."""
+    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(lines)
+
+
+def read_jsonl(path: str | Path, columns: Iterable[str] = ()) -> list[dict]:
+    """Read JSON lines; InputError names the line that is no JSON, or lacks one of `columns`."""
+    rows = []
+    with Path(path).open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise _damaged(path, f"line {number} is not JSON: {error}") from error
+            for column in columns:
+                if column not in row:
+                    raise InputError(f"{path}: line {number} has no {column!r}; build the file again")
+            rows.append(row)
+    return rows
+
+
+def _ahead(items: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The items, the next one in the making on a thread while this one is used."""
+    items, end = iter(items), object()
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = thread.submit(next, items, end)
+            yield item
+
+
+def write_tables(path: str | Path, tables: Iterable[pa.Table]) -> int:
+    """Write tables of one schema, at least one, one after the other as one parquet file (zstd); returns the rows.
+
+    Without the pandas metadata that would tie the bytes to a version.
+    """
+    rows, writer, waiting = 0, None, None
+    with whole_file(path) as temporary, contextlib.ExitStack() as stack:
+        for table in _ahead(tables):
+            table = table.replace_schema_metadata(None)
+            if writer is None:
+                writer = stack.enter_context(pq.ParquetWriter(temporary, table.schema, compression="zstd"))
+            rows += table.num_rows
+            # Row groups of one size, however the rows arrive: the same content, the same bytes.
+            waiting = table if waiting is None else pa.concat_tables([waiting, table])
+            while waiting.num_rows >= ROW_GROUP_ROWS:
+                writer.write_table(waiting.slice(0, ROW_GROUP_ROWS), row_group_size=ROW_GROUP_ROWS)
+                waiting = waiting.slice(ROW_GROUP_ROWS)
+        if waiting.num_rows or not rows:
+            writer.write_table(waiting)
+    return rows
+
+
+def write_table(path: str | Path, table: pa.Table) -> None:
+    """`write_tables` for one table."""
+    write_tables(path, [table])
+
+
+@contextlib.contextmanager
+def _reading(path: str | Path) -> Iterator[None]:
+    """InputError for a parquet file that pyarrow cannot read; a damaged page is an OSError without a number."""
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        raise _damaged(path, error) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _damaged(path, error) from error
+
+
+def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A parquet file as a whole; InputError if it is none."""
+    with _reading(path):
+        return pq.read_table(path, columns=columns)
+
+
+def read_batches(path: str | Path, columns: Sequence[str], **options) -> Iterator[pa.Table]:
+    """A parquet file part by part, in its order, a row group or two in memory at a time; InputError if it is none."""
+    with _reading(path):
+        file = pq.ParquetFile(path, pre_buffer=False, **options)
+        batches = file.iter_batches(ROW_GROUP_ROWS, columns=list(columns))
+    while True:
+        with _reading(path):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield pa.Table.from_batches([batch])
+
+
+def write_csv(path: str | Path, frame: "pandas.DataFrame") -> None:
+    """Write a CSV with a header and without an index; missing values are empty."""
+    with whole_file(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_csv(path: str | Path, rows: int | None = None) -> "pandas.DataFrame":
+    """Read a CSV of `write_csv`, or its first `rows`.
+
+    InputError if its last line is cut short, which pandas would fill with NaN.
+    """
+    import pandas
+
+    with Path(path).open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        if file.read() != b"\n":
+            raise _damaged(path, "its last line has no end")
+    return pandas.read_csv(path, nrows=rows)
+
+
+def is_whole_safetensors(path: Path) -> bool:
+    """Whether a safetensors file has all the bytes that its header announces."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > path.stat().st_size:
+                return False
+            header = json.loads(file.read(length))
+    except (OSError, ValueError):
+        return False
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    return path.stat().st_size == 8 + length + max(ends, default=0)
+
+
+def check_safetensors(path: str | Path) -> None:
+    """Raise InputError if a safetensors file is cut short; ms-swift's own message would not name it."""
+    if not is_whole_safetensors(Path(path)):
+        raise _damaged(path, "fewer bytes than its header announces")
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_digest(folder: str | Path) -> str:
+    """SHA-256 over the names and bytes of all files below a folder."""
+    folder = Path(folder)
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return json_digest({str(p.relative_to(folder)): file_digest(p) for p in files})
+
+
+def json_digest(content: object) -> str:
+    """SHA-256 of a JSON value, independent of the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()

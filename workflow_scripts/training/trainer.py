@@ -1,0 +1,412 @@
+"""Running ms-swift: command lines, environment, resume and progress of one training.
+
+ms-swift is called as `python -m swift.cli.*` in a process of its own: its `swift` wrapper orphans the
+child on SIGTERM. Its output goes to a log file, a line of progress per logged step to ours.
+"""
+
+import contextlib
+import ctypes
+import dataclasses
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts.plumbing.code_digest import ROOT
+from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.plumbing.files import file_digest, read_json, write_json, write_text
+from workflow_scripts.training.base_model import ModelSettings, model_options
+from workflow_scripts.training.model_card import MODEL_CARD, hardware, merged_adapter, model_card
+from workflow_scripts.training.store import (
+    alone_in,
+    finish,
+    is_finished,
+    model_identity,
+    newest_checkpoint,
+    publish,
+    trainer_versions,
+)
+
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
+TRAINING_LOG = "training_log.jsonl"
+# ms-swift's key of the step in its logging.jsonl; the value reads "10/50".
+STEP = "global_step/max_steps"
+# ms-swift's graceful_exit callback, which saves a checkpoint on SIGTERM, also watches for this file.
+STOP_FILE = Path("/tmp/stop")
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """LoRA and optimisation of one stage; names are ms-swift's. `max_steps` -1 means whole epochs."""
+
+    lora_rank: int
+    lora_alpha: int
+    target_modules: str
+    learning_rate: float
+    num_train_epochs: float
+    max_steps: int
+    per_device_train_batch_size: int
+    gradient_accumulation_steps: int
+    max_length: int
+    save_steps: int
+    logging_steps: int
+    warmup_ratio: float = 0.05
+    lr_scheduler_type: str = "cosine"
+    gradient_checkpointing: bool = True
+    attn_impl: str = ""
+    deepspeed: str = ""
+    num_gpus: int = 1
+    max_dropped_share: float = 0.05
+    extra_args: dict[str, Any] = field(default_factory=dict)
+
+
+# Settings of ours that are no options of ms-swift.
+OWN_SETTINGS = ("num_gpus", "max_dropped_share", "extra_args")
+
+
+@dataclass(frozen=True)
+class GrpoSettings(LoraSettings):
+    """What GRPO adds; rewards and weights belong together, in order."""
+
+    num_generations: int = 8
+    max_completion_length: int = 512
+    temperature: float = 0.9
+    beta: float = 0.02
+    loss_type: str = "grpo"
+    scale_rewards: str = "group"
+    rewards: list[str] = field(default_factory=lambda: ["contract_holdings", "mse_holdings"])
+    reward_weights: list[float] = field(default_factory=lambda: [0.3, 0.7])
+    use_vllm: bool = False
+    vllm_gpu_memory_utilization: float = 0.4
+
+
+def swift_environment(model: str, **extra: str) -> dict[str, str]:
+    """Environment of a trainer: the project on the path, no telemetry, offline for a local model."""
+    environment = {**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1", "USE_HF": "1", "TOKENIZERS_PARALLELISM": "false"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    if Path(model).is_dir():
+        environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    return environment | extra
+
+
+def training_options(model: ModelSettings, settings: LoraSettings, dataset: str, seed: int) -> dict[str, object]:
+    """All ms-swift options of a training but the output folder: the settings, and what never varies.
+
+    `extra_args` come last; `check_arguments` has refused those that would override another option.
+    """
+    recipe = {name: value for name, value in dataclasses.asdict(settings).items() if name not in OWN_SETTINGS}
+    for name in ("attn_impl", "deepspeed"):
+        if not recipe[name]:
+            del recipe[name]
+    options = {
+        **model_options(model),
+        "dataset": str(Path(dataset).resolve()),
+        **recipe,
+        # Setting only torch_dtype float32 would silently train in fp16.
+        "bf16": model.torch_dtype == "bfloat16",
+        "fp16": model.torch_dtype == "float16",
+        "seed": seed,
+        "data_seed": seed,
+        # Otherwise the trainer asks a hub about the model, with retries, whatever the environment says.
+        "check_model": False,
+        "tuner_type": "lora",
+        "split_dataset_ratio": 0,
+        "eval_strategy": "no",
+        "report_to": "none",
+        "callbacks": "graceful_exit",
+        "dataset_num_proc": 1,
+        "dataloader_num_workers": 0,
+        "save_total_limit": 2,
+        "add_version": False,
+    }
+    if isinstance(settings, GrpoSettings):
+        options |= {
+            "rlhf_type": "grpo",
+            "reward_funcs": options.pop("rewards"),
+            "external_plugins": str(ROOT / "workflow_scripts/training/rewards_plugin.py"),
+            "log_completions": False,
+        }
+        memory = options.pop("vllm_gpu_memory_utilization")
+        if settings.use_vllm:
+            options |= {"vllm_mode": "colocate", "vllm_gpu_memory_utilization": memory}
+    return options | settings.extra_args
+
+
+def command_line(options: dict[str, object]) -> list[str]:
+    """Options as words; a list gives several words, true and false are spelt in small letters.
+
+    >>> command_line({"seed": 1, "bf16": True, "reward_funcs": ["a", "b"]})
+    ['--seed', '1', '--bf16', 'true', '--reward_funcs', 'a', 'b']
+    """
+    words = []
+    for name, value in options.items():
+        values = value if isinstance(value, list) else [value]
+        words += [f"--{name}", *map(_word, values)]
+    return words
+
+
+def _word(value: object) -> str:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def training_identity(options: dict[str, object], num_gpus: int = 1) -> dict:
+    """What the fingerprint of a training covers: data and model by content, every option, the versions.
+
+    Options that cannot change the result are left out: where files lie, how often checkpoints are
+    written and how many are kept. Several GPUs enlarge the batch.
+    """
+    neutral = {"model", "dataset", "external_plugins", "save_steps", "save_total_limit"}
+    return {
+        "data": file_digest(options["dataset"]),
+        "model": model_identity(options["model"]),
+        "options": {name: value for name, value in options.items() if name not in neutral},
+        "num_gpus": num_gpus,
+        "versions": trainer_versions(),
+    }
+
+
+def launch(command: str, num_gpus: int = 1) -> list[str]:
+    """How a command of ms-swift is started: as a module, or on several GPUs by torch's launcher, as ms-swift does."""
+    module = f"swift.cli.{command}"
+    if num_gpus == 1:
+        return [sys.executable, "-m", module]
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={num_gpus}", "-m", module]
+
+
+def _end_with_parent() -> None:
+    """In the trainer's process: a hard kill of ours asks it to save and stop (Linux; elsewhere it goes on)."""
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+_PR_SET_PDEATHSIG = 1
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+
+def run_swift(
+    command: str,
+    options: dict[str, object],
+    log: Path,
+    environment: dict[str, str],
+    label: str,
+    num_gpus: int = 1,
+    check: Callable[[Path], None] = lambda log: None,
+) -> None:
+    """Run a command of ms-swift; forwards SIGTERM and SIGINT, raises InputError on failure.
+
+    The exact command line opens the log. While it runs, new lines of the trainer's own `logging.jsonl` are
+    reported, and `check` sees the log: what it raises ends the run.
+    """
+    if STOP_FILE.exists():
+        raise InputError(f"{label}: {STOP_FILE} exists, which tells every ms-swift training to stop; remove it")
+    call = [*launch(command, num_gpus), *command_line(options)]
+    output = Path(options["output_dir"])
+    log.parent.mkdir(parents=True, exist_ok=True)
+    print(f"{label}: trainer log {os.path.relpath(log)}", flush=True)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(shlex.join(call) + "\n")
+        file.flush()
+        seen = len(_log_entries(output))
+        process = subprocess.Popen(
+            call,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=ROOT,
+            preexec_fn=_end_with_parent,
+            close_fds=False,
+        )
+        stopped_by = []
+
+        def forward(number: int, _frame: object) -> None:
+            stopped_by.append(number)
+            process.send_signal(number)
+
+        handlers = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            while process.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(1)
+                check(log)
+                entries = _log_entries(output)
+                for entry in entries[seen:]:
+                    print(f"{label}: {_progress(entry)}", flush=True)
+                seen = len(entries)
+        finally:
+            # A run that `check` has ended: a launcher of several processes must be able to end them.
+            process.terminate()
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    if stopped_by:
+        raise InputError(f"{label}: stopped by signal {stopped_by[0]}; a rerun resumes from the newest checkpoint")
+    if process.returncode:
+        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:])
+        raise InputError(f"{label}: ms-swift ended with status {process.returncode}; the end of {log}:\n{tail}")
+
+
+def _log_entries(output: Path) -> list[dict]:
+    """Entries of the trainer's own log that belong to a step; a line that is still being written is none."""
+    path = output / "logging.jsonl"
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if STEP in entry:
+            entries.append(entry)
+    return entries
+
+
+def _progress(entry: dict) -> str:
+    """`step 10/50 loss 0.31 reward 0.5` from an entry of the trainer's log."""
+    shown = {name: entry[name] for name in ("loss", "reward", "kl") if isinstance(entry.get(name), int | float)}
+    return " ".join([f"step {entry[STEP]}", *(f"{k} {v:.3g}" for k, v in shown.items())])
+
+
+def training_log(checkpoints: Path) -> list[dict]:
+    """The trainer's log as one entry per step: after a resume the later entry of a step counts."""
+    steps = {int(entry[STEP].split("/")[0]): entry for entry in _log_entries(checkpoints) if "loss" in entry}
+    return [steps[step] for step in sorted(steps)]
+
+
+def rows_dropped(log: Path) -> tuple[int, int] | None:
+    """Samples that ms-swift left out as longer than `max_length`, and samples in all; None before it has said so."""
+    with log.open("rb") as file:
+        # The trainer says so before its first step.
+        text = file.read(4_000_000).decode("utf-8", errors="replace")
+    found = re.findall(r"Dataset filtered, origin length: (\d+), filtered dataset length: (\d+)", text)
+    if not found:
+        return None
+    before, after = map(int, found[-1])
+    return before - after, before
+
+
+def _check_dropped(limit: float) -> Callable[[Path], None]:
+    """A check for `run_swift`: fails as soon as the log tells of too many samples that are left out."""
+    told = []
+
+    def check(log: Path) -> None:
+        if told or (counts := rows_dropped(log)) is None:
+            return
+        told.append(counts)
+        refuse_dropped(*counts, limit)
+
+    return check
+
+
+def refuse_dropped(dropped: int, rows: int, limit: float) -> None:
+    """Raise InputError if more than the share `limit` of the samples is too long to train on."""
+    if dropped > limit * rows:
+        raise InputError(
+            f"{dropped} of {rows} samples are longer than max_length and would not be trained on, more than the "
+            f"share {limit:g} of max_dropped_share; raise max_length, shorten the prompts, or accept a larger share"
+        )
+
+
+def train(
+    command: str,
+    options: dict[str, object],
+    settings: LoraSettings,
+    entry: Path,
+    out: str | Path,
+    manifest: dict,
+    label: str,
+    extra_environment: dict[str, str] | None = None,
+    prepare: Callable[[Path], tuple[str, int]] | None = None,
+) -> str:
+    """Train in the store `entry` unless it is finished, then publish to `out`; returns a summary line.
+
+    Continues from the newest complete checkpoint of this entry; waits while another process trains in it.
+    Publishes adapter, adapter config, one training log without repeated steps, model card and manifest.
+    `prepare` may put another dataset into the entry; it returns its path and how many samples it left out.
+    """
+    with alone_in(entry, label):
+        if is_finished(entry):
+            publish(entry, out)
+            return f"{label}: fingerprint {entry.name} was trained before; published its adapter"
+        left_out = 0
+        if prepare:
+            dataset, left_out = prepare(entry)
+            options = {**options, "dataset": str(Path(dataset).resolve())}
+        steps, seconds = _train(command, options, settings, entry, manifest, label, extra_environment or {}, left_out)
+        publish(entry, out)
+    return f"{label}: {steps} steps in {seconds:.0f} s, fingerprint {entry.name}"
+
+
+def _train(command, options, settings, entry, manifest, label, extra_environment, left_out) -> tuple[int, float]:
+    checkpoints = entry / "checkpoints"
+    checkpoints.mkdir(exist_ok=True)
+    options = {**options, "output_dir": str(checkpoints)}
+    resumed = newest_checkpoint(checkpoints)
+    if resumed:
+        print(f"{label}: resumes from {resumed.name}", flush=True)
+        options["resume_from_checkpoint"] = str(resumed)
+    environment = swift_environment(options["model"], HF_DATASETS_CACHE=str(entry / "datasets"), **extra_environment)
+    started = time.time()
+    log_file = entry / "trainer.log"
+    check = _check_dropped(settings.max_dropped_share)
+    # A trainer that resumes at its last step does one more: a kill after that step has left nothing to train.
+    done, total = _steps(resumed) if resumed else (0, 1)  # without a checkpoint the total is not known, but not 0
+    if done < total:
+        run_swift(command, options, log_file, environment, label, settings.num_gpus, check)
+    final = newest_checkpoint(checkpoints)
+    if final is None:
+        raise InputError(f"{label}: the trainer left no complete checkpoint; see {log_file}")
+    done, total = _steps(final)
+    if done != total:
+        remedy = "run it again" if done < total else f"delete {final} and run it again"
+        raise InputError(f"{label}: stopped at step {done} of {total}; {remedy}")
+    check(log_file)
+    dropped = (rows_dropped(log_file) or (0, 0))[0] + left_out
+    if dropped:
+        print(f"{label}: WARNING: {dropped} samples are longer than max_length and were not trained on", flush=True)
+    log = training_log(checkpoints)
+    # A sick training logs NaN, which our own JSON writers refuse.
+    write_text(entry / TRAINING_LOG, "".join(json.dumps(line) + "\n" for line in log))
+    seconds = time.time() - started
+    manifest = {
+        **manifest,
+        "parent_adapter": merged_adapter(manifest["start_model"]),
+        "fingerprint": entry.name,
+        "options": options,
+        "versions": trainer_versions(),
+        "hardware": hardware(),
+        "steps": done,
+        "resumed_from": resumed.name if resumed else None,
+        "rows_dropped_for_length": dropped,
+        "wall_seconds": round(seconds, 1),
+        "last_log": log[-1] if log else {},
+    }
+    write_text(entry / MODEL_CARD, model_card(manifest))
+    files = {name: final / name for name in ADAPTER_FILES} | {name: entry / name for name in (TRAINING_LOG, MODEL_CARD)}
+    finish(entry, files, manifest)
+    return done, seconds
+
+
+def _steps(checkpoint: Path) -> tuple[int, int]:
+    """Optimizer steps of a checkpoint, and of its whole training."""
+    state = read_json(checkpoint / "trainer_state.json")
+    return state["global_step"], state["max_steps"]
+
+
+def write_reward_settings(entry: Path, settings: dict) -> dict[str, str]:
+    """Write the plugin's settings file into the entry; returns the variable that names it."""
+    path = entry / "reward_settings.json"
+    write_json(path, settings)
+    return {"HOLDINGS_REWARD_SETTINGS": str(path)}
