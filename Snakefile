@@ -12,7 +12,7 @@ min_version("9.27")
 configfile: "config/demo.yaml"
 
 
-# Types, schema and cross-checks come first: nothing else may see an unchecked config.
+# The configuration is read and checked first: nothing else may see an unchecked one.
 include: "rules/common.smk"
 
 
@@ -37,60 +37,37 @@ wildcard_constraints:
     stage="|".join(STAGES),
 
 
-localrules:
-    all,
-    panel,
-    datasets,
-    adapters,
-    evaluation,
-    # Seconds of work on small files, not worth a place in a queue. What reads a whole slice is a job.
-    write_config,
-    summarize_panel,
-    build_prompts,
-    build_sft_dataset,
-    build_grpo_dataset,
-    build_test_dataset,
-    parse_predictions,
-    predict_baselines,
-    audit_leakage,
-    audit_baselines,
-    preflight_rewards,
-    score_rewards,
-    evaluate_forecasts,
-    compare_forecasts,
-    plot_forecasts,
-    summarize_training,
-    summarize_run,
-    check_arguments,
-    list_store,
-    clean_store,
-
-
 rule all:
     default_target: True
     input:
         "<results>/summary/report.html",
         "<results>/summary/panel.txt",
         "<results>/config.yaml",
+        expand("<results>/{firm_type}/adapters/{stage}/README.md", firm_type=FIRM_TYPES, stage=STAGES[1:]),
+    localrule: True
 
 
 rule panel:
     input:
         "<results>/summary/panel.txt",
+    localrule: True
 
 
 rule datasets:
     input:
         expand("<results>/{firm_type}/datasets/{split}.jsonl", firm_type=FIRM_TYPES, split=SPLITS),
+    localrule: True
 
 
 rule adapters:
     input:
         expand(
-            "<results>/{firm_type}/adapters/{stage}/adapter_model.safetensors",
+            "<results>/{firm_type}/adapters/{stage}/{name}",
             firm_type=FIRM_TYPES,
-            stage=["sft", "grpo"],
+            stage=STAGES[1:],
+            name=["adapter_model.safetensors", "README.md"],
         ),
+    localrule: True
 
 
 rule evaluation:
@@ -100,3 +77,4 @@ rule evaluation:
             firm_type=FIRM_TYPES,
             table=["metrics", "comparisons"],
         ),
+    localrule: True

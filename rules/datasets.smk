@@ -16,10 +16,16 @@ rule build_windows:
         "<results>/benchmarks/build_windows/{firm_type}.tsv"
     params:
         code=code_of("workflow_scripts.build_windows"),
-        history_quarters=config["windows"]["history_quarters"],
+        settings=settings_of("build_windows"),
     shell:
-        "python -m workflow_scripts.build_windows --panel {input.panel:q} --report {input.report:q} "
-        "--firm-type {wildcards.firm_type} --history-quarters {params.history_quarters} --out {output:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.build_windows \
+                --panel {input.panel:q} \
+                --report {input.report:q} \
+                --firm-type {wildcards.firm_type} \
+                --settings {params.settings:q} \
+                --out {output:q}
+            """)
 
 
 rule build_stock_quarters:
@@ -36,8 +42,12 @@ rule build_stock_quarters:
     params:
         code=code_of("workflow_scripts.build_stock_quarters"),
     shell:
-        "python -m workflow_scripts.build_stock_quarters --panel {input.panel:q} --firm-type {wildcards.firm_type} "
-        "--out {output:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.build_stock_quarters \
+                --panel {input.panel:q} \
+                --firm-type {wildcards.firm_type} \
+                --out {output:q}
+            """)
 
 
 rule sample_windows:
@@ -54,40 +64,45 @@ rule sample_windows:
         "<results>/benchmarks/sample_windows/{firm_type}.{split}.tsv"
     params:
         code=code_of("workflow_scripts.sample_windows"),
-        settings=sample_settings,
-        start=lambda wildcards: split_day(wildcards, "start"),
-        end=lambda wildcards: split_day(wildcards, "end"),
-        next_start=next_split_start,
-        embargo_quarters=config["splits"]["embargo_quarters"],
-        history_quarters=config["windows"]["history_quarters"],
-        active="--active" if config["prompts"]["target"] == ACTIVE else "",
-        seed=config["seed"],
+        settings=settings_of("sample_windows"),
     shell:
-        "python -m workflow_scripts.sample_windows --panel {input.panel:q} --windows {input.windows:q} --stocks {input.stocks:q} {params.active} "
-        "--firm-type {wildcards.firm_type} --split {wildcards.split} --start {params.start} --end {params.end} "
-        "--next-start {params.next_start} --embargo-quarters {params.embargo_quarters} --history-quarters {params.history_quarters} "
-        "--settings {params.settings:q} --seed {params.seed} --out {output.sample:q} --report {output.report:q} "
-        "2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.sample_windows \
+                --panel {input.panel:q} \
+                --windows {input.windows:q} \
+                --stocks {input.stocks:q} \
+                --firm-type {wildcards.firm_type} \
+                --split {wildcards.split} \
+                --settings {params.settings:q} \
+                --out {output.sample:q} \
+                --report {output.report:q}
+            """)
 
 
 rule build_prompts:
     input:
         sample="<results>/{firm_type}/samples/{split}.parquet",
-        tickers=config["prompts"]["ticker_mapping"] or [],
+        tickers=tickers,
     output:
         "<results>/{firm_type}/prompts/{split}.jsonl",
     log:
         "<results>/logs/build_prompts/{firm_type}.{split}.log",
     benchmark:
         "<results>/benchmarks/build_prompts/{firm_type}.{split}.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.build_prompts"),
-        settings=as_json(prompt_settings()),
-        tickers="--tickers" if config["prompts"]["ticker_mapping"] else "",
+        settings=settings_of("build_prompts"),
     shell:
-        "python -m workflow_scripts.build_prompts --sample {input.sample:q} --firm-type {wildcards.firm_type} "
-        "--split {wildcards.split} --settings {params.settings:q} {params.tickers} {input.tickers:q} "
-        "--out {output:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.build_prompts \
+                --sample {input.sample:q} \
+                --tickers {input.tickers:q} \
+                --firm-type {wildcards.firm_type} \
+                --split {wildcards.split} \
+                --settings {params.settings:q} \
+                --out {output:q}
+            """)
 
 
 rule build_sft_dataset:
@@ -101,16 +116,20 @@ rule build_sft_dataset:
         "<results>/logs/build_sft_dataset/{firm_type}.log",
     benchmark:
         "<results>/benchmarks/build_sft_dataset/{firm_type}.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.build_sft_dataset"),
-        target=config["prompts"]["target"],
-        decimals=config["labels"]["decimals"],
-        think_template=as_json(config["labels"]["think_template"]),
+        settings=settings_of("build_sft_dataset"),
     shell:
-        "python -m workflow_scripts.build_sft_dataset --prompts {input.prompts:q} --sample {input.sample:q} "
-        "--firm-type {wildcards.firm_type} --target {params.target} --decimals {params.decimals} "
-        "--think-template {params.think_template:q} --out {output.dataset:q} --report {output.report:q} "
-        "2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.build_sft_dataset \
+                --prompts {input.prompts:q} \
+                --sample {input.sample:q} \
+                --firm-type {wildcards.firm_type} \
+                --settings {params.settings:q} \
+                --out {output.dataset:q} \
+                --report {output.report:q}
+            """)
 
 
 rule build_grpo_dataset:
@@ -123,16 +142,19 @@ rule build_grpo_dataset:
         "<results>/logs/build_grpo_dataset/{firm_type}.log",
     benchmark:
         "<results>/benchmarks/build_grpo_dataset/{firm_type}.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.build_grpo_dataset"),
-        # Unused settings must not rerun the rule, so the template counts only with an exemplar.
-        exemplar_template=as_json(exemplar_template()),
-        decimals=config["labels"]["decimals"],
-        target=config["prompts"]["target"],
+        settings=settings_of("build_grpo_dataset"),
     shell:
-        "python -m workflow_scripts.build_grpo_dataset --prompts {input.prompts:q} --sample {input.sample:q} "
-        "--firm-type {wildcards.firm_type} --target {params.target} --exemplar-template {params.exemplar_template:q} "
-        "--decimals {params.decimals} --out {output:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.build_grpo_dataset \
+                --prompts {input.prompts:q} \
+                --sample {input.sample:q} \
+                --firm-type {wildcards.firm_type} \
+                --settings {params.settings:q} \
+                --out {output:q}
+            """)
 
 
 rule build_test_dataset:
@@ -145,8 +167,14 @@ rule build_test_dataset:
         "<results>/logs/build_test_dataset/{firm_type}.log",
     benchmark:
         "<results>/benchmarks/build_test_dataset/{firm_type}.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.build_test_dataset"),
     shell:
-        "python -m workflow_scripts.build_test_dataset --prompts {input.prompts:q} --sample {input.sample:q} "
-        "--firm-type {wildcards.firm_type} --out {output:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.build_test_dataset \
+                --prompts {input.prompts:q} \
+                --sample {input.sample:q} \
+                --firm-type {wildcards.firm_type} \
+                --out {output:q}
+            """)

@@ -17,16 +17,21 @@ rule generate_completions:
         "<results>/benchmarks/generate_completions/{firm_type}.{stage}.tsv"
     params:
         code=code_of("workflow_scripts.generate_completions"),
-        model=stage_model,
+        settings=settings_of("generate_completions"),
         adapter=stage_adapter,
-        settings=as_json(config["generation"]),
-        seed=config["seed"],
         store=f"{RESULTS}/store/{{firm_type}}/completions",
     shell:
-        "python -m workflow_scripts.generate_completions --firm-type {wildcards.firm_type} --stage {wildcards.stage} "
-        "--dataset {input.dataset:q} --model {params.model:q} --adapter {params.adapter:q} "
-        "--settings {params.settings:q} --seed {params.seed} --store {params.store:q} "
-        "--out {output.completions:q} --conditions {output.conditions:q} 2>&1 | (trap '' TERM INT; tee {log:q})"
+        logged(r"""
+            python -m workflow_scripts.generate_completions \
+                --firm-type {wildcards.firm_type} \
+                --stage {wildcards.stage} \
+                --dataset {input.dataset:q} \
+                --adapter {params.adapter:q} \
+                --settings {params.settings:q} \
+                --store {params.store:q} \
+                --out {output.completions:q} \
+                --conditions {output.conditions:q}
+            """)
 
 
 rule parse_predictions:
@@ -39,13 +44,20 @@ rule parse_predictions:
         "<results>/logs/parse_predictions/{firm_type}.{stage}.log",
     benchmark:
         "<results>/benchmarks/parse_predictions/{firm_type}.{stage}.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.parse_predictions"),
-        target=config["prompts"]["target"],
+        settings=settings_of("parse_predictions"),
     shell:
-        "python -m workflow_scripts.parse_predictions --completions {input.completions:q} --dataset {input.dataset:q} "
-        "--firm-type {wildcards.firm_type} --stage {wildcards.stage} --target {params.target} --out {output:q} "
-        "2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.parse_predictions \
+                --completions {input.completions:q} \
+                --dataset {input.dataset:q} \
+                --firm-type {wildcards.firm_type} \
+                --stage {wildcards.stage} \
+                --settings {params.settings:q} \
+                --out {output:q}
+            """)
 
 
 rule evaluate_forecasts:
@@ -69,15 +81,21 @@ rule evaluate_forecasts:
         "<results>/logs/evaluate_forecasts/{firm_type}.log",
     benchmark:
         "<results>/benchmarks/evaluate_forecasts/{firm_type}.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.evaluate_forecasts"),
+        settings=settings_of("evaluate_forecasts"),
         out=subpath(output[0], parent=True),
-        settings=as_json(pick("evaluation", "top_k", "dead_band", "log_floor", "trim_percentile")),
-        knowledge_cutoff=config["evaluation"]["knowledge_cutoff"] or "unknown",
     shell:
-        "python -m workflow_scripts.evaluate_forecasts --dataset {input.dataset:q} --predictions {input.predictions:q} "
-        "--conditions {input.conditions:q} --firm-type {wildcards.firm_type} --settings {params.settings:q} "
-        "--knowledge-cutoff {params.knowledge_cutoff} --out {params.out:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.evaluate_forecasts \
+                --dataset {input.dataset:q} \
+                --predictions {input.predictions:q} \
+                --conditions {input.conditions:q} \
+                --firm-type {wildcards.firm_type} \
+                --settings {params.settings:q} \
+                --out {params.out:q}
+            """)
 
 
 rule compare_forecasts:
@@ -90,14 +108,19 @@ rule compare_forecasts:
         "<results>/logs/compare_forecasts/{firm_type}.log",
     benchmark:
         "<results>/benchmarks/compare_forecasts/{firm_type}.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.compare_forecasts"),
-        settings=as_json(pick("evaluation", "bootstrap_draws", "confidence")),
-        seed=config["seed"],
+        settings=settings_of("compare_forecasts"),
     shell:
-        "python -m workflow_scripts.compare_forecasts --forecasts {input:q} --firm-type {wildcards.firm_type} "
-        "--settings {params.settings:q} --seed {params.seed} --out {output.comparisons:q} --skill {output.skill:q} "
-        "2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.compare_forecasts \
+                --forecasts {input:q} \
+                --firm-type {wildcards.firm_type} \
+                --settings {params.settings:q} \
+                --out {output.comparisons:q} \
+                --skill {output.skill:q}
+            """)
 
 
 rule score_rewards:
@@ -111,13 +134,18 @@ rule score_rewards:
         "<results>/logs/score_rewards/{firm_type}.{stage}.log",
     benchmark:
         "<results>/benchmarks/score_rewards/{firm_type}.{stage}.tsv"
+    localrule: True
     params:
-        code=code_of("workflow_scripts.score_rewards"),
-        rewards=config["evaluation"]["score_rewards"],
-        reward_settings=as_json(reward_settings(config["evaluation"]["score_rewards"])),
-        batch=COMPLETIONS_PER_STEP,
+        code=code_of("workflow_scripts.score_rewards", *map(module_of, CONFIG.evaluation.score_rewards)),
+        settings=settings_of("score_rewards"),
     shell:
-        "python -m workflow_scripts.score_rewards --completions {input.completions:q} --dataset {input.dataset:q} "
-        "--firm-type {wildcards.firm_type} --stage {wildcards.stage} --rewards {params.rewards} "
-        "--reward-settings {params.reward_settings:q} --batch {params.batch} --out {output.rewards:q} "
-        "--samples {output.samples:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.score_rewards \
+                --completions {input.completions:q} \
+                --dataset {input.dataset:q} \
+                --firm-type {wildcards.firm_type} \
+                --stage {wildcards.stage} \
+                --settings {params.settings:q} \
+                --out {output.rewards:q} \
+                --samples {output.samples:q}
+            """)

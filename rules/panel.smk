@@ -14,12 +14,14 @@ if IS_SIMULATED:
             "<results>/benchmarks/simulate_panel/{firm_type}.tsv"
         params:
             code=code_of("workflow_scripts.simulate_panel"),
-            settings=as_json({k: v for k, v in config["simulation"].items() if k != "drift"}),
-            drift=lambda wildcards: config["simulation"]["drift"][wildcards.firm_type],
-            seed=config["seed"],
+            settings=settings_of("simulate_panel"),
         shell:
-            "python -m workflow_scripts.simulate_panel --firm-type {wildcards.firm_type} --drift={params.drift} "
-            "--settings {params.settings:q} --seed {params.seed} --out {output:q} 2>&1 | tee {log:q}"
+            logged(r"""
+                python -m workflow_scripts.simulate_panel \
+                    --firm-type {wildcards.firm_type} \
+                    --settings {params.settings:q} \
+                    --out {output:q}
+                """)
 
 
 if IS_IMPORTED:
@@ -38,11 +40,16 @@ if IS_IMPORTED:
             "<results>/benchmarks/import_panel.tsv"
         params:
             code=code_of("workflow_scripts.import_panel"),
-            settings=as_json(config["import"]),
+            settings=settings_of("import_panel"),
             out=subpath(output.report, parent=True),
         shell:
-            "python -m workflow_scripts.import_panel --settings {params.settings:q} --out {params.out:q}/panel "
-            "--report {output.report:q} --text {output.text:q} 2>&1 | tee {log:q}"
+            logged(r"""
+                python -m workflow_scripts.import_panel \
+                    --settings {params.settings:q} \
+                    --out {params.out:q}/panel \
+                    --report {output.report:q} \
+                    --text {output.text:q}
+                """)
 
 
 rule check_panel:
@@ -58,8 +65,13 @@ rule check_panel:
     params:
         code=code_of("workflow_scripts.check_panel"),
     shell:
-        "python -m workflow_scripts.check_panel --panel {input.panel:q} --firm-type {wildcards.firm_type} "
-        "--out {output.report:q} --text {output.text:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.check_panel \
+                --panel {input.panel:q} \
+                --firm-type {wildcards.firm_type} \
+                --out {output.report:q} \
+                --text {output.text:q}
+            """)
 
 
 rule summarize_panel:
@@ -71,8 +83,13 @@ rule summarize_panel:
         "<results>/logs/summarize_panel.log",
     benchmark:
         "<results>/benchmarks/summarize_panel.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.summarize_panel"),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m workflow_scripts.summarize_panel --reports {input:q} --out {params.out:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.summarize_panel \
+                --reports {input:q} \
+                --out {params.out:q}
+            """)

@@ -15,11 +15,16 @@ rule write_config:
         "<results>/logs/write_config.log",
     benchmark:
         "<results>/benchmarks/write_config.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.write_config"),
-        config=literal(json.dumps(config)),
+        settings=settings_of("write_config"),
     shell:
-        "python -m workflow_scripts.write_config --config {params.config:q} --out {output:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.write_config \
+                --config {params.settings:q} \
+                --out {output:q}
+            """)
 
 
 rule summarize_training:
@@ -32,12 +37,18 @@ rule summarize_training:
         "<results>/logs/summarize_training/{firm_type}.{stage}.log",
     benchmark:
         "<results>/benchmarks/summarize_training/{firm_type}.{stage}.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.summarize_training"),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m workflow_scripts.summarize_training --firm-type {wildcards.firm_type} --stage {wildcards.stage} "
-        "--log {input:q} --out {params.out:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.summarize_training \
+                --firm-type {wildcards.firm_type} \
+                --stage {wildcards.stage} \
+                --log {input:q} \
+                --out {params.out:q}
+            """)
 
 
 rule plot_forecasts:
@@ -55,17 +66,24 @@ rule plot_forecasts:
         "<results>/logs/plot_forecasts/{firm_type}.log",
     benchmark:
         "<results>/benchmarks/plot_forecasts/{firm_type}.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.plot_forecasts"),
+        settings=settings_of("plot_forecasts"),
         folder=subpath(output[0], parent=True),
-        confidence=config["evaluation"]["confidence"],
     shell:
-        "python -m workflow_scripts.plot_forecasts --firm-type {wildcards.firm_type} --evaluation {params.folder:q} "
-        "--confidence {params.confidence} --out {params.folder:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.plot_forecasts \
+                --firm-type {wildcards.firm_type} \
+                --evaluation {params.folder:q} \
+                --settings {params.settings:q} \
+                --out {params.folder:q}
+            """)
 
 
 rule summarize_run:
     input:
+        template="workflow_scripts/holdings/report/page.html.j2",
         # What the runs of other seeds have left, and what this one is, to see that they differ in nothing else.
         seeds=expand("{folder}/{name}", folder=SEED_RUNS, name=["config.yaml", "summary/metrics.csv"]),
         config=["<results>/config.yaml"] if SEED_RUNS else [],
@@ -76,7 +94,6 @@ rule summarize_run:
         periods=expand("<results>/{firm_type}/evaluation/metrics_by_period.csv", firm_type=FIRM_TYPES),
         comparisons=expand("<results>/{firm_type}/evaluation/comparisons.csv", firm_type=FIRM_TYPES),
         skill=expand("<results>/{firm_type}/evaluation/skill.csv", firm_type=FIRM_TYPES),
-        coverage=expand("<results>/{firm_type}/evaluation/coverage.csv", firm_type=FIRM_TYPES),
         rewards=expand("<results>/{firm_type}/evaluation/rewards_{stage}.csv", firm_type=FIRM_TYPES, stage=STAGES),
         samples=expand("<results>/{firm_type}/samples/{split}.json", firm_type=FIRM_TYPES, split=SPLITS),
         figures=expand("<results>/{firm_type}/evaluation/{figure}.png", firm_type=FIRM_TYPES, figure=FIGURES),
@@ -86,6 +103,7 @@ rule summarize_run:
             firm_type=FIRM_TYPES[:1],
             table=[*FIGURE_TABLES, *FIGURES[:3], "metrics_trimmed"],
         ),
+        coverage=expand("<results>/{firm_type}/evaluation/coverage.csv", firm_type=FIRM_TYPES),
     output:
         multiext(
             "<results>/summary/",
@@ -107,19 +125,18 @@ rule summarize_run:
         "<results>/logs/summarize_run.log",
     benchmark:
         "<results>/benchmarks/summarize_run.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.summarize_run"),
-        run=config["run"],
-        target=config["prompts"]["target"],
+        settings=settings_of("summarize_run"),
         out=subpath(output[0], parent=True),
-        confidence=config["evaluation"]["confidence"],
-        seed_runs=[RESULTS, *SEED_RUNS] if SEED_RUNS else [],
     shell:
-        "python -m workflow_scripts.summarize_run --run {params.run} --target {params.target} --metrics {input.metrics:q} --periods {input.periods:q} --comparisons {input.comparisons:q} "
-        "--skill {input.skill:q} --coverage {input.coverage:q} --rewards {input.rewards:q} --preflight {input.preflight:q} "
-        "--audit {input.audit:q} --training {input.training:q} --samples {input.samples:q} --figures {input.figures:q} "
-        "--tables {input.tables:q} --seed-runs {params.seed_runs:q} --confidence {params.confidence} --out {params.out:q} "
-        "2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.summarize_run \
+                --inputs {input:q} \
+                --settings {params.settings:q} \
+                --out {params.out:q}
+            """)
 
 
 # On demand and always: what the store holds, and what of it no published adapter needs.
@@ -128,11 +145,15 @@ rule list_store:
         "<results>/logs/list_store.log",
     benchmark:
         "<results>/benchmarks/list_store.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.list_store"),
         run_folder=RESULTS,
     shell:
-        "python -m workflow_scripts.list_store --run-folder {params.run_folder:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.list_store \
+                --run-folder {params.run_folder:q}
+            """)
 
 
 rule clean_store:
@@ -140,8 +161,12 @@ rule clean_store:
         "<results>/logs/clean_store.log",
     benchmark:
         "<results>/benchmarks/clean_store.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.clean_store"),
         run_folder=RESULTS,
     shell:
-        "python -m workflow_scripts.clean_store --run-folder {params.run_folder:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.clean_store \
+                --run-folder {params.run_folder:q}
+            """)

@@ -1,12 +1,9 @@
 # The demo's base model and the adapters: the rules that want a GPU, and what is checked before they are queued.
 # Required inputs: datasets/{sft,grpo}.jsonl, audit/{sft,grpo}.csv, the base model. Outputs: adapters/{sft,grpo}/, merged/sft/, preflight.csv
-# Steps: check_arguments -> train_sft -> merge_adapter -> preflight_rewards -> train_grpo
+# Steps: check_arguments -> train_sft -> merge_adapter -> preflight_rewards -> train_grpo; write_model_card
 #
 # Checkpoints and finished results live in <results>/store, which no rule declares: Snakemake deletes the
-# declared outputs of a failed job. The shell waits out the signals that end a job (a cluster kills what is left when it
-# goes) and `tee` ignores them, so that the trainer can save a checkpoint and write its last lines.
-
-import os
+# declared outputs of a failed job.
 
 # A hub token reaches the jobs by the environment alone: it is no setting, and stands in no command and no log.
 if "HF_TOKEN" in os.environ:
@@ -27,16 +24,14 @@ if IS_DEMO_MODEL:
         threads: 2
         params:
             code=code_of("workflow_scripts.build_demo_model"),
-            settings=as_json(config["demo_model"]),
-            prompt_settings=as_json({**prompt_settings(), "identity": "permno"}),
-            think_template=as_json(config["labels"]["think_template"]),
-            decimals=config["labels"]["decimals"],
-            seed=config["seed"],
+            settings=settings_of("build_demo_model"),
         shell:
-            "python -m workflow_scripts.build_demo_model --settings {params.settings:q} "
-            "--prompt-settings {params.prompt_settings:q} --think-template {params.think_template:q} "
-            "--decimals {params.decimals} --seed {params.seed} --threads {threads} --out {output:q} "
-            "2>&1 | tee {log:q}"
+            logged(r"""
+                python -m workflow_scripts.build_demo_model \
+                    --settings {params.settings:q} \
+                    --threads {threads} \
+                    --out {output:q}
+                """)
 
 
 rule check_arguments:
@@ -46,12 +41,17 @@ rule check_arguments:
         "<results>/logs/check_arguments/{stage}.log",
     benchmark:
         "<results>/benchmarks/check_arguments/{stage}.tsv"
+    localrule: True
     params:
         code=code_of("workflow_scripts.check_arguments"),
-        settings=lambda wildcards: to_json(training_settings(wildcards.stage)),
+        settings=settings_of("check_arguments"),
     shell:
-        "python -m workflow_scripts.check_arguments --stage {wildcards.stage} --settings {params.settings:q} "
-        "--out {output:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.check_arguments \
+                --stage {wildcards.stage} \
+                --settings {params.settings:q} \
+                --out {output:q}
+            """)
 
 
 rule train_sft:
@@ -69,18 +69,21 @@ rule train_sft:
     benchmark:
         "<results>/benchmarks/train_sft/{firm_type}.tsv"
     resources:
-        gpu=config["sft"]["num_gpus"],
+        gpu=CONFIG.sft.num_gpus,
     params:
         code=code_of("workflow_scripts.train_sft"),
-        model=as_json(model_settings(base_model_path())),
-        settings=as_json(training_settings("sft")),
-        seed=config["seed"],
+        settings=settings_of("train_sft"),
         store=f"{RESULTS}/store/{{firm_type}}/sft",
         out=subpath(output[0], parent=True),
     shell:
-        "trap : TERM INT; python -m workflow_scripts.train_sft --firm-type {wildcards.firm_type} --dataset {input.dataset:q} "
-        "--model {params.model:q} --settings {params.settings:q} --seed {params.seed} "
-        "--store {params.store:q} --out {params.out:q} 2>&1 | (trap '' TERM INT; tee {log:q})"
+        saved(r"""
+            python -m workflow_scripts.train_sft \
+                --firm-type {wildcards.firm_type} \
+                --dataset {input.dataset:q} \
+                --settings {params.settings:q} \
+                --store {params.store:q} \
+                --out {params.out:q}
+            """)
 
 
 rule merge_adapter:
@@ -96,12 +99,18 @@ rule merge_adapter:
         "<results>/benchmarks/merge_adapter/{firm_type}.tsv"
     params:
         code=code_of("workflow_scripts.merge_adapter"),
-        model=as_json(model_settings(base_model_path())),
+        settings=settings_of("merge_adapter"),
         adapter=subpath(input.adapter, parent=True),
         export_log=f"{RESULTS}/logs/merge_adapter/{{firm_type}}.swift.log",
     shell:
-        "python -m workflow_scripts.merge_adapter --firm-type {wildcards.firm_type} --model {params.model:q} "
-        "--adapter {params.adapter:q} --export-log {params.export_log:q} --out {output:q} 2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.merge_adapter \
+                --firm-type {wildcards.firm_type} \
+                --settings {params.settings:q} \
+                --adapter {params.adapter:q} \
+                --export-log {params.export_log:q} \
+                --out {output:q}
+            """)
 
 
 rule preflight_rewards:
@@ -113,19 +122,18 @@ rule preflight_rewards:
         "<results>/logs/preflight_rewards/{firm_type}.log",
     benchmark:
         "<results>/benchmarks/preflight_rewards/{firm_type}.tsv"
+    localrule: True
     params:
-        code=code_of("workflow_scripts.preflight_rewards"),
-        rewards=config["grpo"]["rewards"],
-        weights=config["grpo"]["reward_weights"],
-        reward_settings=as_json(reward_settings(config["grpo"]["rewards"])),
-        num_generations=config["grpo"]["num_generations"],
-        batch=COMPLETIONS_PER_STEP,
-        seed=config["seed"],
+        code=code_of("workflow_scripts.preflight_rewards", *map(module_of, CONFIG.grpo.rewards)),
+        settings=settings_of("preflight_rewards"),
     shell:
-        "python -m workflow_scripts.preflight_rewards --dataset {input.dataset:q} --firm-type {wildcards.firm_type} "
-        "--rewards {params.rewards} --weights {params.weights} --reward-settings {params.reward_settings:q} "
-        "--num-generations {params.num_generations} --batch {params.batch} --seed {params.seed} --out {output:q} "
-        "2>&1 | tee {log:q}"
+        logged(r"""
+            python -m workflow_scripts.preflight_rewards \
+                --dataset {input.dataset:q} \
+                --firm-type {wildcards.firm_type} \
+                --settings {params.settings:q} \
+                --out {output:q}
+            """)
 
 
 rule train_grpo:
@@ -143,16 +151,38 @@ rule train_grpo:
     benchmark:
         "<results>/benchmarks/train_grpo/{firm_type}.tsv"
     resources:
-        gpu=config["grpo"]["num_gpus"],
+        gpu=CONFIG.grpo.num_gpus,
     params:
-        code=code_of("workflow_scripts.train_grpo", "workflow_scripts.training.rewards_plugin"),
-        model=lambda wildcards: to_json(model_settings(start_model_path(wildcards))),
-        settings=as_json(training_settings("grpo")),
-        reward_settings=as_json(reward_settings(config["grpo"]["rewards"])),
-        seed=config["seed"],
+        code=code_of("workflow_scripts.train_grpo", REWARDS_PLUGIN, *map(module_of, CONFIG.grpo.rewards)),
+        settings=settings_of("train_grpo"),
         store=f"{RESULTS}/store/{{firm_type}}/grpo",
         out=subpath(output[0], parent=True),
     shell:
-        "trap : TERM INT; python -m workflow_scripts.train_grpo --firm-type {wildcards.firm_type} --dataset {input.dataset:q} "
-        "--model {params.model:q} --settings {params.settings:q} --reward-settings {params.reward_settings:q} "
-        "--seed {params.seed} --store {params.store:q} --out {params.out:q} 2>&1 | (trap '' TERM INT; tee {log:q})"
+        saved(r"""
+            python -m workflow_scripts.train_grpo \
+                --firm-type {wildcards.firm_type} \
+                --dataset {input.dataset:q} \
+                --settings {params.settings:q} \
+                --store {params.store:q} \
+                --out {params.out:q}
+            """)
+
+
+rule write_model_card:
+    input:
+        "<results>/{firm_type}/adapters/{stage}/manifest.json",
+    output:
+        "<results>/{firm_type}/adapters/{stage}/README.md",
+    log:
+        "<results>/logs/write_model_card/{firm_type}.{stage}.log",
+    benchmark:
+        "<results>/benchmarks/write_model_card/{firm_type}.{stage}.tsv"
+    localrule: True
+    params:
+        code=code_of("workflow_scripts.write_model_card"),
+    shell:
+        logged(r"""
+            python -m workflow_scripts.write_model_card \
+                --manifest {input:q} \
+                --out {output:q}
+            """)

@@ -34,7 +34,7 @@ TINY = {
 def merged(base: dict, changes: dict) -> dict:
     result = copy.deepcopy(base)
     for key, value in changes.items():
-        result[key] = merged(result[key], value) if isinstance(value, dict) else value
+        result[key] = merged(result.get(key, {}), value) if isinstance(value, dict) else value
     return result
 
 

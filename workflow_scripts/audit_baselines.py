@@ -4,31 +4,44 @@ Fails when a value dated after t changes a feature that a baseline reads, and wh
 on other test windows.
 """
 
+from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from workflow_scripts.holdings.evaluation import baseline_audit
 from workflow_scripts.holdings.evaluation.text_audit import checks_table, found_by, samples_without_future
+from workflow_scripts.holdings.texts.targets import TargetName
 from workflow_scripts.holdings.windows.history import read_history
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_csv, read_table, write_csv
 from workflow_scripts.plumbing.random_streams import random_stream
 
 
-def main(args) -> str:
+@dataclass(frozen=True)
+class Settings:
+    """What the baselines forecast, and from how many quarters."""
+
+    seed: int
+    target: TargetName
+    history_quarters: int
+
+
+def main(args: Namespace) -> str:
     """Write one row per check to `--out`; InputError, and no file, where one fails. Files are named as their split."""
-    rng = random_stream(args.seed, "audit", args.firm_type, "baselines")
+    settings = args.settings
+    rng = random_stream(settings.seed, "audit", args.firm_type, "baselines")
     samples = {Path(path).stem: read_table(path) for path in args.samples}
     predictions = {Path(path).stem: read_csv(path) for path in args.predictions}
     checks = []
     for split, sample in samples.items():
         panel = read_history(args.panel, sample)
-        unknown = samples_without_future(sample, panel, args.firm_type, args.history_quarters, rng)
-        found = baseline_audit.differing_features(sample, unknown, args.target)
+        unknown = samples_without_future(sample, panel, args.firm_type, settings.history_quarters, rng)
+        found = baseline_audit.differing_features(sample, unknown, settings.target)
         checks.append(found_by(f"{split}: features that change with what is dated after t", found))
     train = pa.concat_tables([samples["sft"], samples["grpo"]])
-    moved = baseline_audit.differing_baselines(train, samples["test"], args.target, predictions, rng)
+    moved = baseline_audit.differing_baselines(train, samples["test"], settings.target, predictions, rng)
     checks.append(found_by("baselines that depend on test labels or other test windows", moved))
     write_csv(args.out, checks_table(checks, args.firm_type, "baselines"))
     return f"audit_baselines {args.firm_type}: {len(checks)} checks passed"
@@ -42,8 +55,6 @@ if __name__ == "__main__":
         samples=cli.FILES,
         predictions=cli.FILES,
         firm_type=cli.TEXT,
-        target=cli.TEXT,
-        history_quarters=cli.INTEGER,
-        seed=cli.INTEGER,
+        settings=cli.settings_option(Settings),
         out=cli.TEXT,
     )

@@ -6,7 +6,8 @@ what is allowed but should be known: labels in the next split without an embargo
 splits. `audit_baselines` does the like for the baselines.
 """
 
-import datetime as dt
+from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,39 +15,52 @@ import pyarrow as pa
 
 from workflow_scripts.holdings.evaluation import text_audit as audit
 from workflow_scripts.holdings.evaluation.text_audit import Check, checks_table, found_by
+from workflow_scripts.holdings.texts.conversations import ThinkStyle
 from workflow_scripts.holdings.texts.prompts import PromptSettings
 from workflow_scripts.holdings.texts.tickers import read_tickers
 from workflow_scripts.holdings.windows.history import read_history
+from workflow_scripts.holdings.windows.splits import Period
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_jsonl, read_table, write_csv
 from workflow_scripts.plumbing.random_streams import random_stream
 
 
-def audit_split(args, sample: pa.Table, dataset: list[dict], rng: np.random.Generator) -> list[Check]:
+@dataclass(frozen=True)
+class Settings:
+    """What decided the texts and the windows of a split; `think` is how its think blocks are written, if it has any."""
+
+    seed: int
+    prompts: PromptSettings
+    think: ThinkStyle | None
+    period: Period
+    next_start: str | None
+    embargo_quarters: int
+
+
+def audit_split(args: Namespace, sample: pa.Table, dataset: list[dict], rng: np.random.Generator) -> list[Check]:
     """The checks of one split by itself."""
-    tickers = read_tickers(args.tickers) if args.tickers else None
+    settings = args.settings
+    tickers = read_tickers(args.tickers[0]) if args.tickers else None
     panel = read_history(args.panel, sample)
-    unknown = list(audit.samples_without_future(sample, panel, args.firm_type, args.settings.history_quarters, rng))
-    start, end = (day and dt.date.fromisoformat(day) for day in args.days)
+    quarters = settings.prompts.history_quarters
+    unknown = list(audit.samples_without_future(sample, panel, args.firm_type, quarters, rng))
     checks = [
         found_by(
             "texts that change with what is dated after t",
-            audit.differing_texts(args.split, dataset, unknown, args.settings, args.style, tickers),
+            audit.differing_texts(args.split, dataset, unknown, settings.prompts, settings.think, tickers),
         ),
         found_by("prompts that name a label column", audit.labels_in_text(dataset)),
-        found_by("windows outside the split's quarters", audit.windows_outside_their_split(sample, start, end)),
+        found_by("windows outside the split's quarters", audit.windows_outside_their_split(sample, settings.period)),
     ]
-    if args.next_start != "open":
-        count = audit.labels_in_next_split(sample, args.next_start)
-        allowed = "" if args.embargo_quarters else "allowed by splits.embargo_quarters: 0"
-        checks.append(("labels inside the next split", count, allowed, bool(args.embargo_quarters)))
+    if settings.next_start:
+        count = audit.labels_in_next_split(sample, settings.next_start)
+        allowed = "" if settings.embargo_quarters else "allowed by splits.embargo_quarters: 0"
+        checks.append(("labels inside the next split", count, allowed, bool(settings.embargo_quarters)))
     return checks
 
 
-def audit_splits(args) -> list[Check]:
+def audit_splits(samples: dict[str, pa.Table], datasets: dict[str, list[dict]]) -> list[Check]:
     """The checks that need all splits, in the order of time."""
-    samples = {Path(path).stem: read_table(path) for path in args.samples}
-    datasets = {Path(path).stem: read_jsonl(path, ("window_id", "messages")) for path in args.datasets}
     return [
         found_by("labels in two splits", audit.repeated_labels(samples)),
         *(
@@ -56,11 +70,14 @@ def audit_splits(args) -> list[Check]:
     ]
 
 
-def main(args) -> str:
+def main(args: Namespace) -> str:
     """Write one row per check to `--out`; InputError, and no file, where one fails. Files are named as their split."""
-    rng = random_stream(args.seed, "audit", args.firm_type, args.split)
-    sample, dataset = read_table(args.sample), read_jsonl(args.dataset, ("window_id", "messages"))
-    checks = audit_split(args, sample, dataset, rng) + (audit_splits(args) if args.samples else [])
+    rng = random_stream(args.settings.seed, "audit", args.firm_type, args.split)
+    samples = {Path(path).stem: read_table(path) for path in args.samples}
+    datasets = {Path(path).stem: read_jsonl(path, ("window_id", "messages")) for path in args.datasets}
+    checks = audit_split(args, samples[args.split], datasets[args.split], rng)
+    if len(samples) > 1:
+        checks += audit_splits(samples, datasets)
     table = checks_table(checks, args.firm_type, args.split)
     write_csv(args.out, table)
     known = table[~table["must_be_zero"]]
@@ -72,18 +89,11 @@ if __name__ == "__main__":
         main,
         __doc__,
         panel=cli.TEXT,
-        sample=cli.TEXT,
-        dataset=cli.TEXT,
-        samples={"nargs": "*", "default": [], "help": "of all splits, for what needs them"},
-        datasets={"nargs": "*", "default": []},
-        tickers={"default": "", "help": "CSV permno,ticker,company"},
+        samples={**cli.FILES, "help": "of this split, or of all splits for what needs them"},
+        datasets={**cli.FILES, "help": "of the same splits"},
+        tickers={**cli.OPTIONAL_FILES, "help": "CSV permno,ticker,company"},
         firm_type=cli.TEXT,
         split=cli.TEXT,
-        settings=cli.settings_option(PromptSettings),
-        style=cli.JSON,
-        days={**cli.JSON, "help": "first and last day of the split, null for open"},
-        next_start={"help": "first day of the next split, or open for the last"},
-        embargo_quarters=cli.INTEGER,
-        seed=cli.INTEGER,
+        settings=cli.settings_option(Settings),
         out=cli.TEXT,
     )

@@ -1,14 +1,29 @@
 """Write the SFT conversations of one firm type: prompt, generated think block, rounded label."""
 
+from argparse import Namespace
+from dataclasses import dataclass
+
 from workflow_scripts.holdings.texts.conversations import sft_rows
+from workflow_scripts.holdings.texts.targets import TargetName
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_jsonl, read_table, write_json, write_jsonl
 
 
-def main(args) -> str:
+@dataclass(frozen=True)
+class Settings:
+    """How the completions to imitate are written."""
+
+    target: TargetName
+    decimals: int
+    think_template: str
+
+
+def main(args: Namespace) -> str:
     """Write the rows to `--out` and the counts to `--report`."""
     sample = read_table(args.sample)
-    rows, counts = sft_rows(read_jsonl(args.prompts), sample, args.target, args.decimals, args.think_template)
+    settings = args.settings
+    prompts = read_jsonl(args.prompts)
+    rows, counts = sft_rows(prompts, sample, settings.target, settings.decimals, settings.think_template)
     write_jsonl(args.out, rows)
     write_json(args.report, {"firm_type": args.firm_type, **counts})
     rounded = counts["labels_rounded_to_zero"]
@@ -22,9 +37,7 @@ if __name__ == "__main__":
         prompts=cli.TEXT,
         sample=cli.TEXT,
         firm_type=cli.TEXT,
-        target=cli.TEXT,
-        decimals=cli.INTEGER,
-        think_template=cli.JSON,
+        settings=cli.settings_option(Settings),
         out=cli.TEXT,
         report=cli.TEXT,
     )

@@ -3,6 +3,8 @@
 The slice is streamed twice in its own order, so that memory is that of the stock-quarters.
 """
 
+from argparse import Namespace
+
 import numpy as np
 
 from workflow_scripts.holdings.panel.slices import panel_batches
@@ -11,7 +13,7 @@ from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import write_table
 
 
-def main(args) -> str:
+def main(args: Namespace) -> str:
     """Write the stock-quarters to `--out`."""
     table = stock_quarters(lambda: panel_batches(args.panel, STOCK_COLUMNS))
     write_table(args.out, table)

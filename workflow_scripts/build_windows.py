@@ -4,17 +4,19 @@ The slice is streamed by blocks of whole managers, so that memory does not grow 
 `check_panel` says whether the slice is sorted.
 """
 
+from argparse import Namespace
+
 from workflow_scripts.holdings.panel.slices import panel_blocks
-from workflow_scripts.holdings.windows.windows import WINDOW_COLUMNS, build_windows
+from workflow_scripts.holdings.windows.windows import WINDOW_COLUMNS, WindowSettings, build_windows
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_json, write_tables
 
 
-def main(args) -> str:
+def main(args: Namespace) -> str:
     """Write the windows to `--out`."""
     report = read_json(args.report)
     blocks = panel_blocks(args.panel, WINDOW_COLUMNS, report["sorted"])
-    windows = write_tables(args.out, (build_windows(block, args.history_quarters) for block in blocks))
+    windows = write_tables(args.out, (build_windows(block, args.settings.history_quarters) for block in blocks))
     return f"build_windows {args.firm_type}: {report['rows']:,} rows, {windows:,} windows"
 
 
@@ -25,6 +27,6 @@ if __name__ == "__main__":
         panel=cli.TEXT,
         report=cli.TEXT,
         firm_type=cli.TEXT,
-        history_quarters=cli.INTEGER,
+        settings=cli.settings_option(WindowSettings),
         out=cli.TEXT,
     )

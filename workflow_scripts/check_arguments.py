@@ -3,26 +3,20 @@
 Fails for a name that ms-swift does not have, with the nearest one, and for one that the workflow sets itself.
 """
 
-import dataclasses
-import os
+from argparse import Namespace
 
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import write_json
-from workflow_scripts.training.arguments import check_extra_args
-from workflow_scripts.training.trainer import GrpoSettings, LoraSettings, swift_environment
+from workflow_scripts.training.arguments import check_extra_args, known_options
+from workflow_scripts.training.training_settings import GrpoSettings, LoraSettings
 
 SETTINGS = {"sft": LoraSettings, "grpo": GrpoSettings}
 
 
-def main(args) -> str:
+def main(args: Namespace) -> str:
     """Write the accepted arguments to `--out`."""
-    os.environ.update(swift_environment(".", LOG_LEVEL="ERROR"))
-    # Importing ms-swift takes many seconds, which only runs with extra arguments pay.
-    from swift.arguments import RLHFArguments, SftArguments
-
     settings = SETTINGS[args.stage](**args.settings)
-    known = {field.name for field in dataclasses.fields({"sft": SftArguments, "grpo": RLHFArguments}[args.stage])}
-    check_extra_args(args.stage, settings, known)
+    check_extra_args(args.stage, settings, known_options(args.stage))
     write_json(args.out, settings.extra_args)
     return f"check_arguments {args.stage}: {', '.join(settings.extra_args)} accepted"
 

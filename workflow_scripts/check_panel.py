@@ -1,11 +1,13 @@
 """Check one slice against the panel contract; write counts and coverage, or fail and write nothing."""
 
+from argparse import Namespace
+
 from workflow_scripts.holdings.panel.checks import WARNINGS, check_panel, report_text
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import write_json, write_text
 
 
-def main(args) -> str:
+def main(args: Namespace) -> str:
     """Write the report to `--out` (JSON) and `--text`."""
     report = check_panel(args.panel, args.firm_type)
     write_json(args.out, report)

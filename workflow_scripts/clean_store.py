@@ -8,6 +8,7 @@ published results, trainings that can be resumed, and completions.
 import contextlib
 import shutil
 import time
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def not_needed(run_folder: str) -> Iterator[Path]:
                 yield path
 
 
-def main(args) -> str:
+def main(args: Namespace) -> str:
     """Delete, and return what was deleted."""
     lines, freed = [], 0
     for path in list(not_needed(args.run_folder)):

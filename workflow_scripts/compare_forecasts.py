@@ -1,5 +1,8 @@
 """Paired comparisons of one firm type, and the skill of every forecaster with its interval."""
 
+from argparse import Namespace
+from dataclasses import dataclass
+
 from workflow_scripts.holdings.evaluation.comparison import BootstrapSettings, compare_forecasts, skill_intervals
 from workflow_scripts.holdings.evaluation.tables import read_forecasts
 from workflow_scripts.holdings.forecasts.stages import PAIRS
@@ -8,17 +11,26 @@ from workflow_scripts.plumbing.files import write_csv
 from workflow_scripts.plumbing.random_streams import random_stream
 
 
-def main(args) -> str:
+@dataclass(frozen=True)
+class Settings:
+    """The bootstraps."""
+
+    seed: int
+    bootstrap: BootstrapSettings
+
+
+def main(args: Namespace) -> str:
     """Write the comparisons to `--out` and the skills to `--skill`."""
+    settings = args.settings.bootstrap
     joined = read_forecasts(args.forecasts)
     for path, name, compute in (
-        (args.out, "bootstrap", lambda rng: compare_forecasts(joined, PAIRS, args.settings, rng)),
-        (args.skill, "skill", lambda rng: skill_intervals(joined, args.settings, rng)),
+        (args.out, "bootstrap", lambda rng: compare_forecasts(joined, PAIRS, settings, rng)),
+        (args.skill, "skill", lambda rng: skill_intervals(joined, settings, rng)),
     ):
-        table = compute(random_stream(args.seed, args.firm_type, name))
+        table = compute(random_stream(args.settings.seed, args.firm_type, name))
         table.insert(0, "firm_type", args.firm_type)
         write_csv(path, table)
-    return f"compare_forecasts {args.firm_type}: {len(PAIRS)} pairs, {args.settings.bootstrap_draws:,} draws"
+    return f"compare_forecasts {args.firm_type}: {len(PAIRS)} pairs, {settings.bootstrap_draws:,} draws"
 
 
 if __name__ == "__main__":
@@ -27,8 +39,7 @@ if __name__ == "__main__":
         __doc__,
         forecasts=cli.TEXT,
         firm_type=cli.TEXT,
-        settings=cli.settings_option(BootstrapSettings),
-        seed=cli.INTEGER,
+        settings=cli.settings_option(Settings),
         out=cli.TEXT,
         skill=cli.TEXT,
     )

@@ -5,26 +5,39 @@ quarter, by size decile, by period, trimmed, coverage. Every later table and fig
 """
 
 import datetime as dt
+from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.holdings.evaluation import tables as evaluation
 from workflow_scripts.holdings.evaluation.conditions import check_conditions
+from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_csv, read_json, read_jsonl, write_csv
 
 
-def main(args) -> str:
+@dataclass(frozen=True)
+class Settings:
+    """Constants of the metrics, and the last day of the base model's knowledge (YYYY-MM-DD), if it is known."""
+
+    metrics: EvaluationSettings
+    knowledge_cutoff: str | None
+
+
+def main(args: Namespace) -> str:
     """Write the tables below the folder `--out`; a prediction file is named as its forecaster."""
     check_conditions({path: read_json(path) for path in args.conditions})
     predictions = {Path(path).stem: read_csv(path) for path in args.predictions}
     joined = evaluation.join_predictions(read_jsonl(args.dataset), predictions)
+    settings, cutoff = args.settings.metrics, args.settings.knowledge_cutoff
+    cutoff = cutoff and dt.date.fromisoformat(cutoff)
     tables = {
         "forecasts": evaluation.with_units(joined),
-        "metrics": evaluation.metrics_table(joined, args.settings),
-        "metrics_by_quarter": evaluation.quarterly_table(joined, args.settings),
-        "metrics_by_size": evaluation.size_table(joined, args.settings),
-        "metrics_by_period": evaluation.period_table(joined, args.settings, args.knowledge_cutoff),
-        "metrics_trimmed": evaluation.trimmed_table(joined, args.settings),
+        "metrics": evaluation.metrics_table(joined, settings),
+        "metrics_by_quarter": evaluation.quarterly_table(joined, settings),
+        "metrics_by_size": evaluation.size_table(joined, settings),
+        "metrics_by_period": evaluation.period_table(joined, settings, cutoff),
+        "metrics_trimmed": evaluation.trimmed_table(joined, settings),
         "coverage": evaluation.coverage_table(joined),
     }
     for name, table in tables.items():
@@ -42,10 +55,6 @@ if __name__ == "__main__":
         predictions=cli.FILES,
         conditions=cli.FILES,
         firm_type=cli.TEXT,
-        settings=cli.settings_option(evaluation.EvaluationSettings),
-        knowledge_cutoff={
-            "type": lambda text: None if text == "unknown" else dt.date.fromisoformat(text),
-            "help": "last day of the base model's knowledge, or unknown",
-        },
+        settings=cli.settings_option(Settings),
         out=cli.TEXT,
     )

@@ -5,10 +5,9 @@ the store already has for these prompts → complete the missing rows in batches
 once → write all rows in the order of the dataset, raw text untouched. A killed job loses one batch.
 """
 
-import json
 import os
-import sys
-import time
+from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.plumbing import cli
@@ -26,76 +25,59 @@ from workflow_scripts.training.completions import (
     GenerationSettings,
     build_engine,
     complete,
-    engine_options,
+    fill_cache,
+    generation_conditions,
     read_cache,
-    request_options,
 )
-from workflow_scripts.training.store import alone_in, model_identity, open_entry, trainer_versions
+from workflow_scripts.training.store import alone_in, model_identity, open_entry
 from workflow_scripts.training.trainer import ADAPTER_FILES, swift_environment
 
 
-def fill_cache(cache: Path, done: dict, missing: list[dict], digests: dict, adapter, args, label: str) -> str:
-    """Complete the missing rows, append each batch to the cache at once and add it to `done`; returns the speed."""
-    check_model(args.model)
-    if adapter:
-        check_safetensors(Path(adapter) / ADAPTER_FILES[0])
-    engine = build_engine(args.model, adapter, args.settings)
-    started, finished, tokens = time.monotonic(), 0, 0
-    with cache.open("a", encoding="utf-8") as file:
-        for batch in complete(engine, missing, args.settings, args.seed):
-            for row in batch:
-                digest = digests[row["window_id"]]
-                file.write(json.dumps({"prompt": digest, **row}, ensure_ascii=False) + "\n")
-                done[digest, row["sample"]] = row
-            file.flush()
-            os.fsync(file.fileno())
-            finished += len(batch)
-            tokens += sum(row["completion_tokens"] for row in batch)
-            print(f"{label}: {finished}/{len(missing)}", file=sys.stderr, flush=True)
-    return f", {tokens / (time.monotonic() - started):,.0f} tokens/s"
+@dataclass(frozen=True)
+class Settings:
+    """The model, and how its completions are drawn."""
+
+    seed: int
+    model: ModelSettings
+    generation: GenerationSettings
 
 
-def main(args) -> str:
+def main(args: Namespace) -> str:
     """Write the completions of every test row to `--out`, samples of a row one after the other.
 
     `--conditions` says under which conditions they were made.
     """
-    os.environ.update(swift_environment(args.model.path, LOG_LEVEL="WARNING", TQDM_DISABLE="1"))
-    adapter = None if args.adapter == "none" else args.adapter
-    rows = read_jsonl(args.dataset, ("window_id", "messages"))
+    settings, model, generation = args.settings, args.settings.model, args.settings.generation
+    os.environ.update(swift_environment(model.path, LOG_LEVEL="WARNING", TQDM_DISABLE="1"))
     prompts = [
         {"window_id": row["window_id"], "messages": [m for m in row["messages"] if m["role"] != "assistant"]}
-        for row in rows
+        for row in read_jsonl(args.dataset, ("window_id", "messages"))
     ]
     digests = {prompt["window_id"]: json_digest(prompt) for prompt in prompts}
-    conditions = {
-        "engine": engine_options(args.model) | {"revision": None},
-        "request": request_options(args.settings, args.seed),
-        # Padding changes sums in low precision, and batches share a random stream.
-        "batch_size": args.settings.batch_size,
-        "backend": args.settings.backend,
-        "versions": trainer_versions(),
-    }
-    identity = {
-        "stage": "completions",
-        "model": model_identity(args.model.path),
-        "revision": args.model.hub_revision,
-        "adapter": file_digest(Path(adapter) / ADAPTER_FILES[0]) if adapter else None,
-        **conditions,
-    }
+    adapter = None if args.adapter == "none" else args.adapter
+    weights = Path(adapter) / ADAPTER_FILES[0] if adapter else None
+    origin = {"model": model_identity(model.path), "adapter": file_digest(weights) if weights else None}
+    conditions = generation_conditions(model, generation, settings.seed)
+    identity = {"stage": "completions", "revision": model.hub_revision, **origin, **conditions}
     entry = open_entry(args.store, identity)
-    wanted = [{**prompt, "sample": k} for prompt in prompts for k in range(args.settings.samples)]
+    wanted = [{**prompt, "sample": k} for prompt in prompts for k in range(generation.samples)]
     label = f"generate_completions {args.firm_type} {args.stage}"
     # Two processes that append to one cache would tear each other's lines.
     with alone_in(entry, label):
         done = read_cache(entry / CACHE)
         missing = [row for row in wanted if (digests[row["window_id"]], row["sample"]) not in done]
-        speed = fill_cache(entry / CACHE, done, missing, digests, adapter, args, label) if missing else ""
+        speed = ""
+        if missing:
+            check_model(model)
+            if weights:
+                check_safetensors(weights)
+            engine = build_engine(model, adapter, generation)
+            batches = complete(engine, missing, generation, settings.seed)
+            speed = fill_cache(entry / CACHE, done, batches, digests, f"{label}: of {len(missing)} completed")
     write_jsonl(args.out, [done[digests[row["window_id"]], row["sample"]] for row in wanted])
     # What must be the same for stages that are compared: everything but the weights.
-    conditions |= {"samples": args.settings.samples, "prompts": json_digest(sorted(digests.values()))}
-    weights = {"model": identity["model"], "adapter": identity["adapter"]}
-    write_json(args.conditions, {"digest": json_digest(conditions), **conditions, **weights})
+    conditions |= {"samples": generation.samples, "prompts": json_digest(sorted(digests.values()))}
+    write_json(args.conditions, {"digest": json_digest(conditions), **conditions, **origin})
     return f"{label}: {len(missing)} completed, {len(wanted) - len(missing)} from the store{speed}"
 
 
@@ -106,10 +88,8 @@ if __name__ == "__main__":
         firm_type=cli.TEXT,
         stage=cli.TEXT,
         dataset=cli.TEXT,
-        model=cli.settings_option(ModelSettings),
         adapter={"help": "folder of the adapter, or none"},
-        settings=cli.settings_option(GenerationSettings),
-        seed=cli.INTEGER,
+        settings=cli.settings_option(Settings),
         store=cli.TEXT,
         out=cli.TEXT,
         conditions=cli.TEXT,

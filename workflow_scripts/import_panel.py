@@ -11,6 +11,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,9 +21,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workflow_scripts.holdings.panel.contract import FEATURES, FIRM_TYPES, LABELS, PANEL_COLUMNS
+from workflow_scripts.holdings.panel.import_settings import ImportSettings
 from workflow_scripts.holdings.panel.importing import (
     STAGED_COLUMNS,
-    ImportSettings,
     add_labels,
     choose_recipes,
     contract_rows,
@@ -76,7 +77,7 @@ def slice_tables(path: Path, report: dict) -> Iterator[pa.Table]:
         yield table.select(PANEL_COLUMNS).cast(SCHEMA)
 
 
-def main(args) -> str:
+def main(args: Namespace) -> str:
     """Write one slice per firm type to the folder `--out`, and the report to `--report` and `--text`."""
     settings = args.settings
     report = {"source": settings.source, "rows_read": 0, "rows_kept": 0, "columns": {}, "dropped": {}}

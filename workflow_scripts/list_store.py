@@ -1,10 +1,12 @@
 """List what the store of a run holds: every training by fingerprint, whether it is needed, and its size."""
 
+from argparse import Namespace
+
 from workflow_scripts.plumbing import cli
 from workflow_scripts.training.store import store_entries
 
 
-def main(args) -> str:
+def main(args: Namespace) -> str:
     """Return the list, one line per entry."""
     lines = [f"{'firm type':<20}  {'stage':<11}  {'fingerprint':<16}  {'MB':>9}  state"]
     for entry in store_entries(args.run_folder):

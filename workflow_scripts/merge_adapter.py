@@ -5,32 +5,32 @@ against the SFT model. Steps: merge into a temporary folder → drop the trainer
 absolute paths → rename. Fails when the export does; then no output is left.
 """
 
+from argparse import Namespace
 from pathlib import Path
 
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import check_safetensors, file_digest, whole_folder, write_json
-from workflow_scripts.training.base_model import ModelSettings, check_model, model_options
-from workflow_scripts.training.model_card import MERGED_ADAPTER
+from workflow_scripts.training.base_model import MERGED_ADAPTER, ModelSettings, check_model, model_options
 from workflow_scripts.training.store import alone_in, folder_size
 from workflow_scripts.training.trainer import ADAPTER_FILES, run_swift, swift_environment
 
 
-def main(args) -> str:
+def main(args: Namespace) -> str:
     """Write the merged model to the folder `--out`."""
-    check_model(args.model)
+    check_model(args.settings)
     weights = Path(args.adapter) / ADAPTER_FILES[0]
     check_safetensors(weights)
     out = Path(args.out)
     label = f"merge_adapter {args.firm_type}"
     with alone_in(out.parent, label), whole_folder(out) as temporary:
         options = {
-            **model_options(args.model),
+            **model_options(args.settings),
             "adapters": str(Path(args.adapter).resolve()),
             "merge_lora": True,
             "safe_serialization": True,
             "output_dir": str(temporary.resolve()),
         }
-        run_swift("export", options, Path(args.export_log), swift_environment(args.model.path), label)
+        run_swift("export", options, Path(args.export_log), swift_environment(args.settings.path), label)
         (temporary / "args.json").unlink(missing_ok=True)
         write_json(temporary / MERGED_ADAPTER, {"adapter_sha256": file_digest(weights)})
     return f"{label}: {folder_size(out) / 1e6:,.1f} MB in {args.out}"
@@ -41,7 +41,7 @@ if __name__ == "__main__":
         main,
         __doc__,
         firm_type=cli.TEXT,
-        model=cli.settings_option(ModelSettings),
+        settings=cli.settings_option(ModelSettings),
         adapter=cli.TEXT,
         export_log=cli.TEXT,
         out=cli.TEXT,

@@ -1,14 +1,25 @@
 """Read the forecasts out of one stage's completions, with the parser that the rewards use."""
 
+from argparse import Namespace
+from dataclasses import dataclass
+
 from workflow_scripts.holdings.forecasts.predictions import parse_predictions
+from workflow_scripts.holdings.texts.targets import TargetName
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_jsonl, write_csv
 
 
-def main(args) -> str:
+@dataclass(frozen=True)
+class Settings:
+    """What the models were asked for."""
+
+    target: TargetName
+
+
+def main(args: Namespace) -> str:
     """Write one row per test window to `--out`."""
     completions = read_jsonl(args.completions, ("window_id", "completion", "finish_reason"))
-    table = parse_predictions(completions, read_jsonl(args.dataset), args.target)
+    table = parse_predictions(completions, read_jsonl(args.dataset), args.settings.target)
     write_csv(args.out, table)
     shares = f"{table['parsed_share'].mean():.1%} parsed, {table['valid_share'].mean():.1%} valid"
     return f"parse_predictions {args.firm_type} {args.stage}: {shares}"
@@ -22,6 +33,6 @@ if __name__ == "__main__":
         dataset=cli.TEXT,
         firm_type=cli.TEXT,
         stage=cli.TEXT,
-        target=cli.TEXT,
+        settings=cli.settings_option(Settings),
         out=cli.TEXT,
     )

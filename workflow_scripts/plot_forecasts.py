@@ -4,6 +4,8 @@ Steps: choose the forecasters that a figure can hold (the best baseline by MAE o
 write each figure as PNG and PDF, with its data as CSV where they are not an evaluation table.
 """
 
+from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.holdings.evaluation.tables import read_forecasts
@@ -12,7 +14,14 @@ from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_csv
 
 
-def main(args) -> str:
+@dataclass(frozen=True)
+class Settings:
+    """Confidence of the band around the mean IC."""
+
+    confidence: float
+
+
+def main(args: Namespace) -> str:
     """Read the tables of the folder `--evaluation`, write the figures below the folder `--out`."""
     folder, out, firm_type = Path(args.evaluation), Path(args.out), args.firm_type.replace("_", " ")
     joined = read_forecasts(folder / "forecasts.csv")
@@ -22,8 +31,8 @@ def main(args) -> str:
     shown = plots.shown_forecasters(metrics)
     windows = f"{joined['window_id'].nunique():,} test windows"
     plots.plot_residuals(joined, shown, f"{firm_type}: residuals of {windows}", out / "residuals")
-    title = f"{firm_type}: IC by quarter, mean, {100 * args.confidence:g} % band"
-    plots.plot_ic_by_quarter(quarterly, shown, args.confidence, title, out / "ic_by_quarter")
+    title = f"{firm_type}: IC by quarter, mean, {100 * args.settings.confidence:g} % band"
+    plots.plot_ic_by_quarter(quarterly, shown, args.settings.confidence, title, out / "ic_by_quarter")
     title = f"{firm_type}: forecast and truth, {windows}"
     plots.plot_forecast_truth(joined, metrics, shown, title, out / "forecast_truth")
     plots.plot_metrics_by_quarter(quarterly, shown, f"{firm_type}: change, by quarter", out / "metrics_by_quarter")
@@ -40,6 +49,6 @@ if __name__ == "__main__":
         __doc__,
         evaluation=cli.TEXT,
         firm_type=cli.TEXT,
-        confidence={"type": float, "help": "of the band around the mean IC"},
+        settings=cli.settings_option(Settings),
         out=cli.TEXT,
     )

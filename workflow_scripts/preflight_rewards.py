@@ -4,6 +4,9 @@ Writes what each reward, and their weighted total, pays to every policy of `hold
 Fails when the oracle does not beat every other policy: then nothing is written and nothing is trained.
 """
 
+from argparse import Namespace
+from dataclasses import dataclass
+
 from workflow_scripts.holdings.rewards.preflight import TOTAL, check_preflight, preflight_table
 from workflow_scripts.holdings.rewards.rewards import RewardSettings, reward_columns
 from workflow_scripts.holdings.texts.targets import LABELS
@@ -13,17 +16,34 @@ from workflow_scripts.plumbing.files import read_jsonl, write_csv
 from workflow_scripts.plumbing.random_streams import random_stream
 
 
-def main(args) -> str:
+@dataclass(frozen=True)
+class Settings:
+    """The rewards that GRPO will train with, their weights, and how it groups and batches completions."""
+
+    seed: int
+    weights: list[float]
+    rewards: RewardSettings
+    num_generations: int
+    completions_per_step: int
+
+
+def main(args: Namespace) -> str:
     """Write the table to `--out`."""
-    target = args.reward_settings.target
-    needed = {"holding_t", LABELS[target], "past_change", *reward_columns(args.rewards, target)}
+    settings = args.settings
+    target = settings.rewards.target
+    needed = {"holding_t", LABELS[target], "past_change", *reward_columns(settings.rewards.names, target)}
     rows = read_jsonl(args.dataset, needed)
-    rng = random_stream(args.seed, "preflight", args.firm_type)
+    rng = random_stream(settings.seed, "preflight", args.firm_type)
     table = preflight_table(
-        rows, args.rewards, args.weights, args.reward_settings, args.num_generations, args.batch, rng
+        rows,
+        settings.rewards,
+        settings.weights,
+        settings.num_generations,
+        settings.completions_per_step,
+        rng,
     )
     try:
-        check_preflight(table, args.rewards)
+        check_preflight(table, settings.rewards.names)
     except InputError as error:
         raise InputError(f"{args.dataset}: {error}\n{table.to_string(index=False)}") from error
     table.insert(0, "firm_type", args.firm_type)
@@ -43,11 +63,6 @@ if __name__ == "__main__":
         __doc__,
         dataset=cli.TEXT,
         firm_type=cli.TEXT,
-        rewards=cli.FILES,
-        weights={"nargs": "+", "type": float},
-        reward_settings=cli.settings_option(RewardSettings),
-        num_generations=cli.INTEGER,
-        batch=cli.INTEGER,
-        seed=cli.INTEGER,
+        settings=cli.settings_option(Settings),
         out=cli.TEXT,
     )

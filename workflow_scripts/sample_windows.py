@@ -6,7 +6,8 @@ and the account of what was dropped. Where the active change is the target, wind
 Fails when no window is left.
 """
 
-import datetime as dt
+from argparse import Namespace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,37 +17,48 @@ from workflow_scripts.holdings.panel.stock_quarters import StockQuarters
 from workflow_scripts.holdings.windows.history import attach_history, read_history
 from workflow_scripts.holdings.windows.prices import attach_prices
 from workflow_scripts.holdings.windows.sampling import SampleSettings, find_candidates, sample_windows
-from workflow_scripts.holdings.windows.splits import split_mask
+from workflow_scripts.holdings.windows.splits import Period, split_mask
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import read_batches, read_table, write_json, write_table
 from workflow_scripts.plumbing.random_streams import random_stream
 
 
-def _date(text: str) -> dt.date | None:
-    return None if text == "open" else dt.date.fromisoformat(text)
+@dataclass(frozen=True)
+class Settings:
+    """The sample of one split; `next_start` is the first day of the next split where an embargo looks at it."""
+
+    seed: int
+    history_quarters: int
+    sample: SampleSettings
+    period: Period
+    next_start: str | None
+    embargo_quarters: int
+    needs_active_change: bool
 
 
-def main(args) -> str:
+def main(args: Namespace) -> str:
     """Write the sample to `--out` and the account to `--report`."""
+    settings = args.settings
     windows = read_batches(args.windows, [*IDS, "quarter", "zero_holding", "delta_sign"])
     in_split = partial(
         split_mask,
-        start=args.start,
-        end=args.end,
-        next_start=args.next_start,
-        embargo_quarters=args.embargo_quarters,
+        period=settings.period,
+        next_start=settings.next_start,
+        embargo_quarters=settings.embargo_quarters,
     )
     stocks = StockQuarters(read_table(args.stocks))
-    known = stocks.has_active_change if args.active else None
+    known = stocks.has_active_change if settings.needs_active_change else None
     try:
-        candidates, account = find_candidates(windows, in_split, args.settings.drop_zero_holding, known)
+        candidates, account = find_candidates(windows, in_split, settings.sample.drop_zero_holding, known)
     except InputError as error:
         raise InputError(f"{args.windows}, split {args.split}: {error}") from error
-    sample, per_bucket = sample_windows(candidates, args.settings, random_stream(args.seed, args.firm_type, args.split))
+    sample, per_bucket = sample_windows(
+        candidates, settings.sample, random_stream(settings.seed, args.firm_type, args.split)
+    )
     account |= {"sampled": sample.num_rows, "sampled_per_bucket": per_bucket}
-    sample = attach_history(sample, read_history(args.panel, sample), args.firm_type, args.history_quarters)
-    sample = attach_prices(sample, stocks, args.history_quarters)
+    sample = attach_history(sample, read_history(args.panel, sample), args.firm_type, settings.history_quarters)
+    sample = attach_prices(sample, stocks, settings.history_quarters)
     price_ratio, split_ratio = (sample[name].to_numpy() for name in ("price_ratio", "split_ratio"))
     account["sampled_split_like"] = int(np.isfinite(split_ratio).sum())
     account["sampled_without_price"] = int(np.isnan(price_ratio).sum())
@@ -65,14 +77,7 @@ if __name__ == "__main__":
         stocks=cli.TEXT,
         firm_type=cli.TEXT,
         split=cli.TEXT,
-        start={"type": _date, "help": "first day, or open"},
-        end={"type": _date, "help": "last day, or open"},
-        next_start={"type": _date, "help": "first day of the next split, or open for the last"},
-        embargo_quarters=cli.INTEGER,
-        history_quarters=cli.INTEGER,
-        settings=cli.settings_option(SampleSettings),
-        active={"action": "store_true", "default": False, "help": "windows need an active change"},
-        seed=cli.INTEGER,
+        settings=cli.settings_option(Settings),
         out=cli.TEXT,
         report=cli.TEXT,
     )

@@ -1,9 +1,12 @@
 """Replay one stage's completions through rewards: their distribution, and the completions that earn least.
 
-Any reward of `holdings.rewards.REWARDS` can be replayed. Batch rewards see batches of `--batch`
+Any reward of `holdings/rewards` can be replayed. Batch rewards see batches of `completions_per_step`
 completions in the order of the file: as many as one optimizer step scores in training, but one per
 prompt, where training has several.
 """
+
+from argparse import Namespace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -17,22 +20,28 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 EXAMPLES = 5
 
 
-def main(args) -> str:
+@dataclass(frozen=True)
+class Settings:
+    """Which rewards are replayed, with which constants, and how many completions they see together."""
+
+    rewards: RewardSettings
+    completions_per_step: int
+
+
+def main(args: Namespace) -> str:
     """Write the distributions to `--out` and the worst completions to `--samples`."""
+    settings = args.settings.rewards
+    names = settings.names
+    needed = reward_columns(names, settings.target)
     answers = read_jsonl(args.completions, ("window_id", "completion"))
-    by_id = {
-        row["window_id"]: row
-        for row in read_jsonl(args.dataset, ("window_id", *reward_columns(args.rewards, args.reward_settings.target)))
-    }
+    by_id = {row["window_id"]: row for row in read_jsonl(args.dataset, ("window_id", *needed))}
     if {row["window_id"] for row in answers} != set(by_id):
         raise InputError(f"{args.completions} and {args.dataset} do not have the same window_ids")
     completions, rows = [row["completion"] for row in answers], [by_id[row["window_id"]] for row in answers]
-    columns = {
-        column: [row[column] for row in rows] for column in reward_columns(args.rewards, args.reward_settings.target)
-    }
+    columns = {column: [row[column] for row in rows] for column in needed}
     summaries, samples = [], []
-    for name in args.rewards:
-        rewards = replay(name, args.reward_settings, completions, columns, args.batch)
+    for name in names:
+        rewards = replay(name, settings, completions, columns, args.settings.completions_per_step)
         quantiles = {f"q{int(q * 100):02d}": np.quantile(rewards, q) for q in QUANTILES}
         summaries.append(
             {
@@ -65,9 +74,7 @@ if __name__ == "__main__":
         dataset=cli.TEXT,
         firm_type=cli.TEXT,
         stage=cli.TEXT,
-        rewards=cli.FILES,
-        reward_settings=cli.settings_option(RewardSettings),
-        batch=cli.INTEGER,
+        settings=cli.settings_option(Settings),
         out=cli.TEXT,
         samples=cli.TEXT,
     )

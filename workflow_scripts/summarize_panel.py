@@ -1,5 +1,6 @@
 """Put the reports of all slices side by side, and warn where the slices were made in different ways."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_json, write_csv, write_text
 
 
-def main(args) -> str:
+def main(args: Namespace) -> str:
     """Write `panel.csv`, one row per firm type, and `panel.txt` to `--out`; returns the warnings and the table."""
     reports = [read_json(path) for path in args.reports]
     rows = [

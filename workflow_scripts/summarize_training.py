@@ -1,5 +1,6 @@
 """Turn the trainer's log of one adapter into a table, a figure, and warnings where the training looks sick."""
 
+from argparse import Namespace
 from pathlib import Path
 
 from workflow_scripts.holdings.report.training_curves import plot_training, sick_signs, training_curve
@@ -7,7 +8,7 @@ from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_jsonl, write_csv, write_json
 
 
-def main(args) -> str:
+def main(args: Namespace) -> str:
     """Write `{stage}.csv`, `{stage}.png`, `{stage}.pdf` and `{stage}.json` (the warnings) to the folder `--out`."""
     curve = training_curve(read_jsonl(args.log))
     signs = sick_signs(curve)

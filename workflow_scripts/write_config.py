@@ -1,12 +1,14 @@
 """Write the resolved configuration of a run, so that its results can be read without its command."""
 
+from argparse import Namespace
+
 import yaml
 
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import write_text
 
 
-def main(args) -> str:
+def main(args: Namespace) -> str:
     """Write `--out`."""
     write_text(args.out, yaml.safe_dump(args.config, sort_keys=False, allow_unicode=True))
     return f"write_config: {args.out}"

@@ -23,10 +23,10 @@ FIGURES = {"plot_forecasts": 2}
 INTERVALS = {"compare_forecasts": 2}
 EVALUATION = {"evaluate_forecasts": 2, **INTERVALS, **FIGURES}
 SCORES = {"parse_predictions": 6, "score_rewards": 6}
-GRPO = {"train_grpo": 2, "summarize_training": 2, "generate_completions": 2, "parse_predictions": 2, "score_rewards": 2,
-        **EVALUATION}  # fmt: skip
-SFT = {**GRPO, "train_sft": 2, "merge_adapter": 2, "summarize_training": 4, "generate_completions": 4,
-       "parse_predictions": 4, "score_rewards": 4}  # fmt: skip
+GRPO = {"train_grpo": 2, "write_model_card": 2, "summarize_training": 2, "generate_completions": 2,
+        "parse_predictions": 2, "score_rewards": 2, **EVALUATION}  # fmt: skip
+SFT = {**GRPO, "train_sft": 2, "write_model_card": 4, "merge_adapter": 2, "summarize_training": 4,
+       "generate_completions": 4, "parse_predictions": 4, "score_rewards": 4}  # fmt: skip
 MODELS = {**SFT, "generate_completions": 6, **SCORES}
 DATASETS = {"build_sft_dataset": 2, "build_grpo_dataset": 2, "build_test_dataset": 2, "preflight_rewards": 2,
             "audit_leakage": 6, **MODELS}  # fmt: skip
@@ -65,6 +65,11 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"grpo": {"beta": 0.1}}, {**GRPO, **CONFIG}),
     ({"grpo": {"rewards": ["contract_holdings", "direction_holdings"]}}, {"preflight_rewards": 2, **GRPO, **CONFIG}),
     ({"rewards": {"direction_margin": 0.1}}, {"score_rewards": 6, **CONFIG}),
+    # Without an exemplar the GRPO prompts hold no label: the decimals are none of theirs.
+    (
+        {"labels": {"decimals": 2}},
+        {"build_demo_model": 1, "build_sft_dataset": 2, "audit_leakage": 4, **MODELS, **CONFIG},
+    ),
     ({"rewards": {"dead_band": 0.1}}, {"write_config": 1, "all": 1}),
     ({"generation": {"max_tokens": 25}}, {"generate_completions": 6, **SCORES, **EVALUATION, **CONFIG}),
     ({"evaluation": {"top_k": 4}}, {**EVALUATION, **CONFIG}),
@@ -106,56 +111,92 @@ SPARE = "\nSPARE = 1\n"
 EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/panel/simulation.py", "MAX_ZERO_QUARTERS = 11", "MAX_ZERO_QUARTERS = 10",
      {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
-    ("holdings/panel/checks.py", "import pyarrow as pa\n", "import pyarrow as pa\nSPARE = 1\n",
-     {**PANEL, **SUMMARY}),
+    ("holdings/panel/checks.py", "", SPARE, {**PANEL, **SUMMARY}),
     ("holdings/panel/stock_quarters.py", "TRADING, MAX_TRADING = 0.25", "TRADING, MAX_TRADING = 0.3",
      {"build_stock_quarters": 2, **SAMPLES, **SUMMARY}),
+    # A constant of the sampler simulates no panel again.
     ("holdings/windows/sampling.py", "MIN_BUCKETS, MAX_BUCKETS = 3, 12", "MIN_BUCKETS, MAX_BUCKETS = 4, 12",
-     {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+     {**SAMPLES, **SUMMARY}),
+    ("holdings/windows/splits.py", "", SPARE, {**SAMPLES, **SUMMARY}),
+    ("holdings/windows/prices.py", "", SPARE, {**SAMPLES, **SUMMARY}),
+    ("holdings/windows/labels.py", "", SPARE, {"build_demo_model": 1, **BASELINES, **DATASETS, **SUMMARY}),
+    ("holdings/windows/lags.py", "", SPARE, {"build_demo_model": 1, **SAMPLES, **SUMMARY}),
     ("holdings/texts/prompts.py", "you forecast the next one.", "you predict the next one.",
      {"build_demo_model": 1, "audit_baselines": 2, **PROMPTS, **SUMMARY}),
-    ("holdings/forecasts/baselines.py", '"max_iter": 100', '"max_iter": 90',
-     {**BASELINES, **EVALUATION, **SUMMARY}),
-    ("holdings/evaluation/baseline_audit.py", "rtol=1e-9", "rtol=1e-8", {"audit_baselines": 2, **EVALUATION, **SUMMARY}),
+    ("holdings/texts/tickers.py", "", SPARE, {**PROMPTS, **SUMMARY}),
+    ("holdings/texts/label_settings.py", "", SPARE, {}),
+    ("holdings/forecasts/baselines.py", '"max_iter": 100', '"max_iter": 90', {**BASELINES, **EVALUATION, **SUMMARY}),
+    ("holdings/forecasts/stages.py", "", SPARE, {**INTERVALS, **SUMMARY}),
+    ("holdings/evaluation/baseline_audit.py", "rtol=1e-9", "rtol=1e-8",
+     {"audit_baselines": 2, **EVALUATION, **SUMMARY}),
     # The gates: the trainings are queued, and publish what the store has (test_workflow).
     ("holdings/evaluation/text_audit.py", "EXAMPLES = 3", "EXAMPLES = 4",
      {"audit_leakage": 6, "audit_baselines": 2, **SFT, **SUMMARY}),
+    ("holdings/evaluation/conditions.py", "", SPARE, {**EVALUATION, **SUMMARY}),
+    ("holdings/evaluation/settings.py", "", SPARE, {**EVALUATION, **SUMMARY}),
     ("holdings/rewards/preflight.py", "JITTER = 0.1", "JITTER = 0.2", {"preflight_rewards": 2, **GRPO, **SUMMARY}),
-    ("holdings/rewards/rewards.py", "MIN_SCALE = 1e-6", "MIN_SCALE = 1e-5",
+    ("holdings/rewards/rewards.py", "", SPARE, {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
+    ("holdings/rewards/shared.py", "MIN_SCALE = 1e-6", "MIN_SCALE = 1e-5",
      {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
-    ("training/rewards_plugin.py", 'HoldingsReward.__qualname__ = name', 'HoldingsReward.__qualname__ = name\n    x = 1',
-     {**GRPO, **SUMMARY}),
+    ("holdings/rewards/contract_holdings.py", "", SPARE,
+     {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
+    ("holdings/rewards/mse_holdings.py", "", SPARE, {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
+    # A reward that is replayed and not trained with, and two that are not used.
+    ("holdings/rewards/external_holdings.py", "", SPARE, {"score_rewards": 6, **SUMMARY}),
+    ("holdings/rewards/scaled_mse_holdings.py", "", SPARE, {}),
+    ("holdings/rewards/direction_holdings.py", "", SPARE, {}),
+    ("training/rewards_plugin.py", "", SPARE, {**GRPO, **SUMMARY}),
     ("holdings/evaluation/metrics.py", "np.mean(np.abs(predicted - true))", "np.median(np.abs(predicted - true))",
      {**EVALUATION, **SUMMARY}),
     ("holdings/evaluation/comparison.py", "CHUNK = 500", "CHUNK = 400", {**INTERVALS, **SUMMARY}),
     ("holdings/report/plots.py", "BINS = 40", "BINS = 30", {**FIGURES, **SUMMARY}),
-    ("holdings/report/figures.py", '"font.size": 10', '"font.size": 11', {**FIGURES, "summarize_training": 4, **SUMMARY}),
+    ("holdings/report/figures.py", '"font.size": 10', '"font.size": 11',
+     {**FIGURES, "summarize_training": 4, **SUMMARY}),
     ("holdings/report/training_curves.py", "MAX_KL = 1.0", "MAX_KL = 2.0", {"summarize_training": 4, **SUMMARY}),
     ("holdings/report/summary.py", "MAX_NEAR_ZERO = 0.9", "MAX_NEAR_ZERO = 0.8", SUMMARY),
-    ("holdings/panel/importing.py", "import numpy as np\n", "import numpy as np\nSPARE = 1\n", {}),
-    ("merge_adapter.py", "def main(", "SPARE = 1\n\n\ndef main(", {**GRPO, "merge_adapter": 2, **SUMMARY}),
-    ("generate_completions.py", "def main(", "SPARE = 1\n\n\ndef main(",
-     {"generate_completions": 6, **SCORES, **EVALUATION, **SUMMARY}),
-    ("settings/checks.py", "import datetime as dt\n", "import datetime as dt\nSPARE = 1\n", {}),
+    ("holdings/report/page.py", "", SPARE, SUMMARY),
+    ("holdings/report/page.html.j2", "Look at this first", "Look here first", SUMMARY),
+    ("holdings/report/dictionary.py", "", SPARE, SUMMARY),
+    ("holdings/panel/importing.py", "", SPARE, {}),
+    ("holdings/panel/import_settings.py", "", SPARE, {}),
     # The others, each with a statement more at its end.
     ("holdings/texts/completions.py", "", SPARE, {"preflight_rewards": 2, **GRPO, **BASELINES, **SCORES, **SUMMARY}),
-    ("holdings/texts/conversations.py", "", SPARE, {"build_demo_model": 1, "audit_baselines": 2, **DATASETS, **SUMMARY}),
-    ("training/demo_model.py", "", SPARE, {"build_demo_model": 1, **MODELS, **SUMMARY}),
-    ("holdings/report/dictionary.py", "", SPARE, SUMMARY),
-    ("plumbing/errors.py", "", SPARE, EVERYTHING),
+    ("holdings/texts/conversations.py", "", SPARE,
+     {"build_demo_model": 1, "audit_baselines": 2, **DATASETS, **SUMMARY}),
     ("holdings/evaluation/tables.py", "", SPARE, {**EVALUATION, **SUMMARY}),
-    ("plumbing/files.py", "", SPARE, EVERYTHING),
-    ("holdings/forecasts/predictions.py", "", SPARE, {**BASELINES, "parse_predictions": 6, **EVALUATION, **SUMMARY}),
-    ("holdings/windows/history.py", "", SPARE,
-     {"build_demo_model": 1, "build_stock_quarters": 2, **SAMPLES, **SUMMARY}),
+    ("holdings/forecasts/predictions.py", "", SPARE,
+     {**BASELINES, "parse_predictions": 6, **EVALUATION, **SUMMARY}),
+    ("holdings/windows/history.py", "", SPARE, {"build_demo_model": 1, **SAMPLES, **SUMMARY}),
     ("holdings/texts/numbers.py", "", SPARE, {"build_demo_model": 1, "audit_baselines": 2, **PROMPTS, **SUMMARY}),
-    ("holdings/panel/slices.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+    ("holdings/panel/contract.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+    ("holdings/panel/slices.py", "", SPARE, {"build_demo_model": 1, **PANEL, **SUMMARY}),
+    ("holdings/panel/pairs.py", "", SPARE, {"build_demo_model": 1, **PANEL, **SUMMARY}),
     ("holdings/panel/quarters.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
     ("holdings/texts/targets.py", "", SPARE, {"build_demo_model": 1, **BASELINES, **PROMPTS, **SUMMARY}),
-    ("holdings/windows/windows.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+    ("holdings/windows/windows.py", "", SPARE, {"build_demo_model": 1, **WINDOWS, **SUMMARY}),
     ("plumbing/cli.py", "", SPARE, EVERYTHING),
+    ("plumbing/errors.py", "", SPARE, EVERYTHING),
+    ("plumbing/files.py", "", SPARE, EVERYTHING),
+    ("plumbing/random_streams.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+    ("plumbing/code_digest.py", "", SPARE, {**MODELS, **SUMMARY}),
+    # How a configuration is read and checked, and what a rule is given of it, is in the settings that it is given.
+    ("settings/config.py", "", SPARE, {}),
+    ("settings/reading.py", "", SPARE, {}),
+    ("settings/checks.py", "", SPARE, {}),
+    ("settings/uses.py", "", SPARE, {}),
+    ("settings/pages.py", "", SPARE, {}),
     ("training/trainer.py", "", SPARE, {**MODELS, **SUMMARY}),
+    ("training/training_settings.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/store.py", "", SPARE, {**MODELS, **SUMMARY}),
+    ("training/base_model.py", "", SPARE, {**MODELS, **SUMMARY}),
+    ("training/completions.py", "", SPARE, {"generate_completions": 6, **SCORES, **EVALUATION, **SUMMARY}),
+    ("training/prompt_lengths.py", "", SPARE, {**GRPO, **SUMMARY}),
+    ("training/arguments.py", "", SPARE, {}),
+    ("training/model_card.py", "", SPARE, {"write_model_card": 4, "all": 1}),
+    ("training/demo_model.py", "", SPARE, {"build_demo_model": 1, **MODELS, **SUMMARY}),
+    ("training/demo_settings.py", "", SPARE, {"build_demo_model": 1, **MODELS, **SUMMARY}),
+    ("merge_adapter.py", "", SPARE, {**GRPO, "merge_adapter": 2, **SUMMARY}),
+    ("generate_completions.py", "", SPARE, {"generate_completions": 6, **SCORES, **EVALUATION, **SUMMARY}),
 ]  # fmt: skip
 
 
@@ -178,8 +219,9 @@ def test_an_edited_module(plans_after_edits, module, jobs):
 
 
 def test_every_library_module_is_in_the_table():
-    modules = {path.name for path in (ROOT / "workflow_scripts/holdings").glob("*.py")} - {"__init__.py"}
-    assert {f"holdings/{name}" for name in modules} <= {module for module, *_ in EDITS}
+    root = ROOT / "workflow_scripts"
+    modules = {str(path.relative_to(root)) for path in root.glob("*/**/*.py") if path.name != "__init__.py"}
+    assert modules <= {module for module, *_ in EDITS}
 
 
 def a_comment(project: Project) -> None:
@@ -187,7 +229,7 @@ def a_comment(project: Project) -> None:
 
 
 def a_docstring(project: Project) -> None:
-    edit(project, "holdings/windows/windows.py", '"""True where', '"""Right where')
+    edit(project, "holdings/panel/pairs.py", '"""True where', '"""Right where')
 
 
 def touched_files(project: Project) -> None:
@@ -271,21 +313,24 @@ def test_a_fresh_clone_with_the_results_copied(finished, tmp_path):
 def test_nothing_on_a_gpu_depends_on_what_cannot_change_its_result():
     """The modules whose edit queues a training or a generation again; all of them make or describe the result."""
     shared = {
-        "base_model",
-        "cli",
-        "code_digest",
-        "holdings",
-        "holdings.errors",
-        "holdings.files",
-        "model_card",
-        "store",
-        "trainer",
+        "plumbing",
+        "plumbing.cli",
+        "plumbing.code_digest",
+        "plumbing.errors",
+        "plumbing.files",
+        "training",
+        "training.base_model",
+        "training.store",
+        "training.trainer",
+        "training.training_settings",
     }
+    rewards = {"holdings", "holdings.rewards", "holdings.rewards.rewards", "holdings.rewards.shared", "holdings.texts",
+               "holdings.texts.completions", "holdings.texts.targets"}  # fmt: skip
     expected = {
         "train_sft": shared,
         "merge_adapter": shared,
-        "generate_completions": shared,
-        "train_grpo": {*shared, "holdings.contract", "holdings.rewards", "holdings.targets"},
+        "generate_completions": {*shared, "training.completions"},
+        "train_grpo": {*shared, *rewards, "training.prompt_lengths"},
     }
     for rule, modules in expected.items():
         found = {name.removeprefix("workflow_scripts.") for name in imported_modules(f"workflow_scripts.{rule}")}

@@ -8,11 +8,14 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.project import tiny_config
 from workflow_scripts.plumbing.files import read_json, read_jsonl
+from workflow_scripts.settings.reading import read_config
+from workflow_scripts.settings.uses import settings_of
 from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.prompt_lengths import prompt_lengths
 
@@ -69,18 +72,17 @@ class Training:
 def training(finished, tmp_path):
     def build(stage: str, **changes) -> Training:
         model = "demo_model" if stage == "sft" else "banks/merged/sft"
-        settings = {key: value for key, value in tiny_config()[stage].items() if key != "warm_start"} | changes
+        config = read_config(tiny_config(**{stage: changes}))
+        wildcards = SimpleNamespace(firm_type="banks", stage=stage)
+        settings = json.loads(settings_of(config, f"train_{stage}")(wildcards))
+        settings["model"]["path"] = str(finished.results(model))
         options = {
             "firm-type": "banks",
             "dataset": finished.results(f"banks/datasets/{stage}.jsonl"),
-            "model": json.dumps(tiny_config()["model"] | {"path": str(finished.results(model))}),
             "settings": json.dumps(settings),
-            "seed": 1,
             "store": tmp_path / "store",
             "out": tmp_path / "adapter",
         }
-        if stage == "grpo":
-            options["reward-settings"] = "{}"
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         command = [sys.executable, "-m", f"workflow_scripts.train_{stage}", *words]
         return Training(finished.root, tmp_path, command)
@@ -94,7 +96,8 @@ def test_sigterm_saves_and_a_rerun_resumes(training):
     sft.stop_after(6, signal.SIGINT)
     assert "resumes from checkpoint-" in sft.finish()
     assert sft.check(STEPS)["resumed_from"]
-    assert "resumes" not in sft.finish("--seed", "2"), "another seed is another fingerprint"
+    other = json.loads(sft.command[sft.command.index("--settings") + 1]) | {"seed": 2}
+    assert "resumes" not in sft.finish("--settings", json.dumps(other)), "another seed is another fingerprint"
     assert len(list((sft.folder / "store").iterdir())) == 2
 
 

@@ -21,6 +21,8 @@ from workflow_scripts.holdings.forecasts.stages import PAIRS
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES
 from workflow_scripts.holdings.panel.simulation import SimulationSettings, simulate_panel
 from workflow_scripts.plumbing.files import file_digest, read_json, read_jsonl, write_tables
+from workflow_scripts.settings.config import resolved
+from workflow_scripts.settings.reading import read_config
 from workflow_scripts.training.trainer import swift_environment
 
 FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage")
@@ -44,7 +46,7 @@ def test_every_artefact_is_there(finished):
 def test_every_rule_left_a_log_and_a_benchmark(finished):
     rules = {path.name for path in finished.results("logs").iterdir() if path.is_dir()}
     benchmarks = {path.name for path in finished.results("benchmarks").iterdir() if path.is_dir()}
-    assert len(rules) == 23
+    assert len(rules) == 24
     assert rules == benchmarks
 
 
@@ -96,7 +98,6 @@ def test_manifest_and_model_card_tell_where_an_adapter_comes_from(finished):
             "adapter_model.safetensors",
             "adapter_config.json",
             "training_log.jsonl",
-            "README.md",
         }
         head, text = (folder / "README.md").read_text().removeprefix("---\n").split("---\n", 1)
         assert yaml.safe_load(head)["library_name"] == "peft"
@@ -192,15 +193,14 @@ def test_rows_are_joined_by_window_id(finished):
 
 
 def test_samples_differ_and_a_killed_job_completes_what_is_missing(finished, tmp_path):
-    settings = {"backend": "transformers", "batch_size": 8, "max_tokens": 24, "temperature": 0.9, "samples": 3}
+    generation = {"backend": "transformers", "batch_size": 8, "max_tokens": 24, "temperature": 0.9, "samples": 3}
+    model = {"path": "results/tiny/demo_model", "torch_dtype": "float32"}
     options = {
         "firm-type": "banks",
         "stage": "base",
         "dataset": "results/tiny/banks/datasets/test.jsonl",
-        "model": json.dumps(tiny_config()["model"] | {"path": "results/tiny/demo_model"}),
         "adapter": "none",
-        "settings": json.dumps(settings),
-        "seed": 1,
+        "settings": json.dumps({"seed": 1, "model": model, "generation": generation}),
         "store": tmp_path / "store",
         "out": tmp_path / "completions.jsonl",
         "conditions": tmp_path / "completions.json",
@@ -314,7 +314,7 @@ def test_the_report_needs_nothing_from_outside(finished):
 
 
 def test_the_resolved_config_is_kept(finished):
-    assert yaml.safe_load(finished.results("config.yaml").read_text()) == tiny_config()
+    assert yaml.safe_load(finished.results("config.yaml").read_text()) == resolved(read_config(tiny_config()))
 
 
 def test_a_lost_output_is_republished_without_training(edited):
@@ -455,12 +455,12 @@ def test_the_policy_sees_the_exemplar(finished):
     code = """
 import json, sys
 from swift.infer_engine import InferRequest, TransformersEngine
-from workflow_scripts.holdings.texts.conversations import grpo_rows
+from workflow_scripts.holdings.texts.conversations import ThinkStyle, grpo_rows
 from workflow_scripts.plumbing.files import read_jsonl
 import pyarrow.parquet as pq
 folder, model = sys.argv[1:]
 sample = pq.read_table(f"{folder}/samples/grpo.parquet")
-row = grpo_rows(read_jsonl(f"{folder}/prompts/grpo.jsonl"), sample, "holding {holding_change}", 1)[0]
+row = grpo_rows(read_jsonl(f"{folder}/prompts/grpo.jsonl"), sample, ThinkStyle("holding {holding_change}", 1))[0]
 engine = TransformersEngine(model, model_type="qwen2", template_type="qwen2_5")
 InferRequest.remove_response(row["messages"])
 encoded = engine.template.encode({"messages": row["messages"]})

@@ -1,12 +1,13 @@
 """What all entry modules share: options, settings given as JSON, and how errors are shown."""
 
 import argparse
-import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, TypeVar
 
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import FULL
@@ -36,26 +37,41 @@ def run(main: Callable[[argparse.Namespace], str], doc: str | None, **options: d
         sys.exit(f"error: {where}{os.strerror(error.errno)}; make room, then run the same command again")
 
 
-def json_settings(cls: type[Settings]) -> Callable[[str], Settings]:
-    """Option type that reads a JSON object into a settings dataclass; unknown fields are refused."""
+def read_settings(cls: type[Settings], content: Mapping[str, Any]) -> Settings:
+    """A settings dataclass, those of its fields included, from what `settings/uses.py` gives a rule.
 
-    def parse(text: str) -> Settings:
-        values = json.loads(text)
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
-        if unknown:
-            raise argparse.ArgumentTypeError(f"{cls.__name__} has no {', '.join(sorted(unknown))}")
-        return cls(**values)
-
-    return parse
-
-
-TEXT: dict = {}
-INTEGER: dict = {"type": int}
-# A value as JSON: also text that is empty or begins with a dash reaches the option whole.
-JSON: dict = {"type": json.loads, "metavar": "JSON"}
-FILES: dict = {"nargs": "+"}
+    The values have been checked when the configuration was read. Raises InputError for a field that the class does not
+    have, and for one that has no default and is not given.
+    """
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(content.keys() - hints.keys())
+    needed = [one.name for one in fields(cls) if one.default is MISSING and one.default_factory is MISSING]  # type: ignore[arg-type]
+    missing = [name for name in needed if name not in content]
+    if unknown or missing:
+        faults = [f"unknown: {', '.join(unknown)}"] * bool(unknown) + [f"missing: {', '.join(missing)}"] * bool(missing)
+        raise InputError(f"settings of {cls.__module__}.{cls.__name__}: {'; '.join(faults)}")
+    values = {}
+    for name, value in content.items():
+        inner = next((kind for kind in (hints[name], *typing.get_args(hints[name])) if is_dataclass(kind)), None)
+        values[name] = read_settings(inner, value) if inner and isinstance(value, Mapping) else value
+    return cls(**values)
 
 
 def settings_option(cls: type) -> dict:
     """Keyword arguments of an option that takes a settings dataclass as JSON."""
-    return {"type": json_settings(cls), "metavar": "JSON"}
+
+    def parse(text: str) -> Any:
+        try:
+            return read_settings(cls, json.loads(text))
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return {"type": parse, "metavar": "JSON"}
+
+
+TEXT: dict = {}
+INTEGER: dict = {"type": int}
+JSON: dict = {"type": json.loads, "metavar": "JSON"}
+FILES: dict = {"nargs": "+"}
+# For files that some jobs do not have.
+OPTIONAL_FILES: dict = {"nargs": "*", "default": []}

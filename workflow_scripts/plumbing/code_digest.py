@@ -1,6 +1,6 @@
 """Digest of a rule's code: its entry module and every project module that it imports.
 
-A comment, a docstring, a `touch` or a fresh clone changes nothing; an edited statement does. That is
+A comment, a docstring, a type annotation, a `touch` or a fresh clone changes nothing; an edited statement does. That is
 the `code` parameter of every Python rule, because Snakemake sees edits in imported modules neither
 for `script:` nor for `shell:`.
 """
@@ -24,6 +24,25 @@ def module_path(module: str) -> Path | None:
         if path.is_file():
             return path
     return None
+
+
+class _WithoutAnnotations(ast.NodeTransformer):
+    """Cut annotations off: they decide nothing at run time, and hold the bounds and the sentences of settings."""
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        """An argument keeps its name."""
+        node.annotation = None
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """A function keeps its arguments and its body."""
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        """A variable, or a field of a settings class, keeps its name and its value."""
+        node.annotation = ast.Constant(None)
+        return self.generic_visit(node)
 
 
 def _without_docstrings(tree: ast.AST) -> ast.AST:
@@ -56,7 +75,7 @@ def _parsed(module: str) -> tuple[str, frozenset[str]]:
         elif isinstance(node, ast.ImportFrom) and node.level:
             raise ValueError(f"{path}: relative import in line {node.lineno}; write it absolute")
     imports = frozenset(name for name in names if module_path(name) is not None)
-    text = ast.dump(_without_docstrings(tree), include_attributes=False)
+    text = ast.dump(_WithoutAnnotations().visit(_without_docstrings(tree)), include_attributes=False)
     return hashlib.sha256(text.encode()).hexdigest(), imports
 
 

@@ -2,17 +2,19 @@
 
 import dataclasses
 import difflib
+import os
 
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.training.base_model import ModelSettings
-from workflow_scripts.training.trainer import LoraSettings, training_options
+from workflow_scripts.training.trainer import swift_environment, training_options
+from workflow_scripts.training.training_settings import LoraSettings
 
 FORBIDDEN = {"save_only_model", "save_strategy", "resume_from_checkpoint", "resume_only_model", "ignore_data_skip"}
 
 
 def check_extra_args(section: str, settings: LoraSettings, known: set[str]) -> None:
     """Raise InputError naming every option of `settings.extra_args` that is not free to be set."""
-    model = ModelSettings("model", "type", "template", revision="revision")
+    model = ModelSettings("model", revision="revision", model_type="type", template="template")
     ours = set(training_options(model, dataclasses.replace(settings, extra_args={}), "dataset", 0)) | {"output_dir"}
     faults = []
     for name in settings.extra_args:
@@ -26,3 +28,11 @@ def check_extra_args(section: str, settings: LoraSettings, known: set[str]) -> N
             faults.append(f"{name} is no option of ms-swift" + (f", did you mean {nearest[0]}?" if nearest else ""))
     if faults:
         raise InputError(f"{section}.extra_args: {'; '.join(faults)}")
+
+
+def known_options(stage: str) -> set[str]:
+    """Names of ms-swift's own options for a stage. Importing them takes many seconds."""
+    os.environ.update(swift_environment(".", LOG_LEVEL="ERROR"))
+    from swift.arguments import RLHFArguments, SftArguments
+
+    return {field.name for field in dataclasses.fields({"sft": SftArguments, "grpo": RLHFArguments}[stage])}

@@ -6,6 +6,10 @@ the user. Models are therefore looked at before ms-swift sees them.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_doc import Doc
+from annotated_types import MinLen
 
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import check_safetensors, read_json
@@ -15,12 +19,26 @@ from workflow_scripts.plumbing.files import check_safetensors, read_json
 class ModelSettings:
     """The base model and how ms-swift loads it; empty texts leave the choice to ms-swift."""
 
-    path: str
-    model_type: str = ""
-    template: str = ""
-    torch_dtype: str = "bfloat16"
-    revision: str = ""
-    trust_remote_code: bool = False
+    path: Annotated[
+        str, MinLen(1), Doc("A folder, a name on the model hub, or the word demo: a tiny model built on the spot.")
+    ] = "Qwen/Qwen2.5-7B-Instruct"
+    revision: Annotated[
+        str, Doc("Commit or tag of a model on the hub; an empty text takes its newest. Pin it for a paper.")
+    ] = ""
+    model_type: Annotated[str, Doc("ms-swift's model type; an empty text lets it guess.")] = "qwen2"
+    template: Annotated[
+        str, Doc("ms-swift's chat template; an empty text lets it guess. qwen3 rewrites think blocks.")
+    ] = "qwen2_5"
+    torch_dtype: Annotated[
+        Literal["bfloat16", "float16", "float32"], Doc("Precision of weights and training; bfloat16 needs a GPU.")
+    ] = "bfloat16"
+    trust_remote_code: Annotated[
+        bool,
+        Doc(
+            "Whether the model may bring Python code of its own, which then runs with your rights. Otherwise such a "
+            "model is refused."
+        ),
+    ] = False
 
     @property
     def location(self) -> str:
@@ -94,3 +112,13 @@ def _hub_files(model: ModelSettings) -> Path:
             f"model.path: {model.path} is neither a folder nor to be had from the hub ({error}); fetch it where there "
             "is a network (docs/cluster.md)"
         ) from error
+
+
+# In a merged model's folder: which adapter went into it.
+MERGED_ADAPTER = "merged_adapter.json"
+
+
+def merged_adapter(model: str) -> str | None:
+    """SHA-256 of the adapter that was merged into a start model, None where there is none."""
+    path = Path(model) / MERGED_ADAPTER
+    return read_json(path)["adapter_sha256"] if path.is_file() else None

@@ -5,27 +5,32 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_doc import Doc
+from annotated_types import Ge
 
 from workflow_scripts.plumbing.files import json_digest
 from workflow_scripts.training.base_model import ModelSettings
+from workflow_scripts.training.store import trainer_versions
 
 CACHE = "completions.jsonl"
 
 
 @dataclasses.dataclass(frozen=True)
 class GenerationSettings:
-    """How completions are drawn; temperature 0 is greedy. `backend` is transformers or vllm.
+    """How completions of the test prompts are drawn: the same for every stage."""
 
-    `samples` completions are drawn per prompt.
-    """
-
-    backend: str = "transformers"
-    batch_size: int = 32
-    max_tokens: int = 512
-    temperature: float = 0.0
-    samples: int = 1
+    backend: Annotated[Literal["transformers", "vllm"], Doc("Engine of ms-swift.")] = "transformers"
+    batch_size: Annotated[int, Ge(1), Doc("Prompts per batch.")] = 16
+    max_tokens: Annotated[int, Ge(1), Doc("Longest completion in tokens.")] = 512
+    temperature: Annotated[float, Ge(0), Doc("0 is greedy.")] = 0.0
+    samples: Annotated[
+        int, Ge(1), Doc("Completions per prompt, more than 1 with a temperature only; the forecast is their median.")
+    ] = 1
 
 
 def read_cache(path: Path) -> dict[tuple[str, int], dict]:
@@ -128,3 +133,34 @@ def complete(engine, prompts: list[dict], settings: GenerationSettings, seed: in
             }
             for row, response in zip(batch, responses, strict=True)
         ]
+
+
+def generation_conditions(model: ModelSettings, settings: GenerationSettings, seed: int) -> dict[str, object]:
+    """Under which conditions completions are drawn, the weights apart: part of their identity in the store."""
+    return {
+        "engine": engine_options(model) | {"revision": None},
+        "request": request_options(settings, seed),
+        # Padding changes sums in low precision, and batches share a random stream.
+        "batch_size": settings.batch_size,
+        "backend": settings.backend,
+        "versions": trainer_versions(),
+    }
+
+
+def fill_cache(
+    cache: Path, done: dict[tuple[str, int], dict], batches: Iterable[list[dict]], digests: dict[str, str], label: str
+) -> str:
+    """Append each batch to the cache at once and add it to `done`, by the digest of its prompt; returns the speed."""
+    started, finished, tokens = time.monotonic(), 0, 0
+    with cache.open("a", encoding="utf-8") as file:
+        for batch in batches:
+            for row in batch:
+                digest = digests[row["window_id"]]
+                file.write(json.dumps({"prompt": digest, **row}, ensure_ascii=False) + "\n")
+                done[digest, row["sample"]] = row
+            file.flush()
+            os.fsync(file.fileno())
+            finished += len(batch)
+            tokens += sum(row["completion_tokens"] for row in batch)
+            print(f"{label}: {finished}", file=sys.stderr, flush=True)
+    return f", {tokens / (time.monotonic() - started):,.0f} tokens/s"

@@ -33,6 +33,7 @@ from workflow_scripts.holdings.windows.history import attach_history
 from workflow_scripts.holdings.windows.lags import lagged
 from workflow_scripts.holdings.windows.windows import build_windows
 from workflow_scripts.plumbing.random_streams import random_stream
+from workflow_scripts.training.demo_settings import DemoModelSettings
 
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = (
@@ -45,22 +46,6 @@ IGNORED = -100
 INITIALIZER_RANGE = 0.1
 # The law of the corpus: the base model expects weaker persistence than the run's, and no drift.
 BASE_PERSISTENCE, BASE_NOISE_SD, BASE_LABEL_NOISE_SD = 0.4, 0.5, 0.03
-
-
-@dataclass(frozen=True)
-class DemoModelSettings:
-    """Size and training of the demo model; `steps` are optimizer steps over all phases."""
-
-    vocabulary: int = 512
-    hidden: int = 64
-    layers: int = 3
-    heads: int = 4
-    feed_forward: int = 192
-    steps: int = 300
-    batch: int = 24
-    learning_rate: float = 4e-3
-    malformed_share: float = 0.4
-    windows_per_type: int = 2500
 
 
 @dataclass(frozen=True)
@@ -253,6 +238,12 @@ def pretrain(
             rate = tokens / (time.monotonic() - started)
             report(f"step {step + 1}/{settings.steps}: loss {loss.item():.3f}, {rate:,.0f} tokens/s")
     return model.eval()
+
+
+def make_repeatable(threads: int) -> None:
+    """Fix what else the bytes of the model depend on: the number of threads, and torch's choice of kernels."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
 
 
 def save_model(model: Qwen2ForCausalLM, tokenizer: Qwen2Tokenizer, folder: str | Path) -> None:

@@ -1,34 +1,11 @@
-"""What goes beside an adapter so that it can be understood alone: hardware, parent, model card."""
+"""The model card beside an adapter, so that it can be understood alone; everything in it is from its manifest.
 
-import os
-import platform
-import shutil
-import subprocess
-from pathlib import Path
+No training imports this module: another word in the card must not queue a training.
+"""
 
-import yaml
-
-from workflow_scripts.plumbing.files import read_json
+from huggingface_hub import ModelCardData
 
 MODEL_CARD = "README.md"
-# In a merged model's folder: which adapter went into it.
-MERGED_ADAPTER = "merged_adapter.json"
-
-
-def hardware() -> dict[str, object]:
-    """Processor, its threads, and the GPUs as the driver names them."""
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    gpus = []
-    if shutil.which(query[0]):
-        result = subprocess.run(query, capture_output=True, text=True)
-        gpus = result.stdout.strip().splitlines() if result.returncode == 0 else []
-    return {"machine": platform.machine(), "system": platform.system(), "cpus": os.cpu_count(), "gpus": gpus}
-
-
-def merged_adapter(model: str) -> str | None:
-    """SHA-256 of the adapter that was merged into a start model, None where there is none."""
-    path = Path(model) / MERGED_ADAPTER
-    return read_json(path)["adapter_sha256"] if path.is_file() else None
 
 
 def model_card(manifest: dict) -> str:
@@ -40,14 +17,11 @@ def model_card(manifest: dict) -> str:
                      "num_generations", "reward_funcs", "reward_weights")
         if name in options
     }  # fmt: skip
-    head = {
-        "base_model": manifest["start_model"],
-        "library_name": "peft",
-        "tags": ["lora", stage, "finance", "form-13f"],
-    }
+    tags = ["lora", stage, "finance", "form-13f"]
+    head = ModelCardData(base_model=manifest["start_model"], library_name="peft", tags=tags).to_yaml()
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
     lines = [
-        f"---\n{yaml.safe_dump(head, sort_keys=False)}---",
+        f"---\n{head.strip()}\n---",
         f"# {stage.upper()} adapter, {manifest['firm_type'].replace('_', ' ')}",
         "Forecasts next quarter's change of an institution's position in a stock from its last quarters. Trained by "
         "the holdings-adjustment workflow on Form 13F positions of one firm type; it is no investment advice, and its "

@@ -1,4 +1,4 @@
-"""ms-swift external plugin: registers every reward of `holdings.rewards` under its own name.
+"""ms-swift external plugin: registers the rewards of a training under their own names.
 
 The settings come from the JSON file that HOLDINGS_REWARD_SETTINGS names, because ms-swift refuses
 command line flags that it does not know. Beside that file, a reward with moving averages keeps a log of them by
@@ -8,13 +8,25 @@ step and process, so that a resumed training goes on with those of its checkpoin
 import json
 import os
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from swift.rewards import ORM, orms
 
-from workflow_scripts.holdings.rewards.rewards import REWARDS, ExternalReward, RewardSettings, score
+from workflow_scripts.holdings.rewards.rewards import RewardSettings, build, score
 
 SETTINGS_FILE = Path(os.environ["HOLDINGS_REWARD_SETTINGS"])
 SETTINGS = RewardSettings(**json.loads(SETTINGS_FILE.read_text(encoding="utf-8")))
+
+
+@runtime_checkable
+class StatefulReward(Protocol):
+    """A reward that remembers earlier calls, such as one with moving averages."""
+
+    def state(self) -> dict:
+        """What it remembers, as `restore` takes it."""
+
+    def restore(self, state: dict) -> None:
+        """Go on from what an earlier process remembered."""
 
 
 class AverageLog:
@@ -24,7 +36,7 @@ class AverageLog:
         self.path = SETTINGS_FILE.with_name(f"{name}.rank{os.environ.get('RANK', '0')}.jsonl")
         self.opened = False
 
-    def open(self, reward: ExternalReward, step: int) -> None:
+    def open(self, reward: StatefulReward, step: int) -> None:
         """Before the first call: restore what was known at `step`, forget what a stopped run did after it."""
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
         # A kill can cut the last line short; it is then later than any checkpoint.
@@ -36,7 +48,7 @@ class AverageLog:
         self.path.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
         self.opened = True
 
-    def append(self, reward: ExternalReward, step: int) -> None:
+    def append(self, reward: StatefulReward, step: int) -> None:
         """After a call: write the averages down at once."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **reward.state()}) + "\n")
@@ -46,8 +58,8 @@ def _orm(name: str) -> type[ORM]:
     class HoldingsReward(ORM):
         def __init__(self, args=None, **kwargs):
             super().__init__(args, **kwargs)
-            self.reward = REWARDS[name].build(SETTINGS)
-            self.log = AverageLog(name) if isinstance(self.reward, ExternalReward) else None
+            self.reward = build(name, SETTINGS)
+            self.log = AverageLog(name) if isinstance(self.reward, StatefulReward) else None
 
         def __call__(self, completions, **columns):
             if self.log is None:
@@ -64,4 +76,4 @@ def _orm(name: str) -> type[ORM]:
     return HoldingsReward
 
 
-orms.update({name: _orm(name) for name in REWARDS})
+orms.update({name: _orm(name) for name in SETTINGS.names})

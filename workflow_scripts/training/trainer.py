@@ -9,22 +9,21 @@ import ctypes
 import dataclasses
 import json
 import os
+import platform
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import file_digest, read_json, write_json, write_text
-from workflow_scripts.training.base_model import ModelSettings, model_options
-from workflow_scripts.training.model_card import MODEL_CARD, hardware, merged_adapter, model_card
+from workflow_scripts.training.base_model import ModelSettings, merged_adapter, model_options
 from workflow_scripts.training.store import (
     alone_in,
     finish,
@@ -34,58 +33,16 @@ from workflow_scripts.training.store import (
     publish,
     trainer_versions,
 )
+from workflow_scripts.training.training_settings import OWN_SETTINGS, GrpoSettings, LoraSettings
 
+# Loaded by ms-swift, in the process of the trainer.
+REWARDS_PLUGIN = "workflow_scripts.training.rewards_plugin"
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 TRAINING_LOG = "training_log.jsonl"
 # ms-swift's key of the step in its logging.jsonl; the value reads "10/50".
 STEP = "global_step/max_steps"
 # ms-swift's graceful_exit callback, which saves a checkpoint on SIGTERM, also watches for this file.
 STOP_FILE = Path("/tmp/stop")
-
-
-@dataclass(frozen=True)
-class LoraSettings:
-    """LoRA and optimisation of one stage; names are ms-swift's. `max_steps` -1 means whole epochs."""
-
-    lora_rank: int
-    lora_alpha: int
-    target_modules: str
-    learning_rate: float
-    num_train_epochs: float
-    max_steps: int
-    per_device_train_batch_size: int
-    gradient_accumulation_steps: int
-    max_length: int
-    save_steps: int
-    logging_steps: int
-    warmup_ratio: float = 0.05
-    lr_scheduler_type: str = "cosine"
-    gradient_checkpointing: bool = True
-    attn_impl: str = ""
-    deepspeed: str = ""
-    num_gpus: int = 1
-    max_dropped_share: float = 0.05
-    extra_args: dict[str, Any] = field(default_factory=dict)
-
-
-# Settings of ours that are no options of ms-swift.
-OWN_SETTINGS = ("num_gpus", "max_dropped_share", "extra_args")
-
-
-@dataclass(frozen=True)
-class GrpoSettings(LoraSettings):
-    """What GRPO adds; rewards and weights belong together, in order."""
-
-    num_generations: int = 8
-    max_completion_length: int = 512
-    temperature: float = 0.9
-    beta: float = 0.02
-    loss_type: str = "grpo"
-    scale_rewards: str = "group"
-    rewards: list[str] = field(default_factory=lambda: ["contract_holdings", "mse_holdings"])
-    reward_weights: list[float] = field(default_factory=lambda: [0.3, 0.7])
-    use_vllm: bool = False
-    vllm_gpu_memory_utilization: float = 0.4
 
 
 def swift_environment(model: str, **extra: str) -> dict[str, str]:
@@ -131,7 +88,7 @@ def training_options(model: ModelSettings, settings: LoraSettings, dataset: str,
         options |= {
             "rlhf_type": "grpo",
             "reward_funcs": options.pop("rewards"),
-            "external_plugins": str(ROOT / "workflow_scripts/training/rewards_plugin.py"),
+            "external_plugins": str(Path(__file__).with_name("rewards_plugin.py")),
             "log_completions": False,
         }
         memory = options.pop("vllm_gpu_memory_utilization")
@@ -319,6 +276,16 @@ def refuse_dropped(dropped: int, rows: int, limit: float) -> None:
         )
 
 
+def hardware() -> dict[str, object]:
+    """Processor, its threads, and the GPUs as the driver names them."""
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    gpus = []
+    if shutil.which(query[0]):
+        result = subprocess.run(query, capture_output=True, text=True)
+        gpus = result.stdout.strip().splitlines() if result.returncode == 0 else []
+    return {"machine": platform.machine(), "system": platform.system(), "cpus": os.cpu_count(), "gpus": gpus}
+
+
 def train(
     command: str,
     options: dict[str, object],
@@ -333,7 +300,7 @@ def train(
     """Train in the store `entry` unless it is finished, then publish to `out`; returns a summary line.
 
     Continues from the newest complete checkpoint of this entry; waits while another process trains in it.
-    Publishes adapter, adapter config, one training log without repeated steps, model card and manifest.
+    Publishes adapter, adapter config, one training log without repeated steps and manifest.
     `prepare` may put another dataset into the entry; it returns its path and how many samples it left out.
     """
     with alone_in(entry, label):
@@ -393,8 +360,7 @@ def _train(command, options, settings, entry, manifest, label, extra_environment
         "wall_seconds": round(seconds, 1),
         "last_log": log[-1] if log else {},
     }
-    write_text(entry / MODEL_CARD, model_card(manifest))
-    files = {name: final / name for name in ADAPTER_FILES} | {name: entry / name for name in (TRAINING_LOG, MODEL_CARD)}
+    files = {name: final / name for name in ADAPTER_FILES} | {TRAINING_LOG: entry / TRAINING_LOG}
     finish(entry, files, manifest)
     return done, seconds
 

@@ -45,6 +45,20 @@ def test_comment_docstring_and_touch_change_nothing(project):
     assert digest(project) == before
 
 
+def test_annotations_with_the_bounds_and_sentences_of_settings_change_nothing(project):
+    """What a config may say is checked before a job is planned; only names and defaults reach the code."""
+    before = digest(project)
+    edit(project, "holdings/evaluation/settings.py", "k of Recall,", "The k of Recall,")
+    edit(project, "holdings/evaluation/settings.py", "Annotated[int, Ge(1)", "Annotated[int, Ge(2)")
+    edit(project, "holdings/evaluation/metrics.py", "def mae(true: Array,", "def mae(true,")
+    assert digest(project) == before
+    edit(project, "holdings/evaluation/settings.py", "] = 50", "] = 51")
+    changed = digest(project)
+    assert changed != before
+    edit(project, "holdings/evaluation/settings.py", "trim_percentile:", "trimmed_above:")
+    assert digest(project) != changed
+
+
 def test_an_edited_statement_changes_its_own_rules_only(project):
     before, others = digest(project), digest(project, "workflow_scripts.build_windows")
     edit(

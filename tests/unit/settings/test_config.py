@@ -1,84 +1,38 @@
-"""Every config file that we ship is valid; the schema describes every key and refuses the rest."""
+"""What a config may say: shipped files are valid, every fault is one line with a remedy, pages follow the classes."""
 
 import copy
+import importlib
 import json
+import typing
+from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from workflow_scripts.holdings.panel.contract import FIRM_TYPES
-from workflow_scripts.holdings.panel.importing import RECIPES, STAGED_COLUMNS, ImportSettings
-from workflow_scripts.holdings.rewards.rewards import REWARDS, RewardSettings
-from workflow_scripts.holdings.texts.prompts import IDENTITIES, ROLES
+from workflow_scripts.holdings.panel.contract import FIRM_TYPES, SourceColumn
+from workflow_scripts.holdings.panel.importing import RECIPES, STAGED_COLUMNS
+from workflow_scripts.holdings.texts.prompts import ROLES
+from workflow_scripts.plumbing.cli import read_settings
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
-from workflow_scripts.settings.checks import check_config, missing_slices, restore_types
-from workflow_scripts.training.trainer import GrpoSettings
+from workflow_scripts.settings import pages
+from workflow_scripts.settings.checks import missing_slices
+from workflow_scripts.settings.config import Config, resolved
+from workflow_scripts.settings.reading import hints_of, read_config, section_class
+from workflow_scripts.settings.uses import USES, settings_of
 
-SCHEMA = yaml.safe_load((ROOT / "config/config.schema.yaml").read_text())
-VALIDATOR = Draft202012Validator(SCHEMA)
-CONFIGS = sorted(p for p in (ROOT / "config").glob("*.yaml") if p.name != "config.schema.yaml")
+CONFIGS = [ROOT / "config/config.yaml", ROOT / "config/demo.yaml"]
 
 
 def load(name: str) -> dict:
     return yaml.safe_load((ROOT / "config" / name).read_text())
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_shipped_configs_are_valid(path: Path):
-    config = yaml.safe_load(path.read_text())
-    assert [error.message for error in VALIDATOR.iter_errors(config)] == []
-    check_config(config)
-
-
-def test_production_holds_the_published_recipe():
-    config = load("config.yaml")
-    assert config["model"]["path"] == "Qwen/Qwen2.5-7B-Instruct"
-    assert sorted(config["firm_types"]) == sorted(FIRM_TYPES)
-    sft, grpo = config["sft"], config["grpo"]
-    assert (sft["lora_rank"], sft["lora_alpha"], sft["learning_rate"], sft["save_steps"]) == (8, 32, 1e-4, 500)
-    assert sft["per_device_train_batch_size"] * sft["gradient_accumulation_steps"] == 16
-    assert (sft["max_length"], sft["num_train_epochs"], config["model"]["torch_dtype"]) == (2048, 1, "bfloat16")
-    assert (grpo["lora_rank"], grpo["lora_alpha"], grpo["learning_rate"], grpo["beta"]) == (32, 128, 1e-6, 0.02)
-    assert (grpo["num_generations"], grpo["temperature"], grpo["warm_start"]) == (8, 0.9, "sft")
-    weights = dict(zip(grpo["rewards"], grpo["reward_weights"], strict=True))
-    assert weights == {"contract_holdings": 0.3, "mse_holdings": 0.7}
-
-
-def objects(schema: dict, path: str = ""):
-    if schema.get("type") == "object":
-        yield path, schema
-    for name, child in {**schema.get("properties", {}), **schema.get("$defs", {})}.items():
-        yield from objects(child, f"{path}.{name}")
-
-
-def test_schema_refuses_unknown_keys_and_describes_all():
-    for path, schema in objects(SCHEMA):
-        # The keys of import.types are the user's own labels, those of extra_args ms-swift's; values are not free.
-        open_keys = path in (".import.types", ".extra_args")
-        assert isinstance(schema.get("additionalProperties"), dict) if open_keys else not schema["additionalProperties"]
-        for name, child in schema["properties"].items():
-            described = child.get("$ref") or child.get("description") or path.endswith((".drift", ".types"))
-            assert described, f"{path}.{name} has no description"
-
-
-def test_schema_and_code_agree_on_choices():
-    properties = SCHEMA["properties"]
-    assert sorted(properties["firm_types"]["items"]["enum"]) == sorted(FIRM_TYPES) == sorted(ROLES)
-    assert sorted(properties["simulation"]["properties"]["drift"]["properties"]) == sorted(FIRM_TYPES)
-    assert properties["prompts"]["properties"]["identity"]["enum"] == list(IDENTITIES)
-    for items in (properties["grpo"]["properties"]["rewards"], properties["evaluation"]["properties"]["score_rewards"]):
-        assert sorted(items["items"]["enum"]) == sorted(REWARDS)
-    assert set(properties["import"]["properties"]) == set(ImportSettings.__dataclass_fields__)
-    assert set(properties["import"]["properties"]["columns"]["properties"]) == set(RECIPES) == set(STAGED_COLUMNS)
-    assert set(properties["rewards"]["properties"]) == set(RewardSettings.__dataclass_fields__) - {"target"}
-    assert set(properties["grpo"]["properties"]) - {"warm_start"} == set(GrpoSettings.__dataclass_fields__)
-
-
 def changed(**changes) -> dict:
-    config = copy.deepcopy(load("demo.yaml"))
+    config = resolved(read_config(load("demo.yaml")))
     for path, value in changes.items():
         *parents, last = path.split("__")
         place = config
@@ -88,22 +42,93 @@ def changed(**changes) -> dict:
     return config
 
 
+def test_production_holds_the_published_recipe():
+    config = read_config(load("config.yaml"))
+    assert config.model.path == "Qwen/Qwen2.5-7B-Instruct"
+    assert sorted(config.firm_types) == sorted(FIRM_TYPES)
+    sft, grpo = config.sft, config.grpo
+    assert (sft.lora_rank, sft.lora_alpha, sft.learning_rate, sft.save_steps) == (8, 32, 1e-4, 500)
+    assert sft.per_device_train_batch_size * sft.gradient_accumulation_steps == 16
+    assert (sft.max_length, sft.num_train_epochs, config.model.torch_dtype) == (2048, 1, "bfloat16")
+    assert (grpo.lora_rank, grpo.lora_alpha, grpo.learning_rate, grpo.beta) == (32, 128, 1e-6, 0.02)
+    assert (grpo.num_generations, grpo.temperature, grpo.warm_start) == (8, 0.9, "sft")
+    assert dict(zip(grpo.rewards, grpo.reward_weights, strict=True)) == {"contract_holdings": 0.3, "mse_holdings": 0.7}
+
+
+def test_the_defaults_are_the_production_run():
+    assert read_config({"run": "production"}) == read_config(load("config.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_the_resolved_record_is_a_config_file_again(path: Path):
+    config = read_config(yaml.safe_load(path.read_text()))
+    record = yaml.safe_load(yaml.safe_dump(resolved(config), sort_keys=False))
+    assert read_config(record) == config
+    sections = {key for key, hint in hints_of(Config).items() if section_class(hint)} - {"import"}
+    assert sections <= record.keys()
+
+
+def test_the_pages_are_those_of_the_classes():
+    remedy = "run: python -m workflow_scripts.settings.pages"
+    assert pages.SCHEMA.read_text() == pages.schema_text(), remedy
+    page = pages.TABLE.read_text()
+    assert page == pages.with_table(page), remedy
+
+
+def test_the_schema_accepts_what_the_reader_accepts():
+    validator = Draft202012Validator(yaml.safe_load(pages.SCHEMA.read_text()))
+    for path in CONFIGS:
+        assert [error.message for error in validator.iter_errors(yaml.safe_load(path.read_text()))] == []
+    assert list(validator.iter_errors(changed(sft__lora_rnk=8)))
+    assert list(validator.iter_errors(changed(seed=-1)))
+
+
+def test_choices_that_are_written_as_types_are_those_of_the_tables():
+    assert set(FIRM_TYPES) == set(ROLES)
+    assert set(typing.get_args(SourceColumn)) == set(RECIPES) == set(STAGED_COLUMNS)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"sede": 3}, r"^sede is no setting; did you mean seed\?$"),
+        ({"grpo__lora_rnk": 3}, r"^grpo.lora_rnk is no setting; did you mean grpo.lora_rank\?$"),
+        ({"beta": 0.1}, r"^beta is no setting; did you mean grpo.beta\?$"),
+        ({"seed": "many"}, r'^seed: "many" is not allowed; input should be a valid integer$'),
+        ({"seed": True}, "seed: true is not allowed"),
+        ({"seed": -1}, "seed: -1 is not allowed; input should be greater than or equal to 0"),
+        ({"sft": 3}, "sft: 3 is not allowed"),
+        ({"grpo__learning_rate": float("nan")}, "grpo.learning_rate: NaN is not allowed"),
+        (
+            {"grpo__rewards": ["profit"]},
+            "grpo.rewards: profit is no reward; there are: contract_holdings, direction",
+        ),
+        ({"firm_types": ["bank"]}, "firm_types.0: \"bank\" is not allowed; input should be 'banks'"),
+        ({"firm_types": []}, "firm_types: .* is not allowed"),
+        ({"firm_types": ["banks", "banks"]}, "firm_types: banks stands there more than once"),
+        ({"run": "../elsewhere"}, "run: '../elsewhere' is no name of a folder"),
+        ({"run": "demo\n"}, "is no name of a folder"),
+        ({"run": ""}, "is no name of a folder"),
+        ({"import": {"source": "a.dta", "typse": {}}}, r"import.typse is no setting; did you mean import.types\?"),
+        ({"import": {"source": "a.dta", "types": {"9": "bank"}}}, "import.types.9"),
+        ({"import": {"columns": {}}}, "import.source is missing; add it"),
+        ({"splits__sft": {"start": None, "end": "31.12.2016"}}, "splits.sft.end: '31.12.2016' is not a day"),
+        ({"splits__sft": {"start": None, "end": "2016-13-31"}}, "splits.sft.end: '2016-13-31' is not a day"),
+        ({"evaluation__knowledge_cutoff": "2020-02-31"}, "evaluation.knowledge_cutoff: '2020-02-31' is not a day"),
         ({"splits__grpo": {"start": "2016-12-31", "end": "2018-12-31"}}, "splits.grpo starts in a quarter"),
         ({"splits__test": {"start": "2018-11-01", "end": None}}, "splits.test starts in a quarter that splits.grpo"),
         ({"splits__grpo": {"start": "2019-01-01", "end": "2018-12-31"}}, "splits.grpo ends before it starts"),
         ({"splits__sft": {"start": None, "end": None}}, "splits.sft.end and splits.grpo.start must be given"),
-        ({"splits__sft": {"start": None, "end": "2016-13-31"}}, "splits.sft.end: 2016-13-31 is not a day"),
         ({"grpo__per_device_train_batch_size": 3}, "not divisible by num_generations = 8"),
         ({"grpo__reward_weights": [1.0]}, "give one weight per reward"),
+        ({"grpo__warm_start": "stf"}, "grpo.warm_start: stf is unknown; write sft or none"),
         ({"generation__samples": 4}, "the same text every time"),
         ({"labels__think_template": "{holding_t1}"}, "labels.think_template: .*unknown"),
         ({"prompts__identity": "ticker"}, "name the CSV in prompts.ticker_mapping"),
         ({"simulation__drift": {"banks": 0.1}}, "simulation.drift has no mutual_funds"),
         ({"model__path": "./no_such_model"}, "no_such_model is not a folder"),
         ({"simulation__first_year": 2030}, "first_year lies after"),
+        ({"sft__extra_args": {"hub_token": "x"}}, "put a token into the environment"),
         ({"panel": "imported"}, "import is missing; panel: imported needs it"),
         (
             {"panel": "imported", "import": {"source": "x.dta", "columns": {"date": None}}},
@@ -111,56 +136,93 @@ def changed(**changes) -> dict:
         ),
         (
             {"panel": "imported", "import": {"source": "x.dta", "start": "2016-02-30"}},
-            "import.start: 2016-02-30 is not",
+            "import.start: '2016-02-30' is not",
         ),
     ],
 )
-def test_cross_checks(changes, message):
-    with pytest.raises(InputError, match=message):
-        check_config(changed(**changes))
+def test_a_fault_is_one_line_with_the_key_and_the_remedy(changes, message):
+    with pytest.raises(InputError, match=message) as caught:
+        read_config(changed(**changes))
+    assert "\n" not in str(caught.value).replace("demo\\n", "")
 
 
-@pytest.mark.parametrize("key", ["simulation", "demo_model"])
-def test_sections_that_a_choice_needs(key):
-    config = changed()
-    del config[key]
-    with pytest.raises(InputError, match=f"{key} is missing"):
-        check_config(config)
+def test_run_is_needed():
+    with pytest.raises(InputError, match="run is missing"):
+        read_config({"seed": 1})
 
 
 def test_settings_of_the_command_line_get_their_types_back():
-    config = changed(grpo__beta="0.04", sample__drop_zero_holding="false", grpo__reward_weights=["0.5", "0.5"])
-    config["splits"]["sft"] = {"start": "null", "end": "2016-12-31"}
-    restore_types(config, SCHEMA)
-    assert config["grpo"]["beta"] == 0.04
-    assert config["sample"]["drop_zero_holding"] is False
-    assert config["grpo"]["reward_weights"] == [0.5, 0.5]
-    assert config["splits"]["sft"] == {"start": None, "end": "2016-12-31"}
-    assert config["labels"] == load("demo.yaml")["labels"]
-    assert list(VALIDATOR.iter_errors(config)) == []
+    typed = changed()
+    text = copy.deepcopy(typed)
+    text["grpo"] |= {"beta": "0.04", "learning_rate": "1e-4", "reward_weights": ["0.5", "0.5"]}
+    text["sample"]["drop_zero_holding"] = "false"
+    text["splits"]["sft"] = {"start": "null", "end": "2016-12-31"}
+    text["simulation"]["drift"] = {"banks": "0.1", "mutual_funds": "-1"}
+    config = read_config(text)
+    assert (config.grpo.beta, config.grpo.learning_rate, config.grpo.reward_weights) == (0.04, 1e-4, [0.5, 0.5])
+    assert config.sample.drop_zero_holding is False
+    assert (config.splits.sft.start, config.splits.sft.end) == (None, "2016-12-31")
+    assert config.simulation.drift == {"banks": 0.1, "mutual_funds": -1.0}
+    assert config.labels == read_config(typed).labels
+
+
+@pytest.mark.parametrize("rule", sorted(USES))
+def test_each_rules_settings_are_read_into_its_class(rule):
+    """What `settings/uses.py` passes is what the entry module takes: nothing unknown, nothing missing."""
+    if rule == "write_config":
+        return
+    config = read_config(changed(panel="simulated", **{"import": {"source": "x.csv"}}))
+    wildcards = SimpleNamespace(firm_type="banks", split="sft", stage="sft")
+    content = json.loads(settings_of(config, rule)(wildcards))
+    module = importlib.import_module(f"workflow_scripts.{rule}")
+    classes = {
+        "import_panel": "ImportSettings",
+        "build_windows": "WindowSettings",
+        "build_prompts": "PromptSettings",
+        "merge_adapter": "ModelSettings",
+        "check_arguments": "LoraSettings",
+    }
+    if rule == "check_arguments":
+        from workflow_scripts.training.training_settings import LoraSettings as cls
+    else:
+        cls = getattr(module, classes.get(rule, "Settings"))
+    settings = read_settings(cls, content)
+    given = {one.name for one in fields(cls)}
+    assert content.keys() == given, "a default would stand in for a setting that the rule does not pass"
+    assert settings is not None
+
+
+def test_swapped_values_are_another_text():
+    """Snakemake compares params as a set: names inside the values keep seed 2, drift 1 and seed 1, drift 2 apart."""
+    wildcards = SimpleNamespace(firm_type="banks")
+    a, b = (
+        settings_of(
+            read_config(changed(seed=seed, simulation__drift={"banks": drift, "mutual_funds": 0})), "simulate_panel"
+        )
+        for seed, drift in ((2, 1), (1, 2))
+    )
+    assert a(wildcards) != b(wildcards)
+
+
+def test_settings_of_a_job_refuse_what_they_do_not_know():
+    from workflow_scripts.holdings.windows.sampling import SampleSettings
+
+    with pytest.raises(InputError, match="SampleSettings: unknown: per_tpye_limit"):
+        read_settings(SampleSettings, {"per_tpye_limit": 3})
 
 
 def test_a_missing_slice_is_named_with_what_is_there(tmp_path):
+    def missing(**changes) -> str:
+        return missing_slices(read_config(changed(**changes)))
+
     (tmp_path / "banks.parquet").touch()
-    assert "no slice for mutual_funds; there are: banks." in missing_slices(changed(panel=str(tmp_path)))
+    assert "no slice for mutual_funds; there are: banks." in missing(panel=str(tmp_path))
     (tmp_path / "mutual_funds.parquet").touch()
-    assert missing_slices(changed(panel=str(tmp_path))) == ""
-    assert missing_slices(changed()) == ""
+    assert missing(panel=str(tmp_path)) == ""
+    assert missing() == ""
     source = tmp_path / "holdings.dta"
-    assert missing_slices(changed(panel="imported", **{"import": {"source": str(source)}})).endswith("does not exist")
-    assert missing_slices(changed(panel="imported", **{"import": {"source": str(tmp_path / "empty")}})) != ""
+    assert missing(panel="imported", **{"import": {"source": str(source)}}).endswith("does not exist")
     (tmp_path / "empty").mkdir()
-    assert "no parquet" in missing_slices(changed(panel="imported", **{"import": {"source": str(tmp_path / "empty")}}))
+    assert "no parquet" in missing(panel="imported", **{"import": {"source": str(tmp_path / "empty")}})
     source.touch()
-    assert missing_slices(changed(panel="imported", **{"import": {"source": str(source)}})) == ""
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"run": "../elsewhere"}, {"run": "/elsewhere"}, {"run": ".."}, {"run": "a/b"}, {"run": ""}, {"run": "demo\n"},
-     {"import": {"source": "a.dta", "typse": {}}}, {"import": {"source": "a.dta", "types": {"9": "bank"}}},
-     {"firm_types": ["bank"]}, {"firm_types": []}, {"sft__lora_rnk": 8}, {"seed": -1},
-     {"splits__sft": {"start": None, "end": "31.12.2016"}}, {"grpo__rewards": ["profit"]}],
-)  # fmt: skip
-def test_schema_refuses(changes):
-    assert list(VALIDATOR.iter_errors(json.loads(json.dumps(changed(**changes)))))
+    assert missing(panel="imported", **{"import": {"source": str(source)}}) == ""

@@ -15,7 +15,6 @@ from workflow_scripts.holdings.texts.prompts import LAST_CHANGE, PromptSettings
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.training.demo_model import (
     CorpusStyle,
-    DemoModelSettings,
     build_corpus,
     chat_text,
     curriculum,
@@ -24,6 +23,7 @@ from workflow_scripts.training.demo_model import (
     thin,
     train_tokenizer,
 )
+from workflow_scripts.training.demo_settings import DemoModelSettings
 
 STYLE = CorpusStyle(PromptSettings(decimals=1), "holding {holding_change}", 1)
 SETTINGS = DemoModelSettings(hidden=16, layers=1, heads=2, feed_forward=16, steps=3, batch=2)

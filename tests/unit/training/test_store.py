@@ -28,15 +28,8 @@ from workflow_scripts.training.store import (
     publish,
     store_entries,
 )
-from workflow_scripts.training.trainer import (
-    GrpoSettings,
-    LoraSettings,
-    launch,
-    rows_dropped,
-    training_identity,
-    training_log,
-    training_options,
-)
+from workflow_scripts.training.trainer import launch, rows_dropped, training_identity, training_log, training_options
+from workflow_scripts.training.training_settings import GrpoSettings, LoraSettings
 
 
 def checkpoint(folder, step: int):

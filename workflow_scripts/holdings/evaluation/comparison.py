@@ -15,6 +15,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.evaluation.metrics import MIN_QUARTERS, Array, rank_ic_by_quarter, skill
+from workflow_scripts.holdings.evaluation.settings import BootstrapSettings
 from workflow_scripts.holdings.evaluation.tables import CHANGES, UNITS, case
 
 MIN_MANAGERS = 10
@@ -25,14 +26,6 @@ SKILL_COLUMNS = (
 )  # fmt: skip
 # Draws at a time: weights of all windows under all draws would be gigabytes.
 CHUNK = 500
-
-
-@dataclass(frozen=True)
-class BootstrapSettings:
-    """Number of draws, and confidence of the intervals."""
-
-    bootstrap_draws: int = 10_000
-    confidence: float = 0.95
 
 
 @dataclass(frozen=True)

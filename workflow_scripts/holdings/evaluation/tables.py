@@ -26,6 +26,7 @@ from workflow_scripts.holdings.evaluation.metrics import (
     skill,
     summarize_rankings,
 )
+from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
 from workflow_scripts.holdings.panel.quarters import label_ids, quarter_labels, quarter_starts
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import json_digest, read_csv
@@ -46,16 +47,6 @@ TREATMENTS = ("unparsed_as_no_change", "answered_by_all")
 SIZE_GROUPS = 10
 SHARES = ("parsed_share", "valid_share", "bound_share", "truncated_share")
 PERIODS = ("label_before_cutoff", "label_after_cutoff")
-
-
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """k of the rankings, dead band and floor as shares of holding_t, percentile of |error| for the trimmed table."""
-
-    top_k: int = 50
-    dead_band: float = 0.01
-    log_floor: float = 0.01
-    trim_percentile: float = 95.0
 
 
 def join_predictions(test_rows: Sequence[dict], predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

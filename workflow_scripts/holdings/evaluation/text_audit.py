@@ -4,7 +4,6 @@ Each check rebuilds texts or forecasts from data in which everything that must n
 them with what is in the files.
 """
 
-import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -15,11 +14,11 @@ from numpy.typing import NDArray
 from workflow_scripts.holdings.panel.contract import FEATURES, LABELS
 from workflow_scripts.holdings.panel.pairs import key_arrays
 from workflow_scripts.holdings.panel.quarters import quarter_ids
-from workflow_scripts.holdings.texts.conversations import grpo_rows, holdout_rows, sft_rows
+from workflow_scripts.holdings.texts.conversations import ThinkStyle, grpo_rows, holdout_rows, sft_rows
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
 from workflow_scripts.holdings.windows.history import attach_history
 from workflow_scripts.holdings.windows.lags import lagged
-from workflow_scripts.holdings.windows.splits import split_mask
+from workflow_scripts.holdings.windows.splits import Period, split_mask
 from workflow_scripts.plumbing.errors import InputError
 
 # The columns of a sample that are dated t+1.
@@ -100,13 +99,13 @@ def samples_without_future(
         yield rebuilt
 
 
-def _texts(split: str, prompts: list[dict], sample: pa.Table, style: Mapping) -> dict[str, tuple[str, ...]]:
+def _texts(split: str, prompts: list[dict], sample: pa.Table, think: ThinkStyle | None) -> dict[str, tuple[str, ...]]:
     """By window_id what a model reads of a window: the messages of the split's dataset without the label."""
-    if split == "sft":
+    if split == "sft" and think:
         # The next position always has a label; the answer is cut off below.
-        rows, _ = sft_rows(prompts, sample, "holding_tp1", style["decimals"], style["think_template"])
+        rows, _ = sft_rows(prompts, sample, "holding_tp1", think.decimals, think.template)
     elif split == "grpo":
-        rows = grpo_rows(prompts, sample, style["exemplar_template"], style["decimals"])
+        rows = grpo_rows(prompts, sample, think)
     else:
         rows = holdout_rows(prompts, sample)
     return {row["window_id"]: visible(row["messages"]) for row in rows}
@@ -125,16 +124,16 @@ def differing_texts(
     dataset: Sequence[Mapping],
     samples: Iterable[pa.Table],
     settings: PromptSettings,
-    style: Mapping,
+    think: ThinkStyle | None,
     tickers: Mapping[int, tuple[str, str]] | None,
 ) -> list[str]:
     """window_ids whose dataset row is not what the scrambled samples give; ids that only one side has are among them.
 
-    `style` has decimals, think_template (sft) and exemplar_template (grpo).
+    `think` is how the think blocks of SFT, or the examples in GRPO prompts, are written; None for a split without any.
     """
     expected = {}
     for sample in samples:
-        expected |= _texts(split, build_prompts(sample, settings, tickers), sample, style)
+        expected |= _texts(split, build_prompts(sample, settings, tickers), sample, think)
     found = {row["window_id"]: visible(row["messages"]) for row in dataset}
     return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
 
@@ -155,9 +154,9 @@ def repeated_labels(samples: Mapping[str, pa.Table]) -> list[str]:
     return sorted(ids[ids.duplicated()].unique())
 
 
-def windows_outside_their_split(sample: pa.Table, start: dt.date | None, end: dt.date | None) -> list[str]:
-    """window_ids whose quarter t is not between those of a split's first and last day; None leaves a side open."""
-    inside = split_mask(sample["quarter"].to_numpy(), start, end)
+def windows_outside_their_split(sample: pa.Table, period: Period) -> list[str]:
+    """window_ids whose quarter t does not lie in their split's period."""
+    inside = split_mask(sample["quarter"].to_numpy(), period)
     return sample["window_id"].filter(pa.array(~inside)).to_pylist()
 
 

@@ -4,9 +4,25 @@ A slice is one parquet file per firm type; a row is one (type, mgrno, permno, qu
 $ million at quarter end, except profit, Gat and beta (ratios) and prc ($ per share).
 """
 
+import datetime as dt
+from typing import Annotated, Literal, get_args
+
+from annotated_types import Predicate
+
 from workflow_scripts.plumbing.errors import InputError
 
-FIRM_TYPES = (
+
+def is_day(text: str) -> bool:
+    """Whether a text is a day of the calendar, written as YYYY-MM-DD."""
+    try:
+        return dt.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+# Its quarter counts.
+Day = Annotated[str, Predicate(is_day)]
+FirmType = Literal[
     "banks",
     "households",
     "insurance_companies",
@@ -14,7 +30,11 @@ FIRM_TYPES = (
     "mutual_funds",
     "pension_funds",
     "other",
-)
+]
+FIRM_TYPES: tuple[FirmType, ...] = get_args(FirmType)
+SourceColumn = Literal[
+    "type", "mgrno", "permno", "date", "me", "be", "profit", "Gat", "beta", "aum", "outaum", "holding_t", "prc"
+]
 IDS = ("mgrno", "permno")
 KEYS = ("type", *IDS, "date")
 FACTORS = ("me", "be", "profit", "Gat", "beta")

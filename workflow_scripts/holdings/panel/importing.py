@@ -12,7 +12,6 @@ import difflib
 import struct
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from pandas.io.stata import CategoricalConversionWarning
 
 from workflow_scripts.holdings.panel.checks import FIRST_YEAR, LAST_YEAR
 from workflow_scripts.holdings.panel.contract import FEATURES, IDS, KEYS, MAX_EXAMPLES, PANEL_COLUMNS
+from workflow_scripts.holdings.panel.import_settings import ImportSettings
 from workflow_scripts.holdings.panel.pairs import key_arrays, next_holding, same_pair
 from workflow_scripts.holdings.panel.quarters import quarter_ids, quarter_labels, quarter_starts
 from workflow_scripts.plumbing.errors import InputError
@@ -72,25 +72,6 @@ STATA_EPOCH = 4 * 1960
 # From here on not every integer is a floating point number.
 LARGEST_EXACT = 2**53
 FUNCTIONS = {"exp", "log", "abs"}
-
-
-@dataclass(frozen=True)
-class ImportSettings:
-    """What to read and what to keep.
-
-    `columns` overrides recipes by contract column (None: the source has no such column, all values are
-    missing); `types` names the firm type of codes or labels beyond the known ones; `start` and `end`
-    are days whose quarters are kept, both included; `managers` and `stocks` are the ids to keep. None
-    keeps everything.
-    """
-
-    source: str
-    columns: Mapping[str, str | None] = field(default_factory=dict)
-    types: Mapping[str, str] = field(default_factory=dict)
-    start: str | None = None
-    end: str | None = None
-    managers: Sequence[int] | None = None
-    stocks: Sequence[int] | None = None
 
 
 def source_names(formula: str) -> set[str]:

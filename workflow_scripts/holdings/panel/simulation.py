@@ -17,9 +17,12 @@ aside), hence the forecast with the least expected absolute error.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
+from annotated_doc import Doc
+from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import ArrayLike, NDArray
 
 from workflow_scripts.holdings.panel.contract import FACTORS
@@ -35,17 +38,19 @@ BLOCK_MANAGERS = 1000
 class SimulationSettings:
     """Size and law of the simulated panel; money in $ million per quarter."""
 
-    managers: int = 40
-    stocks: int = 60
-    stocks_per_manager: int = 15
-    first_year: int = 2010
-    last_year: int = 2021
-    persistence: float = 0.8
-    noise_sd: float = 0.2
-    exit_below: float = 1.5
-    exit_probability: float = 0.2
-    gap_probability: float = 0.01
-    missing_probability: float = 0.03
+    managers: Annotated[int, Ge(1), Doc("Managers per firm type.")] = 40
+    stocks: Annotated[int, Ge(1), Doc("Stocks that all firm types share.")] = 60
+    stocks_per_manager: Annotated[int, Ge(1), Doc("Stocks that a manager ever holds.")] = 15
+    first_year: Annotated[int, Ge(1900), Le(2200), Doc("First year of the panel.")] = 2010
+    last_year: Annotated[int, Ge(1900), Le(2200), Doc("Last year of the panel, included.")] = 2021
+    persistence: Annotated[float, Gt(-1), Lt(1), Doc("Share of the last change that returns in the next.")] = 0.8
+    noise_sd: Annotated[
+        float, Gt(0), Doc("Standard deviation of the part of a change that nobody can forecast, $ million.")
+    ] = 0.2
+    exit_below: Annotated[float, Ge(0), Doc("Positions below this, $ million, may be sold off.")] = 1.5
+    exit_probability: Annotated[float, Ge(0), Le(1), Doc("Probability per quarter that such a position is sold.")] = 0.2
+    gap_probability: Annotated[float, Ge(0), Le(1), Doc("Share of the rows that are lost.")] = 0.01
+    missing_probability: Annotated[float, Ge(0), Le(1), Doc("Share of the factors' values that are missing.")] = 0.03
 
     @property
     def quarters(self) -> NDArray[np.int32]:

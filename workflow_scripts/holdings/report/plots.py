@@ -19,7 +19,8 @@ from matplotlib.ticker import LogLocator
 from numpy.typing import ArrayLike
 
 from workflow_scripts.holdings.evaluation.metrics import Array, newey_west_se
-from workflow_scripts.holdings.evaluation.tables import CHANGES, SIZE_GROUPS, TREATMENTS, EvaluationSettings, cases
+from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
+from workflow_scripts.holdings.evaluation.tables import CHANGES, SIZE_GROUPS, TREATMENTS, cases
 from workflow_scripts.holdings.panel.quarters import label_ids
 from workflow_scripts.holdings.report.figures import figure, figure_file, note
 from workflow_scripts.plumbing.files import write_csv

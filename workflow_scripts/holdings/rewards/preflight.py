@@ -52,9 +52,8 @@ def _without_think(texts: list[str]) -> list[str]:
 
 def preflight_table(
     rows: Sequence[dict],
-    rewards: Sequence[str],
-    weights: Sequence[float],
     settings: RewardSettings,
+    weights: Sequence[float],
     num_generations: int,
     batch: int,
     rng: np.random.Generator,
@@ -76,7 +75,7 @@ def preflight_table(
     texts["empty"] = [""] * len(rows)
     texts["no_think"] = _without_think(oracle)
     forecasts["no_think"] = forecasts["oracle"]
-    columns = {name: [row[name] for row in rows] for name in reward_columns(rewards, settings.target)}
+    columns = {name: [row[name] for row in rows] for name in reward_columns(settings.names, settings.target)}
     grouped = {name: np.repeat(np.array(values, object), num_generations).tolist() for name, values in columns.items()}
     table = []
     for policy, answers in texts.items():
@@ -89,11 +88,11 @@ def preflight_table(
             draws = _texts(drawn, np.repeat(held, num_generations), settings.target)
             if policy == "no_think":
                 draws = _without_think(draws)
-        means = [replay(name, settings, answers, grouped, batch) for name in rewards]
-        spreads = [replay(name, settings, draws, grouped, batch) for name in rewards]
+        means = [replay(name, settings, answers, grouped, batch) for name in settings.names]
+        spreads = [replay(name, settings, draws, grouped, batch) for name in settings.names]
         means.append(np.dot(weights, means))
         spreads.append(np.dot(weights, spreads))
-        for name, mean, spread in zip([*rewards, TOTAL], means, spreads, strict=True):
+        for name, mean, spread in zip([*settings.names, TOTAL], means, spreads, strict=True):
             groups = spread.reshape(len(rows), num_generations)
             table.append(
                 {

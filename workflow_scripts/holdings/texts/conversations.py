@@ -2,6 +2,7 @@
 
 import string
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,14 @@ from workflow_scripts.holdings.windows.lags import lagged
 from workflow_scripts.plumbing.errors import InputError
 
 THINK_FIELDS = tuple(f"{name.removesuffix('_t')}_{what}" for name in FEATURES for what in ("change", "direction"))
+
+
+@dataclass(frozen=True)
+class ThinkStyle:
+    """How think blocks are written: the template, and the decimals of its numbers."""
+
+    template: str
+    decimals: int
 
 
 def check_think_template(template: str) -> None:
@@ -114,19 +123,18 @@ def sft_rows(
 def grpo_rows(
     prompts: Sequence[dict[str, str]],
     sample: pa.Table,
-    exemplar_template: str = "",
-    decimals: int = 2,
+    exemplar: ThinkStyle | None = None,
     target: str = "holding_delta",
 ) -> list[dict]:
     """Prompts to answer, with the unrounded labels ($ million) that the reward functions receive.
 
     label_active, which a window can lack, is there only if it is the target; InputError if one lacks it then.
 
-    With an `exemplar_template` an example of a think block closes the user message. ms-swift drops
+    With an `exemplar` an example of a think block closes the user message. ms-swift drops
     a trailing assistant message before the rollout, so there the policy would never see it; in the
     prompt it does, and prompt tokens carry no loss.
     """
-    exemplars = think_texts(sample, exemplar_template, decimals) if exemplar_template else None
+    exemplars = think_texts(sample, exemplar.template, exemplar.decimals) if exemplar else None
     rows = []
     for i, prompt in _paired(prompts, sample):
         if exemplars:

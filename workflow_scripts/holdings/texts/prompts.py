@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
 
 import pyarrow as pa
+from annotated_doc import Doc
+from annotated_types import Ge, Le
 
 from workflow_scripts.holdings.panel.contract import FACTORS
 from workflow_scripts.holdings.texts.numbers import MAX_DECIMALS, format_numbers
-from workflow_scripts.holdings.texts.targets import check_target
+from workflow_scripts.holdings.texts.targets import TargetName, check_target
 from workflow_scripts.holdings.windows.lags import history_lags, lagged
 
 ROLES = {
@@ -19,7 +22,8 @@ ROLES = {
     "pension_funds": "a pension fund",
     "other": "an institutional investor",
 }
-IDENTITIES = ("permno", "ticker", "hidden")
+Identity = Literal["permno", "ticker", "hidden"]
+IDENTITIES: tuple[Identity, ...] = get_args(Identity)
 
 # In the order in which a block shows them.
 BLOCK_FEATURES = (*FACTORS, "aum", "outaum", "holding_t", "prc")
@@ -42,12 +46,28 @@ _BOUND = {
 
 
 @dataclass(frozen=True)
-class PromptSettings:
-    """What a prompt shows: target, decimals of the numbers (0..6), identity of the stock, history."""
+class PromptStyle:
+    """What a prompt asks and shows."""
 
-    target: str = "holding_delta"
-    decimals: int = MAX_DECIMALS
-    identity: str = "permno"
+    target: Annotated[
+        TargetName,
+        Doc(
+            "The number to forecast: the change of the position (holding_delta), the next position (holding_tp1), or "
+            "the change at the price of t, without the stock's return (active_delta)."
+        ),
+    ] = "holding_delta"
+    decimals: Annotated[int, Ge(0), Le(MAX_DECIMALS), Doc("At most this many decimals in a prompt's numbers.")] = (
+        MAX_DECIMALS
+    )
+    identity: Annotated[
+        Identity, Doc("How the stock is named: by permno, by ticker and company, or not at all (hidden).")
+    ] = "permno"
+
+
+@dataclass(frozen=True)
+class PromptSettings(PromptStyle):
+    """The style, and how many quarters of history a prompt shows."""
+
     history_quarters: int = 4
 
 

@@ -10,9 +10,16 @@ All $ million. The dollar change contains the stock's return; the active change 
 the price of t (`history.label_arrays`).
 """
 
-LABELS = {"holding_delta": "label_delta", "holding_tp1": "label_delta", "active_delta": "label_active"}
-TARGETS = tuple(LABELS)
-ACTIVE = "active_delta"
+from typing import Literal, get_args
+
+TargetName = Literal["holding_delta", "holding_tp1", "active_delta"]
+LABELS: dict[TargetName, str] = {
+    "holding_delta": "label_delta",
+    "holding_tp1": "label_delta",
+    "active_delta": "label_active",
+}
+TARGETS: tuple[TargetName, ...] = get_args(TargetName)
+ACTIVE: TargetName = "active_delta"
 
 
 def check_target(target: str) -> None:

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
+from annotated_doc import Doc
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.pairs import key_arrays, same_pair
@@ -15,13 +18,29 @@ MIN_BUCKETS, MAX_BUCKETS = 3, 12
 
 
 @dataclass(frozen=True)
-class SampleSettings:
-    """Limits of one firm type's sample of one split (counts of windows)."""
+class SampleLimit:
+    """How many windows of one split are sampled."""
 
-    per_type_limit: int = 1000
-    time_buckets: int = 10
-    max_per_pair: int = 3
-    drop_zero_holding: bool = True
+    per_type_limit: Annotated[int, Ge(1), Doc("At most this many windows per firm type.")] = 1000
+
+
+@dataclass(frozen=True)
+class Stratification:
+    """How the samples of all splits are spread over time and pairs."""
+
+    time_buckets: Annotated[
+        int,
+        Ge(MIN_BUCKETS),
+        Le(MAX_BUCKETS),
+        Doc("Time buckets that share the limit evenly; never more than there are quarters."),
+    ] = 10
+    max_per_pair: Annotated[int, Ge(1), Doc("At most this many windows of one manager and stock in a split.")] = 3
+    drop_zero_holding: Annotated[bool, Doc("Leave windows out whose position at t is 0.")] = True
+
+
+@dataclass(frozen=True)
+class SampleSettings(Stratification, SampleLimit):
+    """Everything that decides the sample of one split."""
 
 
 def time_buckets(quarter: NDArray[np.int32], n_buckets: int) -> NDArray[np.int8]:

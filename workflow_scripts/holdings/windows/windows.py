@@ -1,10 +1,25 @@
 """Windows: strictly consecutive quarters t-(n-1)..t of one (mgrno, permno) pair."""
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import numpy as np
 import pyarrow as pa
+from annotated_doc import Doc
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.pairs import key_arrays, same_pair
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """The history that a forecast may use."""
+
+    history_quarters: Annotated[
+        int, Ge(2), Le(40), Doc("Strictly consecutive quarters of a window, t included; two, for at least one change.")
+    ] = 4
+
 
 # What is read of a slice to find its windows.
 WINDOW_COLUMNS = ("mgrno", "permno", "date", "holding_t", "holding_t1", "aum")

@@ -15,12 +15,13 @@ from workflow_scripts.holdings.forecasts.baselines import baseline_forecasts
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
 from workflow_scripts.holdings.panel.simulation import SimulationSettings, simulate_panel
 from workflow_scripts.holdings.panel.slices import typed_table
-from workflow_scripts.holdings.texts.conversations import grpo_rows, holdout_rows, sft_rows
+from workflow_scripts.holdings.texts.conversations import ThinkStyle, grpo_rows, holdout_rows, sft_rows
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
+from workflow_scripts.holdings.windows.splits import Period
 from workflow_scripts.plumbing.errors import InputError
 
 SETTINGS = PromptSettings(decimals=3)
-STYLE = {"decimals": 2, **dict.fromkeys(("think_template", "exemplar_template"), "holding {holding_change}")}
+THINK = ThinkStyle("holding {holding_change}", 2)
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +39,15 @@ def sample(panel) -> pa.Table:
 def dataset(split: str, sample: pa.Table) -> list[dict]:
     prompts = build_prompts(sample, SETTINGS)
     if split == "sft":
-        return sft_rows(prompts, sample, "holding_delta", STYLE["decimals"], STYLE["think_template"])[0]
+        return sft_rows(prompts, sample, "holding_delta", THINK.decimals, THINK.template)[0]
     if split == "grpo":
-        return grpo_rows(prompts, sample, STYLE["exemplar_template"], STYLE["decimals"])
+        return grpo_rows(prompts, sample, THINK)
     return holdout_rows(prompts, sample)
 
 
 def differing(split: str, rows: list[dict], sample: pa.Table, panel: pa.Table) -> list[str]:
     rebuilt = audit.samples_without_future(sample, panel, "banks", 4, np.random.default_rng(0))
-    return audit.differing_texts(split, rows, rebuilt, SETTINGS, STYLE, None)
+    return audit.differing_texts(split, rows, rebuilt, SETTINGS, THINK, None)
 
 
 @pytest.mark.parametrize("split", ["sft", "grpo", "test"])
@@ -78,11 +79,11 @@ def test_a_baseline_feature_taken_from_the_next_quarter_is_caught(sample, panel)
 def test_windows_outside_their_split_are_caught(sample):
     quarters = sample["quarter"].to_numpy()
     start, end = dt.date(2016, 2, 1), dt.date(2018, 12, 31)
-    found = audit.windows_outside_their_split(sample, start, end)
+    found = audit.windows_outside_their_split(sample, Period(start, end))
     outside = (quarters < 4 * 2016) | (quarters > 4 * 2018 + 3)
     assert 0 < outside.sum() < len(quarters)
     assert found == sample["window_id"].filter(pa.array(outside)).to_pylist()
-    assert audit.windows_outside_their_split(sample, None, None) == []
+    assert audit.windows_outside_their_split(sample, Period()) == []
 
 
 def test_a_label_in_the_think_block_is_caught(sample, panel):

@@ -57,7 +57,9 @@ def draw(folder, joined: pd.DataFrame) -> list[str]:
     (folder / "tables").mkdir(parents=True)
     for name, table in tables.items():
         table.to_csv(folder / "tables" / f"{name}.csv", index=False)
-    args = Namespace(evaluation=folder / "tables", firm_type="mutual_funds", confidence=0.9, out=folder)
+    args = Namespace(
+        evaluation=folder / "tables", firm_type="mutual_funds", settings=plot_forecasts.Settings(0.9), out=folder
+    )
     plot_forecasts.main(args)
     return sorted(path.name for path in folder.iterdir() if path.is_file())
 

@@ -28,8 +28,8 @@ def rows(n: int = 40, scale: float = 1.0) -> list[dict]:
 
 
 def table(rewards, weights, data=None, target="holding_delta"):
-    settings = RewardSettings(target=target)
-    return preflight_table(data or rows(), rewards, weights, settings, 8, 16, np.random.default_rng(1))
+    settings = RewardSettings(rewards, {}, target)
+    return preflight_table(data or rows(), settings, weights, 8, 16, np.random.default_rng(1))
 
 
 def total(frame):

@@ -10,19 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workflow_scripts.holdings.rewards.contract_holdings import contract_reward
+from workflow_scripts.holdings.rewards.direction_holdings import direction_reward
+from workflow_scripts.holdings.rewards.external_holdings import ExternalReward
+from workflow_scripts.holdings.rewards.mse_holdings import mse_reward
 from workflow_scripts.holdings.rewards.rewards import (
-    REWARDS,
-    ExternalReward,
+    REWARD_NAMES,
     RewardSettings,
-    contract_reward,
-    direction_reward,
-    mse_reward,
+    build,
+    constants_of,
+    module_of,
     reward_columns,
-    scaled_mse_reward,
     score,
 )
+from workflow_scripts.holdings.rewards.scaled_mse_holdings import scaled_mse_reward
 from workflow_scripts.holdings.texts.completions import parse_completion
 from workflow_scripts.holdings.texts.targets import TARGETS
+from workflow_scripts.plumbing.code_digest import imported_modules
+from workflow_scripts.settings.config import RewardSection
 
 
 def say(number: float | str) -> str:
@@ -59,8 +64,8 @@ def test_mse_does_not_mistake_zero_for_missing():
 
 
 def test_missing_label_is_neutral():
-    for name in set(REWARDS) - {"contract_holdings"}:
-        reward = REWARDS[name].build(RewardSettings())
+    for name in set(REWARD_NAMES) - {"contract_holdings"}:
+        reward = build(name, RewardSettings([name], {}))
         columns = {"holding_t": [9.0] * 3, "label_delta": [None, float("nan"), 1.0], "past_change": [None] * 3}
         assert score(reward, name, [say(1), "no", say(1)], columns, "holding_delta")[:2] == [0.0, 0.0]
 
@@ -116,11 +121,25 @@ def test_averages_can_be_kept_and_restored():
 
 
 def test_constants_are_settings_and_every_setting_is_somebodys():
-    used = [name for reward in REWARDS.values() for name in reward.constants]
-    assert sorted(used) == sorted(set(RewardSettings.__dataclass_fields__) - {"target"})
+    used = [constant for name in REWARD_NAMES for constant in constants_of(name, RewardSection())]
+    assert sorted(used) == sorted(RewardSection.__dataclass_fields__)
+    halved = RewardSettings(["external_holdings"], {"external_holdings": {"magnitude_weight": 0.3}})
+    right, rows = say(1), ([9.0], [1.0])
+    assert build("external_holdings", halved)([right], *rows)[0] == pytest.approx(
+        ExternalReward()([right], *rows)[0] - 0.3
+    )
     assert reward_columns(["contract_holdings"], "holding_delta") == ["holding_t"]
-    assert reward_columns(list(REWARDS), "holding_tp1") == ["holding_t", "label_delta", "past_change"]
-    assert reward_columns(list(REWARDS), "active_delta") == ["holding_t", "label_active", "past_change"]
+    assert reward_columns(REWARD_NAMES, "holding_tp1") == ["holding_t", "label_delta", "past_change"]
+    assert reward_columns(REWARD_NAMES, "active_delta") == ["holding_t", "label_active", "past_change"]
+
+
+def test_a_reward_brings_no_other_rewards_code():
+    """The fingerprint of a GRPO adapter covers the rewards that it is trained with, and no others."""
+    plugin = imported_modules("workflow_scripts.training.rewards_plugin", "workflow_scripts.train_grpo")
+    assert [name for name in REWARD_NAMES if module_of(name) in plugin] == []
+    for name in REWARD_NAMES:
+        mine = imported_modules(module_of(name))
+        assert [other for other in REWARD_NAMES if module_of(other) in mine] == [name]
 
 
 # Pieces of right and wrong answers, and what tends to break readers of numbers.
@@ -170,19 +189,19 @@ numbers = st.one_of(
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.tuples(texts, numbers, numbers, numbers), min_size=1, max_size=12),
-    st.sampled_from(sorted(REWARDS)),
+    st.sampled_from(REWARD_NAMES),
     st.sampled_from(TARGETS),
 )
 def test_every_reward_is_finite_and_bounded_and_never_raises(rows, name, target):
     completions, *columns = (list(column) for column in zip(*rows, strict=True))
-    reward = REWARDS[name].build(RewardSettings(target=target))
+    reward = build(name, RewardSettings([name], {}, target))
     for _ in range(2):
         values = np.array(
             score(
                 reward,
                 name,
                 completions,
-                dict(zip(reward_columns(list(REWARDS), target), columns, strict=True)),
+                dict(zip(reward_columns(REWARD_NAMES, target), columns, strict=True)),
                 target,
             )
         )
@@ -210,7 +229,7 @@ def test_mutated_completions():
     """FUZZ_COMPLETIONS=1000000 runs a million; what is read must be what a careful reader of the frame would read."""
     generator = random.Random(7)
     count = int(os.environ.get("FUZZ_COMPLETIONS", "20000"))
-    built = {name: reward.build(RewardSettings()) for name, reward in REWARDS.items()}
+    built = {name: build(name, RewardSettings([name], {})) for name in REWARD_NAMES}
     for start in range(0, count, 1000):
         size = min(1000, count - start)
         held = [generator.choice([0.0, 3.5, 1e6, None]) for _ in range(size)]

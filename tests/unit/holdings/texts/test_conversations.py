@@ -7,6 +7,7 @@ import pytest
 from tests.conftest import make_panel, make_run, sample_of
 from workflow_scripts.holdings.texts.completions import parse_completion
 from workflow_scripts.holdings.texts.conversations import (
+    ThinkStyle,
     check_think_template,
     grpo_rows,
     holdout_rows,
@@ -36,7 +37,7 @@ def as_jsonl(rows):
 
 def test_golden_datasets(prompts, sample, golden):
     golden("sft.jsonl", as_jsonl(sft_rows(prompts, sample, "holding_delta", 2, THINK)[0]))
-    golden("grpo.jsonl", as_jsonl(grpo_rows(prompts, sample, THINK, 2)))
+    golden("grpo.jsonl", as_jsonl(grpo_rows(prompts, sample, ThinkStyle(THINK, 2))))
     golden("test.jsonl", as_jsonl(holdout_rows(prompts, sample)))
 
 
@@ -83,7 +84,7 @@ def test_grpo_and_test_labels_are_unrounded(prompts, sample):
 
 
 def test_the_exemplar_stands_in_the_prompt_and_the_label_does_not(prompts, sample):
-    messages = grpo_rows(prompts, sample, THINK)[0]["messages"]
+    messages = grpo_rows(prompts, sample, ThinkStyle(THINK, 2))[0]["messages"]
     assert [m["role"] for m in messages] == ["system", "user"]
     assert messages[-1]["content"].endswith("(fell).</think>")
     assert "3.35," not in messages[-1]["content"]

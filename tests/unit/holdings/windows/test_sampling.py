@@ -1,6 +1,5 @@
 """The sampler keeps its caps and quotas, refills, and depends on seed, firm type and split alone."""
 
-import datetime as dt
 from collections import Counter
 
 import numpy as np
@@ -16,7 +15,7 @@ from workflow_scripts.holdings.windows.sampling import (
     sample_windows,
     time_buckets,
 )
-from workflow_scripts.holdings.windows.splits import split_mask
+from workflow_scripts.holdings.windows.splits import Period, split_mask
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.random_streams import random_stream
 
@@ -222,15 +221,15 @@ def test_the_cap_of_a_pair_is_per_split():
 
 def test_split_edges_and_embargo():
     quarter = np.arange(8064, 8080, dtype=np.int32)  # 2016Q1..2019Q4
-    sft = split_mask(quarter, None, dt.date(2016, 12, 31))
-    grpo = split_mask(quarter, dt.date(2017, 1, 1), dt.date(2018, 12, 31))
-    test = split_mask(quarter, dt.date(2019, 1, 1), None)
+    sft = split_mask(quarter, Period(None, "2016-12-31"))
+    grpo = split_mask(quarter, Period("2017-01-01", "2018-12-31"))
+    test = split_mask(quarter, Period("2019-01-01"))
     assert (sft.astype(int) + grpo + test == 1).all()
     assert quarter[sft][-1] == 8067
     assert quarter[test][0] == 8076
-    embargoed = split_mask(quarter, dt.date(2017, 1, 1), dt.date(2018, 12, 31), dt.date(2019, 1, 1), 1)
+    embargoed = split_mask(quarter, Period("2017-01-01", "2018-12-31"), "2019-01-01", 1)
     assert quarter[embargoed][-1] == 8074, "the label of 2018Q3 lies in 2018Q4, still before the next split"
-    gap = split_mask(quarter, dt.date(2017, 1, 1), dt.date(2018, 6, 30), dt.date(2019, 1, 1), 1)
+    gap = split_mask(quarter, Period("2017-01-01", "2018-06-30"), "2019-01-01", 1)
     assert quarter[gap][-1] == 8073, "a gap between the splits is embargo enough"
-    last = split_mask(quarter, dt.date(2019, 1, 1), dt.date(2019, 12, 31), None, 1)
+    last = split_mask(quarter, Period("2019-01-01", "2019-12-31"), None, 1)
     assert last.sum() == 4, "the last split has no next one to reach into"

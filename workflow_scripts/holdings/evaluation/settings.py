@@ -1,0 +1,35 @@
+"""What a config says about metrics and intervals."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_doc import Doc
+from annotated_types import Ge, Gt, Le, Lt
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """Constants of the metrics."""
+
+    top_k: Annotated[int, Ge(1), Doc("k of Recall, Precision and NDCG within a quarter.")] = 50
+    dead_band: Annotated[float, Ge(0), Doc("Changes of at most this share of holding_t count as flat.")] = 0.01
+    log_floor: Annotated[
+        float,
+        Gt(0),
+        Lt(1),
+        Doc(
+            "In log changes positions count at least this share of holding_t, because the log of a full exit is minus "
+            "infinity."
+        ),
+    ] = 0.01
+    trim_percentile: Annotated[
+        float, Gt(0), Le(100), Doc("Percentile of |error| above which the debug table leaves windows out.")
+    ] = 95.0
+
+
+@dataclass(frozen=True)
+class BootstrapSettings:
+    """Number of draws, and confidence of the intervals."""
+
+    bootstrap_draws: Annotated[int, Ge(100), Doc("Draws of each bootstrap.")] = 10_000
+    confidence: Annotated[float, Gt(0), Lt(1), Doc("Confidence of the intervals.")] = 0.95

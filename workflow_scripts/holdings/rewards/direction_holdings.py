@@ -1,0 +1,49 @@
+"""direction_holdings: is the direction of the change right? It depends on its own row alone."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from annotated_doc import Doc
+from annotated_types import Ge
+
+from workflow_scripts.holdings.rewards.shared import LABELLED, Reward, finish, numbers, predicted_change
+
+
+@dataclass(frozen=True)
+class DirectionSettings:
+    """The constant of direction_holdings."""
+
+    dead_band: Annotated[float, Ge(0), Doc("Changes up to this share of holding_t are flat in direction_holdings.")] = (
+        0.01
+    )
+
+
+def direction_reward(
+    completions: Sequence[str],
+    holding_t: Sequence[float | None],
+    true_change: Sequence[float | None],
+    settings: DirectionSettings = DirectionSettings(),
+    target: str = "holding_delta",
+) -> list[float]:
+    """1 for the right one of up, flat and down, 0 for a neighbour, -1 for the opposite; -1 where nothing can be parsed.
+
+    Flat is a change of at most dead_band * holding_t, so that a forecast of no change is not paid for a move.
+
+    >>> answer = '<answer>{"holding_delta": %s}</answer>'
+    >>> direction_reward([answer % 1, answer % 0.01, answer % -1], [5.0] * 3, [2.0] * 3)
+    [1.0, 0.0, -1.0]
+    """
+    predicted, true = predicted_change(completions, holding_t, target), numbers(true_change)
+    band = settings.dead_band * np.nan_to_num(numbers(holding_t))
+    direction = [np.sign(change) * (np.abs(change) > band) for change in (predicted, true)]
+    return finish(1.0 - np.abs(direction[0] - direction[1]), predicted, true)
+
+
+REWARD = Reward(
+    lambda settings, target: functools.partial(direction_reward, settings=settings, target=target),
+    LABELLED,
+    DirectionSettings,
+)

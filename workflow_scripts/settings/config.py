@@ -1,0 +1,161 @@
+"""The configuration of a run: every section with its type, composed of the settings that stand beside the code.
+
+A field's annotation holds its bounds and the sentence that explains it; its value is the default. From these come the
+checks, the types of settings given on the command line, `config/config.schema.yaml` and the tables of
+`config/README.md` (`settings/pages.py`).
+"""
+
+from dataclasses import asdict, dataclass, field, fields, make_dataclass
+from typing import Annotated, Any
+
+from annotated_doc import Doc
+from annotated_types import Ge, Le, MinLen, Predicate
+
+from workflow_scripts.holdings.evaluation.settings import BootstrapSettings, EvaluationSettings
+from workflow_scripts.holdings.panel.contract import FIRM_TYPES, Day, FirmType
+from workflow_scripts.holdings.panel.import_settings import ImportSettings
+from workflow_scripts.holdings.panel.simulation import SimulationSettings
+from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES, reward_of
+from workflow_scripts.holdings.texts.label_settings import LabelSettings
+from workflow_scripts.holdings.texts.prompts import PromptStyle
+from workflow_scripts.holdings.windows.sampling import SampleLimit, Stratification
+from workflow_scripts.holdings.windows.splits import SplitSettings
+from workflow_scripts.holdings.windows.windows import WindowSettings
+from workflow_scripts.training.base_model import ModelSettings
+from workflow_scripts.training.completions import GenerationSettings
+from workflow_scripts.training.demo_settings import DemoModelSettings
+from workflow_scripts.training.training_settings import GrpoSettings, LoraSettings
+
+SIMULATED = "simulated"
+IMPORTED = "imported"
+DEMO = "demo"
+
+
+def is_run_name(text: str) -> bool:
+    """Whether a text is the name of one folder: letters, digits, `_`, `.` and `-`, the first a letter or a digit."""
+    allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+    return set(text) <= allowed and text[:1] not in ("", "_", ".", "-")
+
+
+RunName = Annotated[str, Predicate(is_run_name)]
+
+
+@dataclass(frozen=True)
+class SimulationSection(SimulationSettings):
+    """The simulated panel and its law; used with `panel: simulated`. Money in $ million."""
+
+    drift: Annotated[
+        dict[FirmType, float], Doc("Constant part of a firm type's change per quarter, $ million, by firm type.")
+    ] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SampleSection(Stratification):
+    """The stratified sample of windows per firm type and split."""
+
+    sft: Annotated[SampleLimit, Doc("Windows that train SFT.")] = SampleLimit()
+    grpo: Annotated[SampleLimit, Doc("Windows that train GRPO.")] = SampleLimit()
+    test: Annotated[SampleLimit, Doc("Windows that are forecast and scored.")] = SampleLimit()
+
+
+@dataclass(frozen=True)
+class PromptSection(PromptStyle):
+    """What a prompt asks and shows."""
+
+    ticker_mapping: Annotated[
+        str | None, Doc("CSV with permno, ticker, company; needed for identity ticker, else null.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class GrpoSection(GrpoSettings):
+    """GRPO with our rewards (swift rlhf --rlhf_type grpo)."""
+
+    warm_start: Annotated[str, Doc("sft starts from the merged SFT model, none from the base model.")] = "sft"
+
+
+# Each reward's constants stand in its own module; a reward without any adds nothing.
+RewardSection = make_dataclass(
+    "RewardSection",
+    [],
+    bases=tuple(reward_of(name).settings for name in REWARD_NAMES if fields(reward_of(name).settings)),
+    frozen=True,
+    namespace={"__doc__": "Constants of the rewards that have some."},
+)
+
+
+@dataclass(frozen=True)
+class EvaluationSection(BootstrapSettings, EvaluationSettings):
+    """Metrics, comparisons and replays of rewards."""
+
+    knowledge_cutoff: Annotated[
+        Day | None,
+        Doc(
+            "Last day of what the base model was trained on, as YYYY-MM-DD, else null: errors are reported before and "
+            "after it."
+        ),
+    ] = None
+    seed_runs: Annotated[
+        list[RunName],
+        Doc(
+            "Names of finished runs that differ from this one in run and seed alone: the summary gives mean and "
+            "standard deviation over them."
+        ),
+    ] = field(default_factory=list)
+    score_rewards: Annotated[list[str], MinLen(1), Doc("Rewards to replay on the test completions.")] = field(
+        default_factory=lambda: ["contract_holdings", "mse_holdings", "external_holdings"]
+    )
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run. A key that a config file leaves out has its default."""
+
+    run: Annotated[
+        RunName,
+        Doc("Name of the run: letters, digits, `_`, `.` and `-`. All outputs go below results/<run>/."),
+    ]
+    seed: Annotated[
+        int, Ge(0), Le(2**31 - 1), Doc("Seed of the simulation, the samples, the trainings and the bootstrap.")
+    ] = 42
+    firm_types: Annotated[
+        list[FirmType], MinLen(1), Doc("The firm types to run, each with a row of artefacts of its own.")
+    ] = field(default_factory=lambda: list(FIRM_TYPES))
+    panel: Annotated[
+        str,
+        MinLen(1),
+        Doc(
+            "Folder with one {firm_type}.parquet per firm type (data/README.md); or the word imported, with a section "
+            "import; or the word simulated."
+        ),
+    ] = "data/processed/panel_quarter.parquet"
+    import_: Annotated[
+        ImportSettings | None, Doc("One big file of holdings to make the slices of; needed with panel: imported.")
+    ] = None
+    simulation: Annotated[SimulationSection, Doc("The simulated panel.")] = SimulationSection()
+    windows: Annotated[WindowSettings, Doc("The history.")] = WindowSettings()
+    splits: Annotated[SplitSettings, Doc("The splits.")] = SplitSettings()
+    sample: Annotated[SampleSection, Doc("The samples.")] = SampleSection()
+    prompts: Annotated[PromptSection, Doc("The prompts.")] = PromptSection()
+    labels: Annotated[LabelSettings, Doc("The labels.")] = LabelSettings()
+    model: Annotated[ModelSettings, Doc("The base model.")] = ModelSettings()
+    demo_model: Annotated[DemoModelSettings, Doc("The demo's base model.")] = DemoModelSettings()
+    sft: Annotated[LoraSettings, Doc("The SFT stage.")] = field(default_factory=LoraSettings)
+    grpo: Annotated[GrpoSection, Doc("The GRPO stage.")] = field(default_factory=GrpoSection)
+    rewards: Annotated[RewardSection, Doc("Constants of the rewards.")] = RewardSection()
+    generation: Annotated[GenerationSettings, Doc("The completions of the test prompts.")] = GenerationSettings()
+    evaluation: Annotated[EvaluationSection, Doc("The evaluation.")] = field(default_factory=EvaluationSection)
+
+
+def key_of(name: str) -> str:
+    """Key of a field in a config file: `import_` is `import`, which Python keeps for itself.
+
+    >>> key_of("import_")
+    'import'
+    """
+    return name.rstrip("_")
+
+
+def resolved(config: Config) -> dict[str, Any]:
+    """The configuration with every default, as a config file would hold it; a section that is None is left out."""
+    return {key_of(name): value for name, value in asdict(config).items() if value is not None}

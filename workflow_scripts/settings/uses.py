@@ -1,0 +1,221 @@
+"""Which settings each rule uses: exactly these reach its job, as one JSON, so that no other setting reruns it.
+
+`USES` has a function per rule, from the configuration and the job's wildcards to what the rule's entry module
+reads into its `Settings`. A whole section is passed where a rule uses it whole: a new key of such a section then needs
+no line here.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+from typing import Any, Protocol
+
+from workflow_scripts.holdings.evaluation.settings import BootstrapSettings, EvaluationSettings
+from workflow_scripts.holdings.panel.simulation import SimulationSettings
+from workflow_scripts.holdings.rewards.rewards import constants_of
+from workflow_scripts.holdings.texts.prompts import PromptStyle
+from workflow_scripts.holdings.texts.targets import ACTIVE
+from workflow_scripts.holdings.windows.sampling import Stratification
+from workflow_scripts.holdings.windows.splits import SPLITS
+from workflow_scripts.settings.config import DEMO, SIMULATED, Config, resolved
+
+
+class Wildcards(Protocol):
+    """The wildcards of a job; a rule has those of its paths."""
+
+    firm_type: str
+    split: str
+    stage: str
+
+
+Content = dict[str, Any]
+
+
+def settings_of(config: Config, rule: str) -> Callable[[Wildcards], str]:
+    """The settings of a rule's job as a params function: JSON with sorted keys, whose order then reruns nothing."""
+    return lambda wildcards: json.dumps(USES[rule](config, wildcards), sort_keys=True)
+
+
+def part(section: Any, cls: type) -> Content:
+    """The fields of a section that `cls` has."""
+    return {one.name: getattr(section, one.name) for one in fields(cls)}
+
+
+def run_folder(config: Config) -> str:
+    """Everything that a run makes lies below this folder."""
+    return f"results/{config.run}"
+
+
+def base_model_path(config: Config) -> str:
+    """Folder of the base model, or its name on a hub."""
+    return f"{run_folder(config)}/demo_model" if config.model.path == DEMO else config.model.path
+
+
+def start_model_path(config: Config, firm_type: str, stage: str) -> str:
+    """Folder or name of the model on which a stage's adapter is trained, and sits in generation."""
+    if stage == "grpo" and config.grpo.warm_start == "sft":
+        return f"{run_folder(config)}/{firm_type}/merged/sft"
+    return base_model_path(config)
+
+
+def completions_per_step(config: Config) -> int:
+    """Completions that one process of GRPO scores per optimizer step: what a batch is for a reward."""
+    return config.grpo.per_device_train_batch_size * config.grpo.gradient_accumulation_steps
+
+
+def reward_settings(config: Config, names: Sequence[str]) -> Content:
+    """The named rewards with their constants: a constant of another reward must not rerun anything."""
+    constants = {name: constants_of(name, config.rewards) for name in names}
+    return {"names": list(names), "constants": constants, "target": config.prompts.target}
+
+
+def following_start(config: Config, split: str) -> str | None:
+    """First day of the next split; None for the last one."""
+    later = SPLITS[SPLITS.index(split) + 1 :]
+    return getattr(config.splits, later[0]).start if later else None
+
+
+def _prompts(config: Config) -> Content:
+    return {**part(config.prompts, PromptStyle), "history_quarters": config.windows.history_quarters}
+
+
+def _model(config: Config, path: str) -> Content:
+    return {**asdict(config.model), "path": path}
+
+
+def _exemplar(config: Config) -> Content | None:
+    """How GRPO prompts close with an example; None where they do not, so that an unused template reruns nothing."""
+    labels = config.labels
+    shown = labels.grpo_exemplar and labels.think_template
+    return {"template": labels.think_template, "decimals": labels.decimals} if shown else None
+
+
+def _training(config: Config, stage: str) -> Content:
+    return {name: value for name, value in asdict(getattr(config, stage)).items() if name != "warm_start"}
+
+
+def _sample_windows(config: Config, wildcards: Wildcards) -> Content:
+    split, embargo = wildcards.split, config.splits.embargo_quarters
+    return {
+        "seed": config.seed,
+        "history_quarters": config.windows.history_quarters,
+        "sample": part(config.sample, Stratification) | asdict(getattr(config.sample, split)),
+        "period": asdict(getattr(config.splits, split)),
+        # Without an embargo nobody looks at the next split.
+        "next_start": following_start(config, split) if embargo else None,
+        "embargo_quarters": embargo,
+        "needs_active_change": config.prompts.target == ACTIVE,
+    }
+
+
+def _audit_leakage(config: Config, wildcards: Wildcards) -> Content:
+    split, labels = wildcards.split, config.labels
+    think = {"template": labels.think_template, "decimals": labels.decimals}
+    return {
+        "seed": config.seed,
+        "prompts": _prompts(config),
+        "think": {"sft": think, "grpo": _exemplar(config)}.get(split),
+        "period": asdict(getattr(config.splits, split)),
+        "next_start": following_start(config, split),
+        "embargo_quarters": config.splits.embargo_quarters,
+    }
+
+
+def _build_demo_model(config: Config, wildcards: Wildcards) -> Content:
+    return {
+        "seed": config.seed,
+        "demo_model": asdict(config.demo_model),
+        # Its corpus has no tickers.
+        "prompts": {**_prompts(config), "identity": "permno"},
+        "think_template": config.labels.think_template,
+        "decimals": config.labels.decimals,
+    }
+
+
+def _train_grpo(config: Config, wildcards: Wildcards) -> Content:
+    return {
+        "seed": config.seed,
+        "model": _model(config, start_model_path(config, wildcards.firm_type, "grpo")),
+        "training": _training(config, "grpo"),
+        "rewards": reward_settings(config, config.grpo.rewards),
+    }
+
+
+def _preflight_rewards(config: Config, wildcards: Wildcards) -> Content:
+    return {
+        "seed": config.seed,
+        "weights": config.grpo.reward_weights,
+        "rewards": reward_settings(config, config.grpo.rewards),
+        "num_generations": config.grpo.num_generations,
+        "completions_per_step": completions_per_step(config),
+    }
+
+
+def _generate_completions(config: Config, wildcards: Wildcards) -> Content:
+    return {
+        "seed": config.seed,
+        "model": _model(config, start_model_path(config, wildcards.firm_type, wildcards.stage)),
+        "generation": asdict(config.generation),
+    }
+
+
+def _predict_baselines(config: Config, wildcards: Wildcards) -> Content:
+    law = config.simulation
+    oracle = {"drift": law.drift[wildcards.firm_type], "persistence": law.persistence}
+    # What the oracle of a simulated panel knows.
+    return {"target": config.prompts.target, "oracle": oracle if config.panel == SIMULATED else None}
+
+
+USES: dict[str, Callable[[Config, Wildcards], Content]] = {
+    "simulate_panel": lambda c, w: {
+        "seed": c.seed,
+        "simulation": part(c.simulation, SimulationSettings),
+        "drift": c.simulation.drift[w.firm_type],
+    },
+    "import_panel": lambda c, w: asdict(c.import_),  # type: ignore[arg-type]  # the rule is there with a section only
+    "build_windows": lambda c, w: asdict(c.windows),
+    "sample_windows": _sample_windows,
+    "build_prompts": lambda c, w: _prompts(c),
+    "build_sft_dataset": lambda c, w: {
+        "target": c.prompts.target,
+        "decimals": c.labels.decimals,
+        "think_template": c.labels.think_template,
+    },
+    "build_grpo_dataset": lambda c, w: {"target": c.prompts.target, "exemplar": _exemplar(c)},
+    "predict_baselines": _predict_baselines,
+    "audit_leakage": _audit_leakage,
+    "audit_baselines": lambda c, w: {
+        "seed": c.seed,
+        "target": c.prompts.target,
+        "history_quarters": c.windows.history_quarters,
+    },
+    "build_demo_model": _build_demo_model,
+    "check_arguments": lambda c, w: _training(c, w.stage),
+    "train_sft": lambda c, w: {
+        "seed": c.seed,
+        "model": _model(c, base_model_path(c)),
+        "training": _training(c, "sft"),
+    },
+    "merge_adapter": lambda c, w: _model(c, base_model_path(c)),
+    "preflight_rewards": _preflight_rewards,
+    "train_grpo": _train_grpo,
+    "generate_completions": _generate_completions,
+    "parse_predictions": lambda c, w: {"target": c.prompts.target},
+    "evaluate_forecasts": lambda c, w: {
+        "metrics": part(c.evaluation, EvaluationSettings),
+        "knowledge_cutoff": c.evaluation.knowledge_cutoff,
+    },
+    "compare_forecasts": lambda c, w: {"seed": c.seed, "bootstrap": part(c.evaluation, BootstrapSettings)},
+    "score_rewards": lambda c, w: {
+        "rewards": reward_settings(c, c.evaluation.score_rewards),
+        "completions_per_step": completions_per_step(c),
+    },
+    "plot_forecasts": lambda c, w: {"confidence": c.evaluation.confidence},
+    "summarize_run": lambda c, w: {
+        "run": c.run,
+        "target": c.prompts.target,
+        "confidence": c.evaluation.confidence,
+        "seed_runs": c.evaluation.seed_runs,
+    },
+    "write_config": lambda c, w: resolved(c),
+}

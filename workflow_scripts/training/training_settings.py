@@ -1,0 +1,98 @@
+"""What a config says about trainings: LoRA and optimisation, and what GRPO adds. Names are ms-swift's.
+
+The defaults are the published recipe's.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from annotated_doc import Doc
+from annotated_types import Ge, Gt, Le, MinLen
+
+# Settings of ours that are no options of ms-swift.
+OWN_SETTINGS = ("num_gpus", "max_dropped_share", "extra_args")
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """LoRA fine-tuning of one stage, as ms-swift takes it."""
+
+    lora_rank: Annotated[int, Ge(1), Doc("Rank of the LoRA matrices.")] = 8
+    lora_alpha: Annotated[
+        int, Ge(1), Doc("Numerator of the LoRA scaling: the update is multiplied by alpha / rank.")
+    ] = 32
+    target_modules: Annotated[str, MinLen(1), Doc("Modules that get LoRA matrices, in ms-swift's words.")] = (
+        "all-linear"
+    )
+    learning_rate: Annotated[float, Gt(0), Doc("Peak learning rate.")] = 1e-4
+    num_train_epochs: Annotated[float, Gt(0), Doc("Passes over the data.")] = 1
+    max_steps: Annotated[int, Ge(-1), Doc("Optimizer steps; -1 leaves the number to num_train_epochs.")] = -1
+    per_device_train_batch_size: Annotated[
+        int, Ge(1), Doc("Samples (GRPO counts completions) per device and forward pass.")
+    ] = 1
+    gradient_accumulation_steps: Annotated[int, Ge(1), Doc("Forward passes per optimizer step.")] = 16
+    max_length: Annotated[
+        int, Ge(16), Doc("Longest sample (in GRPO: longest prompt) in tokens; longer ones are left out and counted.")
+    ] = 2048
+    save_steps: Annotated[int, Ge(1), Doc("Optimizer steps between checkpoints.")] = 500
+    logging_steps: Annotated[int, Ge(1), Doc("Optimizer steps between log lines.")] = 5
+    warmup_ratio: Annotated[float, Ge(0), Le(1), Doc("Share of the steps in which the learning rate rises.")] = 0.05
+    lr_scheduler_type: Annotated[
+        Literal["cosine", "linear", "constant", "constant_with_warmup"],
+        Doc("Shape of the learning rate after the warm-up."),
+    ] = "cosine"
+    gradient_checkpointing: Annotated[
+        bool, Doc("Compute activations again in the backward pass: less memory for more time.")
+    ] = True
+    attn_impl: Annotated[
+        str,
+        Doc("Attention of transformers: sdpa, flash_attention_2, eager; an empty text leaves the choice to ms-swift."),
+    ] = ""
+    deepspeed: Annotated[
+        str, Doc("ZeRO stage of ms-swift (zero2, zero3, ...; needs the package deepspeed); an empty text for none.")
+    ] = ""
+    num_gpus: Annotated[
+        int,
+        Ge(1),
+        Doc("GPUs of a training job, each with a batch of its own; more than 1 start torch's distributed launcher."),
+    ] = 1
+    max_dropped_share: Annotated[
+        float, Ge(0), Le(1), Doc("A training fails if a larger share of its samples is longer than max_length.")
+    ] = 0.05
+    extra_args: Annotated[
+        dict[str, Any], Doc("Further options of ms-swift by name, checked against its own before a training is queued.")
+    ] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GrpoSettings(LoraSettings):
+    """What GRPO adds; rewards and weights belong together, in order."""
+
+    lora_rank: Annotated[int, Ge(1), Doc("Rank of the LoRA matrices.")] = 32
+    lora_alpha: Annotated[
+        int, Ge(1), Doc("Numerator of the LoRA scaling: the update is multiplied by alpha / rank.")
+    ] = 128
+    learning_rate: Annotated[float, Gt(0), Doc("Peak learning rate.")] = 1e-6
+    per_device_train_batch_size: Annotated[int, Ge(1), Doc("Completions per device and forward pass.")] = 8
+    gradient_accumulation_steps: Annotated[int, Ge(1), Doc("Forward passes per optimizer step.")] = 2
+    logging_steps: Annotated[int, Ge(1), Doc("Optimizer steps between log lines.")] = 1
+    num_generations: Annotated[int, Ge(2), Doc("Completions sampled per prompt.")] = 8
+    max_completion_length: Annotated[int, Ge(1), Doc("Longest completion in tokens.")] = 512
+    temperature: Annotated[float, Gt(0), Doc("Sampling temperature of the rollouts.")] = 0.9
+    beta: Annotated[float, Ge(0), Doc("Weight of the KL divergence from the start model.")] = 0.02
+    loss_type: Annotated[
+        Literal["grpo", "bnpo", "dr_grpo", "dapo"], Doc("How the losses of the tokens are averaged (TRL).")
+    ] = "grpo"
+    scale_rewards: Annotated[
+        Literal["group", "batch", "none"], Doc("Standard deviation that divides the advantages (TRL).")
+    ] = "group"
+    rewards: Annotated[list[str], MinLen(1), Doc("Reward functions, of the table in config/README.md.")] = field(
+        default_factory=lambda: ["contract_holdings", "mse_holdings"]
+    )
+    reward_weights: Annotated[list[float], MinLen(1), Doc("One weight per reward, in the same order.")] = field(
+        default_factory=lambda: [0.3, 0.7]
+    )
+    use_vllm: Annotated[
+        bool, Doc("Rollouts by vLLM on the training GPU (needs the package vllm) instead of transformers.")
+    ] = False
+    vllm_gpu_memory_utilization: Annotated[float, Gt(0), Le(1), Doc("Share of the GPU's memory that vLLM takes.")] = 0.4
