@@ -1,7 +1,7 @@
 """Holdings adjustment: panel -> windows -> samples -> prompts -> datasets -> adapters -> evaluation.
 
 Targets: all (default), panel, datasets, adapters, evaluation, or any file below results/{run}/.
-Settings: the embedded config/demo.yaml, or --configfile FILE; every key is in config/config.schema.yaml.
+Settings: config/demo.yaml, or --configfile FILE; config/README.md has the table of all settings.
 """
 
 from snakemake.utils import min_version
@@ -9,7 +9,11 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: "config/demo.yaml"
+# The demo is what runs where no config file is given. It is not merged into another one: a key that this leaves out
+# has its default, also in the jobs of a cluster, which read this file anew.
+if not workflow.config_settings.configfiles:
+
+    configfile: "config/demo.yaml"
 
 
 # The configuration is read and checked first: nothing else may see an unchecked one.

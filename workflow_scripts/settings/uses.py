@@ -160,10 +160,11 @@ def _generate_completions(config: Config, wildcards: Wildcards) -> Content:
 
 
 def _predict_baselines(config: Config, wildcards: Wildcards) -> Content:
-    law = config.simulation
-    oracle = {"drift": law.drift[wildcards.firm_type], "persistence": law.persistence}
-    # What the oracle of a simulated panel knows.
-    return {"target": config.prompts.target, "oracle": oracle if config.panel == SIMULATED else None}
+    law, oracle = config.simulation, None
+    if config.panel == SIMULATED:
+        # What the oracle knows.
+        oracle = {"drift": law.drift[wildcards.firm_type], "persistence": law.persistence}
+    return {"target": config.prompts.target, "oracle": oracle}
 
 
 USES: dict[str, Callable[[Config, Wildcards], Content]] = {

@@ -166,6 +166,13 @@ def test_settings_of_the_command_line_get_their_types_back():
     assert config.labels == read_config(typed).labels
 
 
+@pytest.mark.parametrize("rule", sorted(USES.keys() - {"simulate_panel", "import_panel"}))
+def test_each_rule_has_settings_without_a_simulation(rule):
+    config = read_config({"run": "production"})
+    wildcards = SimpleNamespace(firm_type="banks", split="test", stage="grpo")
+    assert json.loads(settings_of(config, rule)(wildcards))
+
+
 @pytest.mark.parametrize("rule", sorted(USES))
 def test_each_rules_settings_are_read_into_its_class(rule):
     """What `settings/uses.py` passes is what the entry module takes: nothing unknown, nothing missing."""
