@@ -1,4 +1,4 @@
-"""Build and pretrain the demo's tiny base model and tokenizer (holdings/demo_model.py says how)."""
+"""Build and pretrain the demo's tiny base model and tokenizer (training/demo_model.py says how)."""
 
 from argparse import Namespace
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """Score canned policies with the rewards that GRPO will train with, before it does.
 
-Writes what each reward, and their weighted total, pays to every policy of `holdings/preflight.py` on the GRPO split.
+Writes what each reward, and their weighted total, pays on the GRPO split to every policy of
+`holdings/rewards/preflight.py`.
 Fails when the oracle does not beat every other policy: then nothing is written and nothing is trained.
 """
 

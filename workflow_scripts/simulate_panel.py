@@ -1,4 +1,4 @@
-"""Write the simulated slice of one firm type (its law: holdings/simulate.py)."""
+"""Write the simulated slice of one firm type (its law: holdings/panel/simulation.py)."""
 
 from argparse import Namespace
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ LARGEST = {"loop": 0.2, "pandas": 20}
 # Up to here processes run several times.
 REPEATED = 5
 SIMULATION = {"stocks": 4000, "stocks_per_manager": 100, "first_year": 2000, "last_year": 2019}
-SPLITS = {"sft": ("open", "2016-12-31"), "grpo": ("2017-01-01", "2018-12-31"), "test": ("2019-01-01", "open")}
+SPLITS = {"sft": (None, "2016-12-31"), "grpo": ("2017-01-01", "2018-12-31"), "test": ("2019-01-01", None)}
 PROMPTS = 20_000
 
 
@@ -51,26 +51,27 @@ def commands(slice_path: Path, folder: Path) -> dict[str, list]:
     report, windows = folder / "report.json", folder / "windows.parquet"
     stages = {
         "check_panel": module("check_panel", **shared, out=report, text=folder / "report.txt"),
-        "build_windows": module("build_windows", **shared, report=report, history_quarters=4, out=windows),
+        "build_windows": module("build_windows", **shared, report=report, settings="{}", out=windows),
         "build_stock_quarters": module("build_stock_quarters", **shared, out=folder / "stock_quarters.parquet"),
     }
-    for split, (start, end) in SPLITS.items():
-        stages[f"sample_windows {split}"] = sampling(shared, windows, folder, split, start, end, {})
+    for split, period in SPLITS.items():
+        stages[f"sample_windows {split}"] = sampling(shared, windows, folder, split, period, {})
     return stages
 
 
-def sampling(shared: dict, windows: Path, folder: Path, split: str, start: str, end: str, settings: dict) -> list:
-    rest = {
-        "windows": windows,
-        "stocks": folder / "stock_quarters.parquet",
-        "split": split,
-        "start": start,
-        "end": end,
-        "next_start": "open",
+def sampling(shared: dict, windows: Path, folder: Path, split: str, period: tuple, sample: dict) -> list:
+    settings = {
+        "seed": 1,
+        "history_quarters": 4,
+        "sample": sample,
+        "period": dict(zip(("start", "end"), period, strict=True)),
+        "next_start": None,
+        "embargo_quarters": 0,
+        "needs_active_change": False,
     }
-    rest |= {"embargo_quarters": 0, "history_quarters": 4, "settings": json.dumps(settings), "seed": 1}
-    out = folder / f"{split}.parquet"
-    return module("sample_windows", **shared, **rest, out=out, report=out.with_suffix(".json"))
+    stocks, out = folder / "stock_quarters.parquet", folder / f"{split}.parquet"
+    files = {"windows": windows, "stocks": stocks, "out": out, "report": out.with_suffix(".json")}
+    return module("sample_windows", **shared, **files, split=split, settings=json.dumps(settings))
 
 
 def number_of_windows(name: str, output: str) -> int | None:
@@ -81,8 +82,9 @@ def number_of_windows(name: str, output: str) -> int | None:
 def benchmark(millions: float, folder: Path, repeat: int, shuffled: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     slice_path = folder / "banks.parquet"
-    settings = {**SIMULATION, "managers": max(1, round(millions * 1e6 / ROWS_PER_MANAGER))}
-    options = {"firm_type": "banks", "drift": -0.04, "settings": json.dumps(settings), "seed": 1, "out": slice_path}
+    simulation = {**SIMULATION, "managers": max(1, round(millions * 1e6 / ROWS_PER_MANAGER))}
+    settings = json.dumps({"seed": 1, "simulation": simulation, "drift": -0.04})
+    options = {"firm_type": "banks", "settings": settings, "out": slice_path}
     seconds, memory, output = measured(module("simulate_panel", **options))
     print(f"\n{output.strip()} in {seconds:.1f} s, {memory:,.0f} MB; {slice_path.stat().st_size / 1e6:,.0f} MB on disk")
     stages = commands(slice_path, folder)
@@ -120,7 +122,7 @@ def prompts(slice_path: Path, folder: Path) -> None:
     """Prompts per second, the whole process, on a sample that is large enough to tell."""
     shared = {"panel": slice_path, "firm_type": "banks"}
     settings = {"per_type_limit": PROMPTS, "max_per_pair": 50}
-    measured(sampling(shared, folder / "windows.parquet", folder, "sft", "open", "open", settings))
+    measured(sampling(shared, folder / "windows.parquet", folder, "sft", (None, None), settings))
     options = {"sample": folder / "sft.parquet", "firm_type": "banks", "split": "sft", "settings": "{}"}
     seconds, memory, output = measured(module("build_prompts", **options, out=folder / "prompts.jsonl"))
     count = int(re.search(r"([\d,]+) prompts", output)[1].replace(",", ""))

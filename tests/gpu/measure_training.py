@@ -114,8 +114,8 @@ def main(arguments: argparse.Namespace) -> None:
     model = {"path": str(out / "model"), "model_type": "qwen2", "template": "qwen2_5", "torch_dtype": arguments.dtype}
     sft = LORA | {"lora_rank": 8, "lora_alpha": 32, "learning_rate": 1e-4, "max_steps": arguments.steps}
     sft |= {"per_device_train_batch_size": arguments.batch, "gradient_accumulation_steps": 1}
-    shared = {"firm_type": FIRM_TYPE, "seed": 1}
-    common = {**shared, "model": json.dumps(model), "settings": json.dumps(sft)}
+    shared = {"firm_type": FIRM_TYPE}
+    common = {**shared, "settings": json.dumps({"seed": 1, "model": model, "training": sft})}
     seconds, memory = run(
         *module("train_sft", **common, dataset=data / "sft.jsonl", store=out / "sft", out=out / "adapter")
     )
@@ -137,21 +137,22 @@ def main(arguments: argparse.Namespace) -> None:
             f"{memory:.1f}",
         )
     )
-    merge = module("merge_adapter", firm_type=FIRM_TYPE, model=json.dumps(model), adapter=out / "adapter",
+    merge = module("merge_adapter", firm_type=FIRM_TYPE, settings=json.dumps(model), adapter=out / "adapter",
                    export_log=out / "export.log", out=out / "merged")  # fmt: skip
     run(*merge)
     grpo = LORA | {"lora_rank": 32, "lora_alpha": 128, "learning_rate": 1e-6, "max_steps": arguments.steps}
     grpo |= {"per_device_train_batch_size": arguments.batch, "gradient_accumulation_steps": 1, "num_generations": 8}
     grpo["max_completion_length"] = arguments.tokens
     for backend in ("transformers", *(["vllm"] if arguments.vllm else [])):
-        settings = grpo | {"use_vllm": backend == "vllm"}
-        options = {
-            **shared,
-            "model": json.dumps(model | {"path": str(out / "merged")}),
-            "settings": json.dumps(settings),
+        settings = {
+            "seed": 1,
+            "model": model | {"path": str(out / "merged")},
+            "training": grpo | {"use_vllm": backend == "vllm"},
+            "rewards": {"names": ["contract_holdings", "mse_holdings"], "constants": {}},
         }
+        options = {**shared, "settings": json.dumps(settings)}
         store = out / f"grpo_{backend}"
-        command = module("train_grpo", **options, dataset=data / "grpo.jsonl", reward_settings="{}", store=store,
+        command = module("train_grpo", **options, dataset=data / "grpo.jsonl", store=store,
                          out=out / f"adapter_{backend}")  # fmt: skip
         seconds, memory = run(*command)
         pace = seconds_per_step(next(store.iterdir()) / "checkpoints/logging.jsonl")
@@ -159,9 +160,9 @@ def main(arguments: argparse.Namespace) -> None:
         table.append((f"train_grpo, {backend}", f"{seconds:.0f}", f"{pace:.3f}", rate, f"{memory:.1f}"))
         generation = {"backend": backend, "batch_size": 64, "max_tokens": arguments.tokens}
         target = out / f"completions_{backend}.jsonl"
-        options = {**shared, "stage": "sft", "model": json.dumps(model), "adapter": out / "adapter"}
+        options = {**shared, "stage": "sft", "adapter": out / "adapter"}
         options |= {
-            "settings": json.dumps(generation),
+            "settings": json.dumps({"seed": 1, "model": model, "generation": generation}),
             "store": out / "completions",
             "out": target,
             "conditions": target.with_suffix(".json"),

@@ -1,4 +1,4 @@
-"""PLACEHOLDER"""
+"""Whether the stages that are compared have answered under the same conditions."""
 
 from workflow_scripts.plumbing.errors import InputError
 

@@ -1,4 +1,4 @@
-"""PLACEHOLDER"""
+"""Which forecasters are compared with each other."""
 
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 

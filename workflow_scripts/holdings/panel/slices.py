@@ -1,7 +1,4 @@
-"""The panel contract: which columns a slice must have, and how slices of any size are read.
-
-A slice is one parquet file per firm type; a row is one (type, mgrno, permno, quarter). Values are
-$ million at quarter end, except profit, Gat and beta (ratios) and prc ($ per share).
+"""How slices of any size are read, once it is sure that they have the contract's columns and types.
 
 A slice is never read whole: `panel_blocks` gives it as sorted blocks of whole managers. A sorted slice
 is streamed in its own order. An unsorted one is sorted by DuckDB, which spills to disk (TMPDIR) beyond

@@ -151,6 +151,8 @@ def data_dictionary(tables: Mapping[str, Iterable[str]]) -> pd.DataFrame:
     for table, columns in tables.items():
         for column in columns:
             if column not in COLUMNS:
-                raise InputError(f"{table}: column {column!r} is not in holdings/dictionary.py; describe it there")
+                raise InputError(
+                    f"{table}: column {column!r} is not in holdings/report/dictionary.py; describe it there"
+                )
             rows.append((table, column, *COLUMNS[column]))
     return pd.DataFrame(rows, columns=["table", "column", "unit", "meaning"])

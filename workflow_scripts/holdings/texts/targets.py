@@ -7,7 +7,7 @@
 | active_delta | change at the price of t | label_active = holding_t1 * prc_t / prc_t1 - holding_t |
 
 All $ million. The dollar change contains the stock's return; the active change is what the manager traded, valued at
-the price of t (`history.label_arrays`).
+the price of t (`windows/labels.py`).
 """
 
 from typing import Literal, get_args
