@@ -47,7 +47,7 @@ rule all:
         "<results>/summary/report.html",
         "<results>/summary/panel.txt",
         "<results>/config.yaml",
-        expand("<results>/{firm_type}/adapters/{stage}/README.md", firm_type=FIRM_TYPES, stage=STAGES[1:]),
+        expand("<results>/{firm_type}/adapters/{stage}/README.md", firm_type=FIRM_TYPES, stage=TRAINED_STAGES),
     localrule: True
 
 
@@ -68,7 +68,7 @@ rule adapters:
         expand(
             "<results>/{firm_type}/adapters/{stage}/{name}",
             firm_type=FIRM_TYPES,
-            stage=STAGES[1:],
+            stage=TRAINED_STAGES,
             name=["adapter_model.safetensors", "README.md"],
         ),
     localrule: True

@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir)))
 
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
+from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, TRAINED_STAGES
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES as ALL_FIRM_TYPES
 from workflow_scripts.holdings.rewards.rewards import module_of
 from workflow_scripts.holdings.windows.splits import SPLITS
@@ -31,7 +32,6 @@ if SLICES_MISSING:
     print(f"WARNING: {SLICES_MISSING}", file=sys.stderr)
 
 FIRM_TYPES = CONFIG.firm_types
-STAGES = ("base", "sft", "grpo")
 IS_SIMULATED = CONFIG.panel == SIMULATED
 IS_IMPORTED = CONFIG.panel == IMPORTED
 IS_DEMO_MODEL = CONFIG.model.path == DEMO
@@ -106,7 +106,7 @@ def arguments_checked(stage):
 
 def stage_inputs(wildcards):
     """Model and adapter files that the completions of a stage need."""
-    if wildcards.stage == "base":
+    if wildcards.stage == BASE:
         return base_model_input(wildcards)
     adapter = [f"<results>/{{firm_type}}/adapters/{wildcards.stage}/{name}" for name in ADAPTER_FILES]
     model = base_model_input(wildcards) if wildcards.stage == "sft" else start_model_input(wildcards)
@@ -115,7 +115,7 @@ def stage_inputs(wildcards):
 
 def stage_adapter(wildcards):
     """The folder of a stage's adapter, or none."""
-    return "none" if wildcards.stage == "base" else f"{RESULTS}/{wildcards.firm_type}/adapters/{wildcards.stage}"
+    return "none" if wildcards.stage == BASE else f"{RESULTS}/{wildcards.firm_type}/adapters/{wildcards.stage}"
 
 
 def audited_splits(pattern):

@@ -89,7 +89,7 @@ rule summarize_run:
         config=["<results>/config.yaml"] if SEED_RUNS else [],
         preflight=expand("<results>/{firm_type}/preflight.csv", firm_type=FIRM_TYPES),
         audit=expand("<results>/{firm_type}/audit/{part}.csv", firm_type=FIRM_TYPES, part=[*SPLITS, "baselines"]),
-        training=expand("<results>/{firm_type}/training/{stage}.json", firm_type=FIRM_TYPES, stage=STAGES[1:]),
+        training=expand("<results>/{firm_type}/training/{stage}.json", firm_type=FIRM_TYPES, stage=TRAINED_STAGES),
         metrics=expand("<results>/{firm_type}/evaluation/metrics.csv", firm_type=FIRM_TYPES),
         periods=expand("<results>/{firm_type}/evaluation/metrics_by_period.csv", firm_type=FIRM_TYPES),
         comparisons=expand("<results>/{firm_type}/evaluation/comparisons.csv", firm_type=FIRM_TYPES),

@@ -126,7 +126,8 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/texts/tickers.py", "", SPARE, {**PROMPTS, **SUMMARY}),
     ("holdings/texts/label_settings.py", "", SPARE, {}),
     ("holdings/forecasts/baselines.py", '"max_iter": 100', '"max_iter": 90', {**BASELINES, **EVALUATION, **SUMMARY}),
-    ("holdings/forecasts/stages.py", "", SPARE, {**INTERVALS, **SUMMARY}),
+    ("holdings/forecasts/stages.py", "", SPARE, {**INTERVALS, **FIGURES, **SUMMARY}),
+    ("holdings/evaluation/pairs.py", "", SPARE, {**INTERVALS, **SUMMARY}),
     ("holdings/evaluation/baseline_audit.py", "rtol=1e-9", "rtol=1e-8",
      {"audit_baselines": 2, **EVALUATION, **SUMMARY}),
     # The gates: the trainings are queued, and publish what the store has (test_workflow).

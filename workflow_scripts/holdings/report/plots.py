@@ -21,6 +21,8 @@ from numpy.typing import ArrayLike
 from workflow_scripts.holdings.evaluation.metrics import Array, newey_west_se
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
 from workflow_scripts.holdings.evaluation.tables import CHANGES, SIZE_GROUPS, TREATMENTS, cases
+from workflow_scripts.holdings.forecasts.baselines import BASELINES
+from workflow_scripts.holdings.forecasts.stages import STAGES
 from workflow_scripts.holdings.panel.quarters import label_ids
 from workflow_scripts.holdings.report.figures import figure, figure_file, note
 from workflow_scripts.plumbing.files import write_csv
@@ -51,14 +53,13 @@ FORECASTERS = {
     "firm_type_mean": Look("firm-type mean", "#999999", (0, (4, 1)), "P"),
     "ridge": Look("ridge", "#56B4E9", (0, (5, 1, 1, 1, 1, 1)), "X"),
     "boosted_trees": Look("boosted trees", "#D55E00", (0, (2, 1)), "D"),
-    "base": Look("base", "#E69F00", (0, (6, 2)), "s"),
-    "sft": Look("SFT", "#0072B2", "-", "o"),
-    "grpo": Look("GRPO", "#009E73", "-.", "p"),
+    **{name: Look(stage.label, stage.colour, stage.line, stage.marker) for name, stage in STAGES.items()},
     "oracle": Look("oracle", "#000000", "-", "*"),
 }
-MODELS = ("base", "sft", "grpo")
-# Which of these errs least stands for them in the figures that cannot show everyone; no-change is the zero of a skill.
-RIVALS = ("last_change", "shrunk_last_change", "firm_type_mean", "ridge", "boosted_trees")
+MODELS = tuple(STAGES)
+# Figures that cannot show every baseline show the one with the least error. No-change is not among them: a skill is
+# measured against it.
+RIVALS = tuple(name for name in BASELINES if name != "no_change")
 TARGET_LABELS = {"change": "change", "active_change": "active change"}
 STEPS = {
     "asked": "asked",

@@ -7,6 +7,7 @@ import pandas as pd
 
 from workflow_scripts.holdings.evaluation.metrics import holm
 from workflow_scripts.holdings.evaluation.tables import TREATMENTS
+from workflow_scripts.holdings.forecasts.stages import TRAINED_STAGES
 from workflow_scripts.plumbing.errors import InputError
 
 HEADLINE_COLUMNS = (
@@ -34,7 +35,6 @@ SEED_METRICS = ("MAE", "skill", "relative_skill", "IC", "RankIC", "accuracy", "M
 MAX_NEAR_ZERO = 0.9
 # Below this, silence that counts as no change makes a good part of a stage's score.
 MIN_PARSED = 0.95
-TRAINED = ("sft", "grpo")
 FILING_LAG = (
     "Form 13F is due 45 days after the quarter's end: holdings of t become public in the middle of t+1, so that "
     "these forecasts could not have been traded on at t."
@@ -64,11 +64,11 @@ def correct_comparisons(comparisons: pd.DataFrame, confidence: float) -> pd.Data
 
 
 def verdict_table(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """What SFT and GRPO are against each other forecaster by MAE, after the correction: a column per firm type.
+    """What the trained stages are against each other forecaster by MAE, after the correction: a column per firm type.
 
     A star marks fewer than 10 quarters or managers.
     """
-    rows = comparisons[comparisons["candidate"].isin(TRAINED) & (comparisons["metric"] == "MAE")]
+    rows = comparisons[comparisons["candidate"].isin(TRAINED_STAGES) & (comparisons["metric"] == "MAE")]
     few = rows["few_quarters"] | rows["few_managers"]
     rows = rows.assign(verdict=rows["verdict"] + np.where(few, " *", ""))
     keys = ["target", "candidate", "baseline"]
@@ -81,7 +81,7 @@ def run_warnings(trainings: Sequence[Mapping], metrics: pd.DataFrame) -> list[st
     """Signs of sick trainings, models that repeat the last holding or are silent, and rankings that say nothing."""
     warnings = [f"{t['firm_type']} {t['stage']}: {sign}" for t in trainings for sign in t["warnings"]]
     table = headline(metrics, "change")
-    collapsed = table[table["forecaster"].isin(TRAINED) & (table["near_zero_share"] > MAX_NEAR_ZERO)]
+    collapsed = table[table["forecaster"].isin(TRAINED_STAGES) & (table["near_zero_share"] > MAX_NEAR_ZERO)]
     silent = table[table["parsed_share"] < MIN_PARSED]
     warnings += [
         f"{row.firm_type} {row.forecaster}: only {row.parsed_share:.1%} of the completions could be parsed; the others "
