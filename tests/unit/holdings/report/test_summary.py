@@ -78,5 +78,5 @@ def test_a_collapsed_model_is_warned_of():
 def test_the_dictionary_describes_columns_and_refuses_unknown_ones():
     table = data_dictionary({"evaluation/metrics.csv": ["forecaster", "MAE"]})
     assert table["meaning"].tolist() == [COLUMNS["forecaster"][1], "mean absolute error"]
-    with pytest.raises(InputError, match=r"'Sharpe' is not in holdings/dictionary\.py"):
+    with pytest.raises(InputError, match=r"'Sharpe' is not in holdings/report/dictionary\.py"):
         data_dictionary({"evaluation/metrics.csv": ["Sharpe"]})
