@@ -1,24 +1,35 @@
-# make demo: the whole workflow on this machine, without a GPU. make test: the whole suite.
-# Both make a virtual environment first; PYTHON names the interpreter (3.11).
-PYTHON ?= python3.11
+# `make` and `make help` say what there is. What needs the virtual environment makes it first.
+# PYTHON names the interpreter, TORCH_ARGS gives pip further arguments for torch, such as another index.
+PYTHON ?= python3
+TORCH_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= 2
 
-.PHONY: demo test test-slurm chaos benchmark-data benchmark-overhead install lock format lint clean-demo
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slurm chaos benchmark-data benchmark-overhead install lock settings format lint clean-demo
 
-install: $(STAMP)
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
+	@echo
+	@echo "Needs Python 3.11, 3.12 or 3.13 (make PYTHON=python3.12 ... names one) and git."
 
-# torch first: what depends on it must find it there, or a larger build is fetched.
+install: $(STAMP) ## the virtual environment .venv with the versions of requirements.lock
+
+# The interpreter is looked at before anything is fetched. torch comes first: what depends on it must find it there, or a
+# larger build is fetched.
 $(STAMP): requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python %d.%d is not supported: name a 3.11, 3.12 or 3.13, as in make PYTHON=python3.12 install" % v)'
+	@echo "Fetching the packages of requirements.lock into $(VENV): about 2.3 GB on disk with torch for the CPU, 6 GB with"
+	@echo "torch for CUDA. Most of the time goes into torch and what it needs. README.md says how to get the CPU build on Linux."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet $$(grep '^torch==' requirements.lock)
+	$(BIN)/python -m pip install $(TORCH_ARGS) $$(grep '^torch==' requirements.lock)
 	$(BIN)/python -m pip install --quiet -r requirements.lock
 	touch $(STAMP)
 
-demo: $(STAMP)
+demo: $(STAMP) ## the whole workflow on this machine, without a GPU, in some minutes
 	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
 	@echo
 	@cat results/demo/logs/summarize_run.log
@@ -30,42 +41,45 @@ demo: $(STAMP)
 	@echo "  results/demo/banks/completions/grpo.jsonl         what they answered"
 	@echo "  results/demo/banks/adapters/grpo/manifest.json    how an adapter was made"
 
-test: $(STAMP)
+test: $(STAMP) ## the whole suite
 	$(BIN)/python -m pytest
 
 # The cluster command on a real SLURM that it brings up; part of `make test` where the machine is Debian and root.
-test-slurm: $(STAMP)
+test-slurm: $(STAMP) ## the cluster tests alone, on a SLURM that they bring up
 	$(BIN)/python -m pytest tests/slurm -s
 
 # Kill a run at random moments, KILLS times, and compare with an undisturbed one; a quarter of a minute each.
 KILLS ?= 50
 SEED ?= 1
-chaos: $(STAMP)
+chaos: $(STAMP) ## kill a run at random moments and compare with an undisturbed one
 	$(BIN)/python -m tests.chaos --kills $(KILLS) --seed $(SEED)
 
 # Wall time and memory of the data stages beside peers; ROWS in millions, "0.2 5 20 100" for the largest.
 ROWS ?= 0.2 5 20
-benchmark-data: $(STAMP)
+benchmark-data: $(STAMP) ## time and memory of the data stages beside peers
 	$(BIN)/python -m pip install --quiet -r tests/benchmarks/requirements.txt
 	$(BIN)/python tests/benchmarks/data_stages.py --rows $(ROWS) --shuffled
 
 # Jobs, process starts and seconds of overhead in the demo.
-benchmark-overhead: $(STAMP)
+benchmark-overhead: $(STAMP) ## seconds in which no stage computes
 	$(BIN)/python -m tests.benchmarks.overhead
 
-format: $(STAMP)
+format: $(STAMP) ## format code and rules
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile rules
 
-lint: $(STAMP)
+settings: $(STAMP) ## write config/config.schema.yaml and the table of settings anew from the code
+	$(BIN)/python -m workflow_scripts.settings.pages
+
+lint: $(STAMP) ## check formatting and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/snakefmt --check Snakefile rules
 
 # Versions as installed now; local build tags (torch's +cpu) are cut, so that every machine finds them.
-lock:
+lock: ## pin the versions that are installed now
 	$(BIN)/python -m pip freeze --exclude pip --exclude setuptools | sed 's/+cpu$$//' > requirements.lock
 
-clean-demo:
+clean-demo: ## delete the demo's results
 	rm -rf results/demo
