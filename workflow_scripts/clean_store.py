@@ -1,8 +1,8 @@
 """Delete from a run what no published adapter needs.
 
-Deleted are finished trainings that are not published, unfinished ones older than the adapter that is, the
-checkpoints of finished ones, and what hard kills have left under temporary names, once it is a day old. Kept are
-published results, trainings that can be resumed, and completions.
+A finished training whose adapter is not the published one is deleted. So is an unfinished training that is older than
+the published adapter, because nobody will resume it. Of a finished training that is kept, the checkpoints go. Files that a hard kill has left under temporary names go once they are a day old: a younger one may belong to a job
+that is running. Published results, trainings that can be resumed, and completions stay.
 """
 
 import contextlib

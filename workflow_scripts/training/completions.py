@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_doc import Doc
 from annotated_types import Ge
@@ -82,7 +82,7 @@ def request_options(settings: GenerationSettings, seed: int) -> dict:
     }
 
 
-def build_engine(model: ModelSettings, adapter: str | None, settings: GenerationSettings):
+def build_engine(model: ModelSettings, adapter: str | None, settings: GenerationSettings) -> Any:
     """The ms-swift engine of the backend, with the adapter loaded."""
     # Importing swift costs seconds and reads its environment once, so it happens here.
     import torch
@@ -99,7 +99,7 @@ def build_engine(model: ModelSettings, adapter: str | None, settings: Generation
     return VllmEngine(model.location, adapters=adapters, **lora, **options)
 
 
-def complete(engine, prompts: list[dict], settings: GenerationSettings, seed: int) -> Iterator[list[dict]]:
+def complete(engine: Any, prompts: list[dict], settings: GenerationSettings, seed: int) -> Iterator[list[dict]]:
     """Batches of rows: window_id, sample, completion, finish_reason, prompt_tokens, completion_tokens.
 
     `prompts` have window_id, sample and messages.

@@ -316,7 +316,16 @@ def train(
     return f"{label}: {steps} steps in {seconds:.0f} s, fingerprint {entry.name}"
 
 
-def _train(command, options, settings, entry, manifest, label, extra_environment, left_out) -> tuple[int, float]:
+def _train(
+    command: str,
+    options: dict[str, object],
+    settings: LoraSettings,
+    entry: Path,
+    manifest: dict,
+    label: str,
+    extra_environment: dict[str, str],
+    left_out: int,
+) -> tuple[int, float]:
     checkpoints = entry / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     options = {**options, "output_dir": str(checkpoints)}

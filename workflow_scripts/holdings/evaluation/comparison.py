@@ -217,7 +217,12 @@ def compare_forecasts(
 
 
 def _inference(
-    baseline: float, candidate: float, by_quarter: Array, draws: dict[str, Array], clusters: dict[str, int], confidence
+    baseline: float,
+    candidate: float,
+    by_quarter: Array,
+    draws: dict[str, Array],
+    clusters: dict[str, int],
+    confidence: float,
 ) -> dict[str, object]:
     """Difference, standard errors, the wider interval and p-values of one comparison."""
     numbers = {"quarter": len(by_quarter), "manager": clusters["manager"]}

@@ -102,7 +102,14 @@ def simulate_panel(firm_type: str, drift: float, settings: SimulationSettings, s
         yield _simulate_managers(firm_type, drift, settings, stocks, managers, rng)
 
 
-def _simulate_managers(firm_type, drift, settings, stocks, managers, rng) -> pa.Table:
+def _simulate_managers(
+    firm_type: str,
+    drift: float,
+    settings: SimulationSettings,
+    stocks: dict[str, NDArray[np.float64]],
+    managers: NDArray[np.intp],
+    rng: np.random.Generator,
+) -> pa.Table:
     """The rows of some managers, by the law of the module's docstring."""
     n_quarters = len(settings.quarters)
     per_manager = min(settings.stocks_per_manager, settings.stocks)
@@ -141,7 +148,16 @@ def _simulate_managers(firm_type, drift, settings, stocks, managers, rng) -> pa.
     return _panel_table(firm_type, holdings, managers, manager, stock, stocks, settings, rng)
 
 
-def _panel_table(firm_type, holdings, managers, manager, stock, stocks, settings, rng) -> pa.Table:
+def _panel_table(
+    firm_type: str,
+    holdings: NDArray[np.float64],
+    managers: NDArray[np.intp],
+    manager: NDArray[np.intp],
+    stock: NDArray[np.intp],
+    stocks: dict[str, NDArray[np.float64]],
+    settings: SimulationSettings,
+    rng: np.random.Generator,
+) -> pa.Table:
     """Rows of the present (quarter, pair) cells, with labels, managers' assets and stock columns."""
     n_quarters = len(holdings)
     following = np.vstack([holdings[1:], np.full((1, holdings.shape[1]), np.nan)])

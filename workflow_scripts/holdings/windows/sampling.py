@@ -95,8 +95,8 @@ def _rank_within(groups: NDArray[np.intp]) -> NDArray[np.intp]:
 def _first_pairs(rows: NDArray, turn: NDArray[np.intp], limit: int) -> tuple[NDArray, NDArray[np.intp]]:
     """The rows of the `limit` pairs whose turn comes first, with their turns; all of them where there are fewer.
 
-    No more are ever needed: a pair that cannot give its next window has given one before, to this bucket
-    or another, so that among `limit` pairs as many can still give as windows are missing.
+    This bucket never needs further pairs. A pair drops out only when its cap is reached, and each window that it gave
+    counts towards the limit: of `limit` pairs at least as many can still give a window as windows are missing.
     """
     if len(rows) <= limit:
         return rows, turn
