@@ -1,8 +1,9 @@
 """Delete from a run what no published adapter needs.
 
 A finished training whose adapter is not the published one is deleted. So is an unfinished training that is older than
-the published adapter, because nobody will resume it. Of a finished training that is kept, the checkpoints go. Files that a hard kill has left under temporary names go once they are a day old: a younger one may belong to a job
-that is running. Published results, trainings that can be resumed, and completions stay.
+the published adapter, because nobody will resume it. Of a finished training that is kept, the checkpoints go. What
+a hard kill has left under temporary names goes once it is a day old: a younger file may belong to a job that is
+running. Published results, trainings that can be resumed, and completions stay.
 """
 
 import contextlib

@@ -152,7 +152,9 @@ def disturbed(slurm, tmp_path_factory) -> Project:
         cancelled = job_in(project, "train_grpo", 0, "RUNNING")
         wait_for(lambda: any(project.results("store/banks/grpo").glob("*/trainer.log")))
         subprocess.run(["scancel", cancelled], check=True)
-        job_in(project, "train_grpo", 1, "RUNNING")
+        interrupted = job_in(project, "train_grpo", 1, "RUNNING")
+        # SLURM may start a job before Snakemake has got its number back; a Ctrl-C in that moment is lost.
+        wait_for(lambda: "trainer log" in slurm_log(project, interrupted))
         process.send_signal(signal.SIGINT)
         assert process.wait(120) != 0
         job_in(project, "train_grpo", 1, "CANCELLED")
