@@ -174,8 +174,11 @@ def test_grpo_leaves_long_prompts_out_and_counts_them(training, finished):
 
 
 def test_two_processes_train_one_adapter(training):
-    """What num_gpus does, on the CPU: ms-swift under torch's launcher, with two processes that share the batch."""
-    sft = training("sft", max_steps=2, num_gpus=2)
+    """What num_gpus does, on the CPU: ms-swift under torch's launcher, with two processes that share the batch.
+
+    Sixteen samples in batches of four are four steps for one process, and two for two that share them.
+    """
+    sft = training("sft", max_steps=-1, num_gpus=2)
     sft.finish()
     assert sft.check(2)["identity"]["num_gpus"] == 2
     assert "world_size: 2" in next(sft.folder.glob("store/*/trainer.log")).read_text()

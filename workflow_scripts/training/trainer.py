@@ -333,6 +333,9 @@ def _train(
     if resumed:
         print(f"{label}: resumes from {resumed.name}", flush=True)
         options["resume_from_checkpoint"] = str(resumed)
+    if settings.num_gpus > 1 and not hardware()["gpus"]:
+        # Otherwise each process on a CPU takes itself for the only one, and all of them write the same checkpoints.
+        options["use_cpu"] = True
     environment = swift_environment(options["model"], HF_DATASETS_CACHE=str(entry / "datasets"), **extra_environment)
     started = time.time()
     log_file = entry / "trainer.log"
