@@ -82,13 +82,21 @@ def jobs(project: Project, rule: str = "") -> list[dict[str, str]]:
     return sorted(found, key=lambda job: int(job["JobId"]))
 
 
-def wait_for(ready: Callable[[], bool], seconds: int = 300) -> None:
-    """Wait until something is so."""
-    ends = time.monotonic() + seconds
+def wait_for(ready: Callable[[], bool], seconds: int = 300, progress: Callable[[], object] = lambda: None) -> None:
+    """Wait until something is so; as long as `progress` gives another value, the seconds begin anew."""
+    seen, ends = progress(), time.monotonic() + seconds
     while not ready():
+        if (now := progress()) != seen:
+            seen, ends = now, time.monotonic() + seconds
         if time.monotonic() > ends:
-            raise TimeoutError(f"not so after {seconds} s")
+            raise TimeoutError(f"not so after {seconds} s without progress")
         time.sleep(0.25)
+
+
+def written(project: Project) -> int:
+    """Bytes of all logs of a project: a busy machine makes jobs slow, not silent."""
+    logs = [project.root / "snakemake.log", *project.root.glob(".snakemake/slurm_logs/**/*.log")]
+    return sum(path.stat().st_size for path in logs if path.is_file())
 
 
 def job_in(project: Project, rule: str, number: int, state: str) -> str:
@@ -98,7 +106,7 @@ def job_in(project: Project, rule: str, number: int, state: str) -> str:
         return [job["JobState"] for job in jobs(project, rule)][number:][:1]
 
     try:
-        wait_for(lambda: states() == [state])
+        wait_for(lambda: states() == [state], progress=lambda: written(project))
     except TimeoutError as error:
         raise TimeoutError(f"job {number} of {rule} is {states()}, not {state}; {output(project)[-4000:]}") from error
     return jobs(project, rule)[number]["JobId"]
