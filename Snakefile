@@ -25,11 +25,14 @@ pathvars:
 
 
 include: "rules/panel.smk"
+include: "rules/windows.smk"
 include: "rules/datasets.smk"
 include: "rules/baselines.smk"
+include: "rules/audits.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/report.smk"
+include: "rules/store.smk"
 
 
 report: "rules/report/workflow.rst"

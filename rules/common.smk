@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir)))
 
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
-from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, TRAINED_STAGES
+from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, TRAINED_STAGES, stages_by
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES as ALL_FIRM_TYPES
 from workflow_scripts.holdings.rewards.rewards import module_of
 from workflow_scripts.holdings.windows.splits import SPLITS
@@ -19,7 +19,7 @@ from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.settings.checks import missing_slices
 from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED
 from workflow_scripts.settings.reading import read_config
-from workflow_scripts.settings.uses import base_model_path, run_folder, settings_of as settings_of_config
+from workflow_scripts.settings.uses import run_folder, section, settings_of as settings_of_config, start_stage
 from workflow_scripts.training.store import MANIFEST
 from workflow_scripts.training.trainer import ADAPTER_FILES, REWARDS_PLUGIN, TRAINING_LOG
 
@@ -35,7 +35,6 @@ FIRM_TYPES = CONFIG.firm_types
 IS_SIMULATED = CONFIG.panel == SIMULATED
 IS_IMPORTED = CONFIG.panel == IMPORTED
 IS_DEMO_MODEL = CONFIG.model.path == DEMO
-IS_WARM_START = CONFIG.grpo.warm_start == "sft"
 # Path variables reach files, not params.
 RESULTS = run_folder(CONFIG)
 PANEL = f"{RESULTS}/panel" if IS_SIMULATED or IS_IMPORTED else CONFIG.panel.rstrip("/")
@@ -95,22 +94,40 @@ def base_model_input(wildcards):
 
 
 def start_model_input(wildcards):
-    """What GRPO starts from: the merged SFT model, or the base model."""
-    return ["<results>/{firm_type}/merged/sft"] if IS_WARM_START else base_model_input(wildcards)
+    """What a stage starts from: the merged model of another stage, or the base model."""
+    start = start_stage(CONFIG, wildcards.stage)
+    return base_model_input(wildcards) if start == BASE else [f"<results>/{{firm_type}}/merged/{start}"]
 
 
-def arguments_checked(stage):
+def arguments_checked(wildcards):
     """The gate that refuses misspelt extra arguments; without such arguments there is nothing to check."""
-    return f"<results>/arguments/{stage}.json" if getattr(CONFIG, stage).extra_args else []
+    return ["<results>/arguments/{stage}.json"] if section(CONFIG, wildcards.stage).extra_args else []
+
+
+def stage_dataset(wildcards):
+    """What a stage learns."""
+    return f"<results>/{{firm_type}}/datasets/{STAGES[wildcards.stage].split}.jsonl"
+
+
+def stage_audit(wildcards):
+    """The audit of what a stage learns."""
+    return f"<results>/{{firm_type}}/audit/{STAGES[wildcards.stage].split}.csv"
+
+
+def stage_gpus(wildcards):
+    """GPUs of a stage's training."""
+    return section(CONFIG, wildcards.stage).num_gpus
+
+
+def stage_rewards(wildcards):
+    """The modules of the rewards that a stage trains with."""
+    return map(module_of, section(CONFIG, wildcards.stage).rewards)
 
 
 def stage_inputs(wildcards):
     """Model and adapter files that the completions of a stage need."""
-    if wildcards.stage == BASE:
-        return base_model_input(wildcards)
-    adapter = [f"<results>/{{firm_type}}/adapters/{wildcards.stage}/{name}" for name in ADAPTER_FILES]
-    model = base_model_input(wildcards) if wildcards.stage == "sft" else start_model_input(wildcards)
-    return [*adapter, *model]
+    adapter = [] if wildcards.stage == BASE else ADAPTER_FILES
+    return [*(f"<results>/{{firm_type}}/adapters/{{stage}}/{name}" for name in adapter), *start_model_input(wildcards)]
 
 
 def stage_adapter(wildcards):

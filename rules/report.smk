@@ -1,6 +1,6 @@
-# Figures, and the run as a whole: its resolved configuration, training curves, the summary over firm types, the store.
+# Figures, and the run as a whole: its resolved configuration, training curves, the summary over firm types.
 # Required inputs: evaluation tables of all firm types, training logs. Outputs: <results>/config.yaml, <results>/summary/*
-# Steps: write_config; summarize_training, plot_forecasts -> summarize_run; list_store, clean_store (on demand)
+# Steps: write_config; summarize_training, plot_forecasts -> summarize_run
 
 
 # The first three have a CSV of their own, the others show an evaluation table of the same name.
@@ -87,7 +87,7 @@ rule summarize_run:
         # What the runs of other seeds have left, and what this one is, to see that they differ in nothing else.
         seeds=expand("{folder}/{name}", folder=SEED_RUNS, name=["config.yaml", "summary/metrics.csv"]),
         config=["<results>/config.yaml"] if SEED_RUNS else [],
-        preflight=expand("<results>/{firm_type}/preflight.csv", firm_type=FIRM_TYPES),
+        preflight=expand("<results>/{firm_type}/preflight/{stage}.csv", firm_type=FIRM_TYPES, stage=stages_by("grpo")),
         audit=expand("<results>/{firm_type}/audit/{part}.csv", firm_type=FIRM_TYPES, part=[*SPLITS, "baselines"]),
         training=expand("<results>/{firm_type}/training/{stage}.json", firm_type=FIRM_TYPES, stage=TRAINED_STAGES),
         metrics=expand("<results>/{firm_type}/evaluation/metrics.csv", firm_type=FIRM_TYPES),
@@ -136,37 +136,4 @@ rule summarize_run:
                 --inputs {input:q} \
                 --settings {params.settings:q} \
                 --out {params.out:q}
-            """)
-
-
-# On demand and always: what the store holds, and what of it no published adapter needs.
-rule list_store:
-    log:
-        "<results>/logs/list_store.log",
-    benchmark:
-        "<results>/benchmarks/list_store.tsv"
-    localrule: True
-    params:
-        code=code_of("workflow_scripts.list_store"),
-        run_folder=RESULTS,
-    shell:
-        logged(r"""
-            python -m workflow_scripts.list_store \
-                --run-folder {params.run_folder:q}
-            """)
-
-
-rule clean_store:
-    log:
-        "<results>/logs/clean_store.log",
-    benchmark:
-        "<results>/benchmarks/clean_store.tsv"
-    localrule: True
-    params:
-        code=code_of("workflow_scripts.clean_store"),
-        run_folder=RESULTS,
-    shell:
-        logged(r"""
-            python -m workflow_scripts.clean_store \
-                --run-folder {params.run_folder:q}
             """)

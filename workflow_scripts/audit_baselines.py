@@ -14,6 +14,7 @@ from workflow_scripts.holdings.evaluation import baseline_audit
 from workflow_scripts.holdings.evaluation.text_audit import checks_table, found_by, samples_without_future
 from workflow_scripts.holdings.texts.targets import TargetName
 from workflow_scripts.holdings.windows.history import read_history
+from workflow_scripts.holdings.windows.splits import SPLITS
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_csv, read_table, write_csv
 from workflow_scripts.plumbing.random_streams import random_stream
@@ -40,7 +41,7 @@ def main(args: Namespace) -> str:
         unknown = samples_without_future(sample, panel, args.firm_type, settings.history_quarters, rng)
         found = baseline_audit.differing_features(sample, unknown, settings.target)
         checks.append(found_by(f"{split}: features that change with what is dated after t", found))
-    train = pa.concat_tables([samples["sft"], samples["grpo"]])
+    train = pa.concat_tables([samples[split] for split in SPLITS[:-1]])
     moved = baseline_audit.differing_baselines(train, samples["test"], settings.target, predictions, rng)
     checks.append(found_by("baselines that depend on test labels or other test windows", moved))
     write_csv(args.out, checks_table(checks, args.firm_type, "baselines"))

@@ -4,22 +4,31 @@ Fails for a name that ms-swift does not have, with the nearest one, and for one 
 """
 
 from argparse import Namespace
+from dataclasses import dataclass
+from typing import Any
 
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import write_json
 from workflow_scripts.training.arguments import check_extra_args, known_options
-from workflow_scripts.training.training_settings import GrpoSettings, LoraSettings
+from workflow_scripts.training.methods import METHODS
 
-SETTINGS = {"sft": LoraSettings, "grpo": GrpoSettings}
+
+@dataclass(frozen=True)
+class Settings:
+    """How a stage is trained, and its section of the config."""
+
+    method: str
+    training: dict[str, Any]
 
 
 def main(args: Namespace) -> str:
     """Write the accepted arguments to `--out`."""
-    settings = SETTINGS[args.stage](**args.settings)
-    check_extra_args(args.stage, settings, known_options(args.stage))
+    method = args.settings.method
+    settings = METHODS[method].settings(**args.settings.training)
+    check_extra_args(args.stage, settings, known_options(method))
     write_json(args.out, settings.extra_args)
     return f"check_arguments {args.stage}: {', '.join(settings.extra_args)} accepted"
 
 
 if __name__ == "__main__":
-    cli.run(main, __doc__, stage=cli.TEXT, settings=cli.JSON, out=cli.TEXT)
+    cli.run(main, __doc__, stage=cli.TEXT, settings=cli.settings_option(Settings), out=cli.TEXT)

@@ -1,7 +1,7 @@
-"""Merge the SFT adapter into the base model with `swift export`, as the start of GRPO.
+"""Merge a stage's adapter into its start model with `swift export`, as the start of the next stage.
 
-A rank-32 adapter cannot continue a rank-8 one, and from the merged model the KL term starts at 0
-against the SFT model. Steps: merge into a temporary folder → drop the trainer's args.json, which holds
+A rank-32 adapter cannot continue a rank-8 one, and from the merged model GRPO's KL term starts at 0 against the SFT
+model. Steps: merge into a temporary folder → drop the trainer's args.json, which holds
 absolute paths → rename. Fails when the export does; then no output is left.
 """
 
@@ -21,7 +21,7 @@ def main(args: Namespace) -> str:
     weights = Path(args.adapter) / ADAPTER_FILES[0]
     check_safetensors(weights)
     out = Path(args.out)
-    label = f"merge_adapter {args.firm_type}"
+    label = f"merge_adapter {args.firm_type} {args.stage}"
     with alone_in(out.parent, label), whole_folder(out) as temporary:
         options = {
             **model_options(args.settings),
@@ -41,6 +41,7 @@ if __name__ == "__main__":
         main,
         __doc__,
         firm_type=cli.TEXT,
+        stage=cli.TEXT,
         settings=cli.settings_option(ModelSettings),
         adapter=cli.TEXT,
         export_log=cli.TEXT,

@@ -1,6 +1,6 @@
-"""Score canned policies with the rewards that GRPO will train with, before it does.
+"""Score canned policies with the rewards that a GRPO stage will train with, before it does.
 
-Writes what each reward, and their weighted total, pays on the GRPO split to every policy of
+Writes what each reward, and their weighted total, pays on the stage's split to every policy of
 `holdings/rewards/preflight.py`.
 Fails when the oracle does not beat every other policy: then nothing is written and nothing is trained.
 """
@@ -19,7 +19,7 @@ from workflow_scripts.plumbing.random_streams import random_stream
 
 @dataclass(frozen=True)
 class Settings:
-    """The rewards that GRPO will train with, their weights, and how it groups and batches completions."""
+    """The rewards that the stage will train with, their weights, and how it groups and batches completions."""
 
     seed: int
     weights: list[float]
@@ -48,13 +48,15 @@ def main(args: Namespace) -> str:
     except InputError as error:
         raise InputError(f"{args.dataset}: {error}\n{table.to_string(index=False)}") from error
     table.insert(0, "firm_type", args.firm_type)
+    table.insert(1, "stage", args.stage)
     write_csv(args.out, table)
     total = table[table["reward"] == TOTAL].set_index("policy")
     second = total["mean"].drop("oracle").nlargest(1)
+    spread = total["small_spread"]
     return (
-        f"preflight_rewards {args.firm_type}: oracle {total['mean']['oracle']:+.3f}, next {second.index[0]} "
-        f"{second.iloc[0]:+.3f}; groups without a spread: {total['small_spread']['sampled']:.0%} if sampled blindly, "
-        f"{total['small_spread']['no_change']:.0%} around no-change"
+        f"preflight_rewards {args.firm_type} {args.stage}: oracle {total['mean']['oracle']:+.3f}, "
+        f"next {second.index[0]} {second.iloc[0]:+.3f}; groups without a spread: {spread['sampled']:.0%} if sampled "
+        f"blindly, {spread['no_change']:.0%} around no-change"
     )
 
 
@@ -64,6 +66,7 @@ if __name__ == "__main__":
         __doc__,
         dataset=cli.TEXT,
         firm_type=cli.TEXT,
+        stage=cli.TEXT,
         settings=cli.settings_option(Settings),
         out=cli.TEXT,
     )

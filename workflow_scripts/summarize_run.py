@@ -63,9 +63,9 @@ class Settings:
 
 
 def policies(preflight: pd.DataFrame) -> pd.DataFrame:
-    """Mean total reward by policy and firm type, and the share of groups that would have no spread."""
+    """Mean total reward by stage, policy and firm type, and the share of groups that would have no spread."""
     total = preflight[preflight["reward"] == TOTAL]
-    return total.pivot(index="policy", columns="firm_type", values=["mean", "small_spread"]).reset_index()
+    return total.pivot(index=["stage", "policy"], columns="firm_type", values=["mean", "small_spread"]).reset_index()
 
 
 def _read(paths: list[Path]) -> pd.DataFrame:
@@ -108,7 +108,7 @@ def summary_tables(inputs: Inputs, settings: Settings, folders: list[Path]) -> d
         "metrics_by_period": inputs.table("evaluation/metrics_by_period.csv"),
         "metrics_over_seeds": read_seeds(metrics, folders),
         "rewards": inputs.table("evaluation/rewards_*.csv"),
-        "preflight": inputs.table("preflight.csv"),
+        "preflight": inputs.table("preflight/*.csv"),
         "audit": inputs.table("audit/*.csv"),
         "samples": pd.DataFrame(samples),
     }

@@ -1,4 +1,4 @@
-"""Train the GRPO adapter of one firm type with `swift rlhf --rlhf_type grpo` and our rewards.
+"""Train a GRPO adapter of one firm type with `swift rlhf --rlhf_type grpo` and our rewards.
 
 Steps: check that every row has the columns that the rewards need → fingerprint of data, settings, start model, seed,
 versions, reward code and reward settings → leave out prompts longer than max_length → resume or start in the
@@ -59,14 +59,14 @@ def main(args: Namespace) -> str:
     options = training_options(model, settings, args.dataset, args.settings.seed)
     code = digest_of(REWARDS_PLUGIN, *map(module_of, rewards.names))
     identity = {
-        "stage": "grpo",
+        "stage": args.stage,
         **training_identity(options, settings.num_gpus),
         "rewards": {"code": code, "settings": constants},
     }
     entry = open_entry(args.store, identity)
     manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": model.path}
     environment = write_reward_settings(entry, constants)
-    label = f"train_grpo {args.firm_type}"
+    label = f"train_grpo {args.firm_type} {args.stage}"
     return train("rlhf", options, settings, entry, args.out, manifest, label, environment, leave_out_long_prompts)
 
 
@@ -75,6 +75,7 @@ if __name__ == "__main__":
         main,
         __doc__,
         firm_type=cli.TEXT,
+        stage=cli.TEXT,
         dataset=cli.TEXT,
         settings=cli.settings_option(Settings),
         store=cli.TEXT,

@@ -1,4 +1,4 @@
-"""Train the SFT adapter of one firm type with `swift sft`, or publish it where it is finished.
+"""Train an SFT adapter of one firm type with `swift sft`, or publish it where it is finished.
 
 Steps: fingerprint of data, settings, base model, seed and versions → resume or start in the store →
 publish adapter, adapter config, training log and manifest.
@@ -31,10 +31,10 @@ def main(args: Namespace) -> str:
     check_model(model)
     read_jsonl(args.dataset, ("messages",))
     options = training_options(model, settings, args.dataset, args.settings.seed)
-    identity = {"stage": "sft", **training_identity(options, settings.num_gpus)}
+    identity = {"stage": args.stage, **training_identity(options, settings.num_gpus)}
     entry = open_entry(args.store, identity)
     manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": model.path}
-    return train("sft", options, settings, entry, args.out, manifest, f"train_sft {args.firm_type}")
+    return train("sft", options, settings, entry, args.out, manifest, f"train_sft {args.firm_type} {args.stage}")
 
 
 if __name__ == "__main__":
@@ -42,6 +42,7 @@ if __name__ == "__main__":
         main,
         __doc__,
         firm_type=cli.TEXT,
+        stage=cli.TEXT,
         dataset=cli.TEXT,
         settings=cli.settings_option(Settings),
         store=cli.TEXT,

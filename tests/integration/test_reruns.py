@@ -191,6 +191,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("training/store.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/base_model.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/completions.py", "", SPARE, {"generate_completions": 6, **SCORES, **EVALUATION, **SUMMARY}),
+    ("training/methods.py", "", SPARE, {}),
     ("training/prompt_lengths.py", "", SPARE, {**GRPO, **SUMMARY}),
     ("training/arguments.py", "", SPARE, {}),
     ("training/model_card.py", "", SPARE, {"write_model_card": 4, "all": 1}),

@@ -165,7 +165,7 @@ def test_the_store_is_listed_and_cleaned_of_what_nobody_needs(edited):
     edited.results("banks/adapters/sft/manifest.json").unlink()
     again = edited.run(tiny_config(), "results/tiny/banks/adapters/sft/manifest.json")
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "was trained before" in edited.results("logs/train_sft/banks.log").read_text()
+    assert "was trained before" in edited.results("logs/train_sft/banks.sft.log").read_text()
 
 
 def test_grpo_starts_at_the_sft_model(finished):
@@ -271,13 +271,13 @@ def test_another_preflight_queues_a_training_that_publishes_what_the_store_has(e
     path.write_text(path.read_text().replace("JITTER = 0.1", "JITTER = 0.2"))
     result = edited.run(tiny_config(), "results/tiny/banks/adapters/grpo/manifest.json")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "was trained before" in edited.results("logs/train_grpo/banks.log").read_text()
+    assert "was trained before" in edited.results("logs/train_grpo/banks.grpo.log").read_text()
 
 
 def test_labels_baselines_and_preflight_follow_the_active_target(tmp_path):
     project = checkout(tmp_path)
     config = tiny_config(prompts={"target": "active_delta"}, firm_types=["banks"])
-    targets = ("audit/sft", "audit/grpo", "audit/test", "audit/baselines", "preflight")
+    targets = ("audit/sft", "audit/grpo", "audit/test", "audit/baselines", "preflight/grpo")
     result = project.run(config, *(f"results/tiny/banks/{name}.csv" for name in targets))
     assert result.returncode == 0, result.stdout + result.stderr
     rows = {split: read_jsonl(project.results(f"banks/datasets/{split}.jsonl")) for split in ("sft", "grpo", "test")}
@@ -323,7 +323,7 @@ def test_a_lost_output_is_republished_without_training(edited):
     target = "results/tiny/banks/adapters/sft/adapter_model.safetensors"
     result = edited.run(tiny_config(), target)
     assert result.returncode == 0, result.stdout + result.stderr
-    log = edited.results("logs/train_sft/banks.log").read_text()
+    log = edited.results("logs/train_sft/banks.sft.log").read_text()
     assert "was trained before" in log
     assert filecmp.cmp(
         edited.results("banks/adapters/sft/adapter_model.safetensors"),

@@ -8,8 +8,9 @@ for `script:` nor for `shell:`.
 import ast
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "workflow_scripts"
@@ -98,9 +99,15 @@ def digest_of(*modules: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def code_of(*modules: str) -> Callable[[object], str]:
-    """`digest_of` as a params value, with words for the reasons of a rerun.
+def code_of(*modules: str, further: Callable[[Any], Iterable[str]] | None = None) -> Callable[[Any], str]:
+    """`digest_of` as a params function, with words for the reasons of a rerun.
 
-    It is worked out for planned jobs only: a job on a cluster plans just itself.
+    `further` names modules that depend on the job's wildcards. The digest is worked out for planned jobs only: a job on
+    a cluster plans just itself.
     """
-    return lambda wildcards: f"code of {modules[0].rpartition('.')[2]} {digest_of(*modules)[:16]}"
+
+    def code(wildcards: Any) -> str:
+        digest = digest_of(*modules, *(further(wildcards) if further else ()))
+        return f"code of {modules[0].rpartition('.')[2]} {digest[:16]}"
+
+    return code

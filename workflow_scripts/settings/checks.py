@@ -1,8 +1,10 @@
 """Checks of a configuration that no bound of a single setting can express: relations between settings."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from workflow_scripts.holdings.forecasts.stages import TRAINED_STAGES
 from workflow_scripts.holdings.panel.contract import KEYS
 from workflow_scripts.holdings.panel.quarters import quarter_ids
 from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES
@@ -10,6 +12,8 @@ from workflow_scripts.holdings.texts.conversations import check_think_template
 from workflow_scripts.holdings.windows.splits import SPLITS, SplitSettings
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED, Config
+from workflow_scripts.settings.uses import section
+from workflow_scripts.training.training_settings import GrpoSettings
 
 # Options of ms-swift that take a secret, such as hub_token.
 SECRET_NAME = re.compile(r"(^|_)(token|secret|password|api_key)$")
@@ -17,15 +21,8 @@ SECRET_NAME = re.compile(r"(^|_)(token|secret|password|api_key)$")
 
 def check_config(config: Config) -> None:
     """Raise InputError naming the key and the remedy; every setting by itself is within its bounds."""
-    for key, values in (
-        ("firm_types", config.firm_types),
-        ("grpo.rewards", config.grpo.rewards),
-        ("evaluation.score_rewards", config.evaluation.score_rewards),
-        ("evaluation.seed_runs", config.evaluation.seed_runs),
-    ):
-        repeated = sorted({value for value in values if values.count(value) > 1})
-        if repeated:
-            raise InputError(f"{key}: {', '.join(repeated)} stands there more than once; name it once")
+    _check_repeated("firm_types", config.firm_types)
+    _check_repeated("evaluation.seed_runs", config.evaluation.seed_runs)
     _check_splits(config.splits)
     _check_trainings(config)
     if config.generation.samples > 1 and config.generation.temperature == 0:
@@ -43,31 +40,45 @@ def check_config(config: Config) -> None:
 
 
 def _check_trainings(config: Config) -> None:
-    grpo = config.grpo
-    for key, names in (("grpo.rewards", grpo.rewards), ("evaluation.score_rewards", config.evaluation.score_rewards)):
-        unknown = [name for name in names if name not in REWARD_NAMES]
-        if unknown:
-            raise InputError(f"{key}: {', '.join(unknown)} is no reward; there are: {', '.join(REWARD_NAMES)}")
-    if grpo.warm_start not in ("sft", "none"):
-        raise InputError(f"grpo.warm_start: {grpo.warm_start} is unknown; write sft or none")
-    if len(grpo.rewards) != len(grpo.reward_weights):
-        raise InputError(
-            f"grpo.reward_weights has {len(grpo.reward_weights)} entries for {len(grpo.rewards)} grpo.rewards; "
-            "give one weight per reward"
-        )
-    batch = grpo.per_device_train_batch_size * grpo.gradient_accumulation_steps * grpo.num_gpus
-    if batch % grpo.num_generations:
-        raise InputError(
-            f"grpo: per_device_train_batch_size x gradient_accumulation_steps x num_gpus = {batch} completions are not "
-            f"divisible by num_generations = {grpo.num_generations}; a group must not be torn apart"
-        )
-    for section, training in (("sft", config.sft), ("grpo", grpo)):
+    _check_rewards("evaluation.score_rewards", config.evaluation.score_rewards)
+    for stage in TRAINED_STAGES:
+        training = section(config, stage)
+        if isinstance(training, GrpoSettings):
+            _check_grpo(stage, training)
         for name in training.extra_args:
             if SECRET_NAME.search(name):
                 raise InputError(
-                    f"{section}.extra_args.{name}: settings are written into the results; put a token into the "
+                    f"{stage}.extra_args.{name}: settings are written into the results; put a token into the "
                     "environment (HF_TOKEN), where jobs find it"
                 )
+
+
+def _check_grpo(stage: str, training: GrpoSettings) -> None:
+    _check_rewards(f"{stage}.rewards", training.rewards)
+    if len(training.rewards) != len(training.reward_weights):
+        raise InputError(
+            f"{stage}.reward_weights has {len(training.reward_weights)} entries for {len(training.rewards)} "
+            f"{stage}.rewards; give one weight per reward"
+        )
+    batch = training.per_device_train_batch_size * training.gradient_accumulation_steps * training.num_gpus
+    if batch % training.num_generations:
+        raise InputError(
+            f"{stage}: per_device_train_batch_size x gradient_accumulation_steps x num_gpus = {batch} completions are "
+            f"not divisible by num_generations = {training.num_generations}; a group must not be torn apart"
+        )
+
+
+def _check_rewards(key: str, names: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in REWARD_NAMES]
+    if unknown:
+        raise InputError(f"{key}: {', '.join(unknown)} is no reward; there are: {', '.join(REWARD_NAMES)}")
+    _check_repeated(key, names)
+
+
+def _check_repeated(key: str, values: Sequence[str]) -> None:
+    repeated = sorted({value for value in values if values.count(value) > 1})
+    if repeated:
+        raise InputError(f"{key}: {', '.join(repeated)} stands there more than once; name it once")
 
 
 def _check_panel(config: Config) -> None:

@@ -6,7 +6,7 @@ checks, the types of settings given on the command line, `config/config.schema.y
 """
 
 from dataclasses import asdict, dataclass, field, fields, make_dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_doc import Doc
 from annotated_types import Ge, Le, MinLen, Predicate
@@ -71,7 +71,9 @@ class PromptSection(PromptStyle):
 class GrpoSection(GrpoSettings):
     """GRPO with our rewards (swift rlhf --rlhf_type grpo)."""
 
-    warm_start: Annotated[str, Doc("sft starts from the merged SFT model, none from the base model.")] = "sft"
+    warm_start: Annotated[
+        Literal["sft", "none"], Doc("sft starts from the merged SFT model, none from the base model.")
+    ] = "sft"
 
 
 # Each reward's constants stand in its own module; a reward without any adds nothing.

@@ -11,6 +11,7 @@ from dataclasses import asdict, fields
 from typing import Any, Protocol
 
 from workflow_scripts.holdings.evaluation.settings import BootstrapSettings, EvaluationSettings
+from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, stages_by
 from workflow_scripts.holdings.panel.simulation import SimulationSettings
 from workflow_scripts.holdings.rewards.rewards import constants_of
 from workflow_scripts.holdings.texts.prompts import PromptStyle
@@ -18,6 +19,7 @@ from workflow_scripts.holdings.texts.targets import ACTIVE
 from workflow_scripts.holdings.windows.sampling import Stratification
 from workflow_scripts.holdings.windows.splits import SPLITS
 from workflow_scripts.settings.config import DEMO, SIMULATED, Config, resolved
+from workflow_scripts.training.training_settings import GrpoSettings
 
 
 class Wildcards(Protocol):
@@ -51,16 +53,28 @@ def base_model_path(config: Config) -> str:
     return f"{run_folder(config)}/demo_model" if config.model.path == DEMO else config.model.path
 
 
+def section(config: Config, stage: str) -> Any:
+    """The section of a trained stage: it has the stage's name."""
+    return getattr(config, stage)
+
+
+def start_stage(config: Config, stage: str) -> str:
+    """The stage whose model another one starts from: its parent, unless its section has a `warm_start` of its own."""
+    if stage == BASE:
+        return BASE
+    chosen = getattr(section(config, stage), "warm_start", STAGES[stage].parent)
+    return BASE if chosen == "none" else chosen
+
+
 def start_model_path(config: Config, firm_type: str, stage: str) -> str:
     """Folder or name of the model on which a stage's adapter is trained, and sits in generation."""
-    if stage == "grpo" and config.grpo.warm_start == "sft":
-        return f"{run_folder(config)}/{firm_type}/merged/sft"
-    return base_model_path(config)
+    start = start_stage(config, stage)
+    return base_model_path(config) if start == BASE else f"{run_folder(config)}/{firm_type}/merged/{start}"
 
 
-def completions_per_step(config: Config) -> int:
+def completions_per_step(training: GrpoSettings) -> int:
     """Completions that one process of GRPO scores per optimizer step: what a batch is for a reward."""
-    return config.grpo.per_device_train_batch_size * config.grpo.gradient_accumulation_steps
+    return training.per_device_train_batch_size * training.gradient_accumulation_steps
 
 
 def reward_settings(config: Config, names: Sequence[str]) -> Content:
@@ -91,7 +105,11 @@ def _exemplar(config: Config) -> Content | None:
 
 
 def _training(config: Config, stage: str) -> Content:
-    return {name: value for name, value in asdict(getattr(config, stage)).items() if name != "warm_start"}
+    return {name: value for name, value in asdict(section(config, stage)).items() if name != "warm_start"}
+
+
+def _start_model(config: Config, wildcards: Wildcards) -> Content:
+    return _model(config, start_model_path(config, wildcards.firm_type, wildcards.stage))
 
 
 def _sample_windows(config: Config, wildcards: Wildcards) -> Content:
@@ -132,29 +150,34 @@ def _build_demo_model(config: Config, wildcards: Wildcards) -> Content:
     }
 
 
-def _train_grpo(config: Config, wildcards: Wildcards) -> Content:
+def _train(config: Config, wildcards: Wildcards) -> Content:
     return {
         "seed": config.seed,
-        "model": _model(config, start_model_path(config, wildcards.firm_type, "grpo")),
-        "training": _training(config, "grpo"),
-        "rewards": reward_settings(config, config.grpo.rewards),
+        "model": _start_model(config, wildcards),
+        "training": _training(config, wildcards.stage),
     }
 
 
+def _train_grpo(config: Config, wildcards: Wildcards) -> Content:
+    rewards = reward_settings(config, section(config, wildcards.stage).rewards)
+    return {**_train(config, wildcards), "rewards": rewards}
+
+
 def _preflight_rewards(config: Config, wildcards: Wildcards) -> Content:
+    training = section(config, wildcards.stage)
     return {
         "seed": config.seed,
-        "weights": config.grpo.reward_weights,
-        "rewards": reward_settings(config, config.grpo.rewards),
-        "num_generations": config.grpo.num_generations,
-        "completions_per_step": completions_per_step(config),
+        "weights": training.reward_weights,
+        "rewards": reward_settings(config, training.rewards),
+        "num_generations": training.num_generations,
+        "completions_per_step": completions_per_step(training),
     }
 
 
 def _generate_completions(config: Config, wildcards: Wildcards) -> Content:
     return {
         "seed": config.seed,
-        "model": _model(config, start_model_path(config, wildcards.firm_type, wildcards.stage)),
+        "model": _start_model(config, wildcards),
         "generation": asdict(config.generation),
     }
 
@@ -191,13 +214,9 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
         "history_quarters": c.windows.history_quarters,
     },
     "build_demo_model": _build_demo_model,
-    "check_arguments": lambda c, w: _training(c, w.stage),
-    "train_sft": lambda c, w: {
-        "seed": c.seed,
-        "model": _model(c, base_model_path(c)),
-        "training": _training(c, "sft"),
-    },
-    "merge_adapter": lambda c, w: _model(c, base_model_path(c)),
+    "check_arguments": lambda c, w: {"method": STAGES[w.stage].method, "training": _training(c, w.stage)},
+    "train_sft": _train,
+    "merge_adapter": _start_model,
     "preflight_rewards": _preflight_rewards,
     "train_grpo": _train_grpo,
     "generate_completions": _generate_completions,
@@ -209,7 +228,8 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "compare_forecasts": lambda c, w: {"seed": c.seed, "bootstrap": part(c.evaluation, BootstrapSettings)},
     "score_rewards": lambda c, w: {
         "rewards": reward_settings(c, c.evaluation.score_rewards),
-        "completions_per_step": completions_per_step(c),
+        # Completions of every stage are replayed in batches of the first stage that trains with rewards.
+        "completions_per_step": completions_per_step(section(c, stages_by("grpo")[0])),
     },
     "plot_forecasts": lambda c, w: {"confidence": c.evaluation.confidence},
     "summarize_run": lambda c, w: {

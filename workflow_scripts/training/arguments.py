@@ -6,6 +6,7 @@ import os
 
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.training.base_model import ModelSettings
+from workflow_scripts.training.methods import METHODS
 from workflow_scripts.training.trainer import swift_environment, training_options
 from workflow_scripts.training.training_settings import LoraSettings
 
@@ -30,9 +31,9 @@ def check_extra_args(section: str, settings: LoraSettings, known: set[str]) -> N
         raise InputError(f"{section}.extra_args: {'; '.join(faults)}")
 
 
-def known_options(stage: str) -> set[str]:
-    """Names of ms-swift's own options for a stage. Importing them takes many seconds."""
+def known_options(method: str) -> set[str]:
+    """Names of ms-swift's own options for a training method. Importing them takes many seconds."""
     os.environ.update(swift_environment(".", LOG_LEVEL="ERROR"))
-    from swift.arguments import RLHFArguments, SftArguments
+    import swift.arguments
 
-    return {field.name for field in dataclasses.fields({"sft": SftArguments, "grpo": RLHFArguments}[stage])}
+    return {field.name for field in dataclasses.fields(getattr(swift.arguments, METHODS[method].arguments))}

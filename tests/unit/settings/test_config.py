@@ -121,7 +121,7 @@ def test_choices_that_are_written_as_types_are_those_of_the_tables():
         ({"splits__sft": {"start": None, "end": None}}, "splits.sft.end and splits.grpo.start must be given"),
         ({"grpo__per_device_train_batch_size": 3}, "not divisible by num_generations = 8"),
         ({"grpo__reward_weights": [1.0]}, "give one weight per reward"),
-        ({"grpo__warm_start": "stf"}, "grpo.warm_start: stf is unknown; write sft or none"),
+        ({"grpo__warm_start": "stf"}, 'grpo.warm_start: "stf" is not allowed'),
         ({"generation__samples": 4}, "the same text every time"),
         ({"labels__think_template": "{holding_t1}"}, "labels.think_template: .*unknown"),
         ({"prompts__identity": "ticker"}, "name the CSV in prompts.ticker_mapping"),
@@ -179,7 +179,8 @@ def test_each_rules_settings_are_read_into_its_class(rule):
     if rule == "write_config":
         return
     config = read_config(changed(panel="simulated", **{"import": {"source": "x.csv"}}))
-    wildcards = SimpleNamespace(firm_type="banks", split="sft", stage="sft")
+    stage = "sft" if rule == "train_sft" else "grpo"
+    wildcards = SimpleNamespace(firm_type="banks", split="sft", stage=stage)
     content = json.loads(settings_of(config, rule)(wildcards))
     module = importlib.import_module(f"workflow_scripts.{rule}")
     classes = {
@@ -187,12 +188,8 @@ def test_each_rules_settings_are_read_into_its_class(rule):
         "build_windows": "WindowSettings",
         "build_prompts": "PromptSettings",
         "merge_adapter": "ModelSettings",
-        "check_arguments": "LoraSettings",
     }
-    if rule == "check_arguments":
-        from workflow_scripts.training.training_settings import LoraSettings as cls
-    else:
-        cls = getattr(module, classes.get(rule, "Settings"))
+    cls = getattr(module, classes.get(rule, "Settings"))
     settings = read_settings(cls, content)
     given = {one.name for one in fields(cls)}
     assert content.keys() == given, "a default would stand in for a setting that the rule does not pass"

@@ -1,6 +1,7 @@
-"""The stages of a model, in the order in which they are trained: the one list of their names, and how they look.
+"""The stages of a model, in the order in which they are trained: what each starts from and learns, and how it looks.
 
-No baseline is named here: another baseline must not queue a training.
+The rules and the settings read this table; an entry module is told what it needs. So a training does not import it, and
+another colour queues none.
 """
 
 from dataclasses import dataclass
@@ -8,14 +9,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: its name, the stage it starts from, and its look in figures (label, colour, line style, marker).
+    """A stage: how it is trained, and its look in figures (label, colour, line style, marker).
 
-    `parent` is empty for the base model, which is not trained. A stage that is trained further is merged into the base
-    model first, at `merged/{name}`.
+    `method` names a rule `train_{method}` and a row of `training/methods.py`, `parent` the stage whose model it starts
+    from, `split` the dataset that it learns; all three are empty for the base model, which is not trained. A stage that
+    another one starts from is merged into its own start model first, at `merged/{name}`.
     """
 
     name: str
+    method: str
     parent: str
+    split: str
     label: str
     colour: str
     line: str | tuple
@@ -25,13 +29,18 @@ class Stage:
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("base", "", "base", "#E69F00", (0, (6, 2)), "s"),
-        Stage("sft", "base", "SFT", "#0072B2", "-", "o"),
-        Stage("grpo", "sft", "GRPO", "#009E73", "-.", "p"),
+        Stage("base", "", "", "", "base", "#E69F00", (0, (6, 2)), "s"),
+        Stage("sft", "sft", "base", "sft", "SFT", "#0072B2", "-", "o"),
+        Stage("grpo", "grpo", "sft", "grpo", "GRPO", "#009E73", "-.", "p"),
     )
 }
 BASE, *_ = STAGES
 TRAINED_STAGES = tuple(name for name, stage in STAGES.items() if stage.parent)
+
+
+def stages_by(method: str) -> tuple[str, ...]:
+    """The stages that are trained by a method, in their order."""
+    return tuple(name for name in TRAINED_STAGES if STAGES[name].method == method)
 
 
 def stage_pairs() -> list[tuple[str, str]]:

@@ -1,0 +1,35 @@
+# The store of trainings and completions: what it holds, and what of it no published adapter needs. On demand and always.
+# Required inputs: none. Outputs: none
+# Steps: list_store; clean_store
+
+
+rule list_store:
+    log:
+        "<results>/logs/list_store.log",
+    benchmark:
+        "<results>/benchmarks/list_store.tsv"
+    localrule: True
+    params:
+        code=code_of("workflow_scripts.list_store"),
+        run_folder=RESULTS,
+    shell:
+        logged(r"""
+            python -m workflow_scripts.list_store \
+                --run-folder {params.run_folder:q}
+            """)
+
+
+rule clean_store:
+    log:
+        "<results>/logs/clean_store.log",
+    benchmark:
+        "<results>/benchmarks/clean_store.tsv"
+    localrule: True
+    params:
+        code=code_of("workflow_scripts.clean_store"),
+        run_folder=RESULTS,
+    shell:
+        logged(r"""
+            python -m workflow_scripts.clean_store \
+                --run-folder {params.run_folder:q}
+            """)

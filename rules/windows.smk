@@ -1,0 +1,79 @@
+# Windows of a firm type and the stratified sample of them.
+# Required inputs: the checked slice. Outputs: windows.parquet, stock_quarters.parquet, samples/{split}.parquet
+# Steps: build_windows, build_stock_quarters -> sample_windows (per split)
+
+
+rule build_windows:
+    input:
+        panel=panel_slice,
+        # Says whether the slice is sorted, and keeps an unchecked slice out.
+        report="<results>/{firm_type}/panel_report.json",
+    output:
+        "<results>/{firm_type}/windows.parquet",
+    log:
+        "<results>/logs/build_windows/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/build_windows/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.build_windows"),
+        settings=settings_of("build_windows"),
+    shell:
+        logged(r"""
+            python -m workflow_scripts.build_windows \
+                --panel {input.panel:q} \
+                --report {input.report:q} \
+                --firm-type {wildcards.firm_type} \
+                --settings {params.settings:q} \
+                --out {output:q}
+            """)
+
+
+rule build_stock_quarters:
+    input:
+        panel=panel_slice,
+        # Keeps an unchecked slice out.
+        report="<results>/{firm_type}/panel_report.json",
+    output:
+        "<results>/{firm_type}/stock_quarters.parquet",
+    log:
+        "<results>/logs/build_stock_quarters/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/build_stock_quarters/{firm_type}.tsv"
+    params:
+        code=code_of("workflow_scripts.build_stock_quarters"),
+    shell:
+        logged(r"""
+            python -m workflow_scripts.build_stock_quarters \
+                --panel {input.panel:q} \
+                --firm-type {wildcards.firm_type} \
+                --out {output:q}
+            """)
+
+
+rule sample_windows:
+    input:
+        panel=panel_slice,
+        windows="<results>/{firm_type}/windows.parquet",
+        stocks="<results>/{firm_type}/stock_quarters.parquet",
+    output:
+        sample="<results>/{firm_type}/samples/{split}.parquet",
+        report="<results>/{firm_type}/samples/{split}.json",
+    log:
+        "<results>/logs/sample_windows/{firm_type}.{split}.log",
+    benchmark:
+        "<results>/benchmarks/sample_windows/{firm_type}.{split}.tsv"
+    params:
+        code=code_of("workflow_scripts.sample_windows"),
+        settings=settings_of("sample_windows"),
+    shell:
+        logged(r"""
+            python -m workflow_scripts.sample_windows \
+                --panel {input.panel:q} \
+                --windows {input.windows:q} \
+                --stocks {input.stocks:q} \
+                --firm-type {wildcards.firm_type} \
+                --split {wildcards.split} \
+                --settings {params.settings:q} \
+                --out {output.sample:q} \
+                --report {output.report:q}
+            """)
