@@ -295,6 +295,21 @@ def test_one_slice_changes(edited):
     assert edited.plan(config, *targets) == {"check_panel": 1, "build_windows": 1}
 
 
+def test_another_stage_is_a_row_and_a_section(edited):
+    """Its training, merging, completions, curves, card and comparisons follow; of the other stages only GRPO, which
+    starts from it, is trained again."""
+    edit(edited, "holdings/forecasts/stages.py", '        Stage("grpo",',
+         '        Stage("sft_long", "sft", "sft", "sft", "long SFT", "#CC79A7", ":", "D"),\n        Stage("grpo",')  # fmt: skip
+    edit(edited, "settings/config.py", "    grpo: Annotated[GrpoSection,",
+         '    sft_long: Annotated[LoraSettings, Doc("A second SFT.")] = field(default_factory=LoraSettings)\n'
+         "    grpo: Annotated[GrpoSection,")  # fmt: skip
+    edit(edited, "settings/config.py", 'Literal["sft", "none"]', 'Literal["sft", "sft_long", "none"]')
+    config = tiny_config(sft_long={"max_steps": 2, "save_steps": 1}, grpo={"warm_start": "sft_long"})
+    two_more = {"train_sft": 2, "merge_adapter": 2, "write_model_card": 4, "summarize_training": 4,
+                "generate_completions": 4, "parse_predictions": 4, "score_rewards": 4}  # fmt: skip
+    assert edited.plan(config) == {**GRPO, **two_more, **CONFIG}
+
+
 def test_a_second_run_does_nothing(finished):
     assert finished.plan(tiny_config()) == {}
 
