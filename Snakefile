@@ -44,6 +44,10 @@ wildcard_constraints:
     stage="|".join(STAGES),
 
 
+if workflow.is_main_process:
+    mark_unrecorded_outputs()
+
+
 rule all:
     default_target: True
     input:

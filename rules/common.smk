@@ -4,10 +4,13 @@ import shlex
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
+from snakemake.persistence.file import FilePersistence
 
-# Jobs of the SLURM executor load this file too, from a Python that may not have the project on its path.
-sys.path.insert(0, str(Path(workflow.basedir)))
+# Jobs of a cluster load this file too. They take the settings and the code that the run was started with, whatever has
+# been edited since: the config file that they are given is the one that was set aside.
+ROOT = Path(workflow.basedir)
+START = None if workflow.is_main_process else Path(workflow.config_settings.configfiles[0]).parent
+sys.path.insert(0, str(START / "code" if START else ROOT))
 
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, TRAINED_STAGES, stages_by
@@ -16,8 +19,16 @@ from workflow_scripts.holdings.rewards.rewards import module_of
 from workflow_scripts.holdings.windows.splits import SPLITS
 from workflow_scripts.plumbing.code_digest import code_of
 from workflow_scripts.plumbing.errors import InputError
-from workflow_scripts.settings.checks import missing_slices
-from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED
+from workflow_scripts.plumbing.run_start import (
+    CODE,
+    STARTED_CONFIG,
+    edited_rules,
+    made_since_first_start,
+    note_first_start,
+    set_aside,
+)
+from workflow_scripts.settings.checks import SEED_RUN_FILES, missing_inputs
+from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED, resolved
 from workflow_scripts.settings.reading import read_config
 from workflow_scripts.settings.uses import run_folder, section, settings_of as settings_of_config, start_stage
 from workflow_scripts.training.store import MANIFEST
@@ -26,10 +37,26 @@ from workflow_scripts.training.trainer import ADAPTER_FILES, REWARDS_PLUGIN, TRA
 try:
     CONFIG = read_config(config)
 except InputError as error:
-    raise WorkflowError(f"config: {error}") from None
-SLICES_MISSING = missing_slices(CONFIG)
-if SLICES_MISSING:
-    print(f"WARNING: {SLICES_MISSING}", file=sys.stderr)
+    # Not a WorkflowError, which would show a line of this file.
+    sys.exit(f"error: config: {error}")
+if workflow.is_main_process:
+    # Snakemake takes outputs that are there for good where the job that makes them lacks its inputs: old tables would
+    # pass for those of this configuration.
+    INPUTS_MISSING = missing_inputs(CONFIG)
+    if INPUTS_MISSING and not workflow.output_settings.dryrun:
+        sys.exit("\n".join(f"error: {line}" for line in INPUTS_MISSING))
+    for line in INPUTS_MISSING:
+        print(f"WARNING: {line}", file=sys.stderr)
+    if not workflow.output_settings.dryrun:
+        START = set_aside(ROOT, resolved(CONFIG))
+        note_first_start(CONFIG.run)
+        workflow.config_settings.configfiles = [START / STARTED_CONFIG]
+        workflow.config_settings.config_args = None
+elif edited := edited_rules(ROOT, START):
+    sys.exit(
+        f"error: {', '.join(edited)} changed since this run was started, and its jobs would no longer be what was planned; "
+        "give the same command again"
+    )
 
 FIRM_TYPES = CONFIG.firm_types
 IS_SIMULATED = CONFIG.panel == SIMULATED
@@ -42,8 +69,14 @@ FORECASTERS = (*BASELINES, *STAGES, *(["oracle"] if IS_SIMULATED else []))
 PUBLISHED_FILES = (*ADAPTER_FILES, TRAINING_LOG, MANIFEST)
 SEED_RUNS = [f"results/{run}" for run in CONFIG.evaluation.seed_runs]
 
-# Jobs use the interpreter of the running Snakemake, so that no environment has to be activated.
-shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+# Jobs use the interpreter of the running Snakemake, so that no environment has to be activated, and the code of the start:
+# a safe path leaves out the working directory, which has the code as it is now.
+PATHS = {
+    "PATH": [Path(sys.executable).parent, os.environ["PATH"]],
+    "PYTHONPATH": [START / CODE if START else ROOT, *filter(None, [os.environ.get("PYTHONPATH")])],
+}
+EXPORTS = [f"{name}={shlex.quote(os.pathsep.join(map(str, paths)))}" for name, paths in PATHS.items()]
+shell.prefix(f"set -euo pipefail; export PYTHONSAFEPATH=1 {' '.join(EXPORTS)}; ")
 
 
 def settings_of(rule):
@@ -62,28 +95,35 @@ def saved(command):
     return f"trap : TERM INT; {logged(command)}"
 
 
+def mark_unrecorded_outputs():
+    """Have outputs made again of which Snakemake has no record, although they were made here.
+
+    Ctrl-C on a cluster can come between the end of a job and Snakemake's next look at it. The outputs are then there, and
+    nothing says by which settings they were made, so that a changed one would go unnoticed.
+    """
+    memory = FilePersistence(nolock=True)
+    patterns = [str(output) for rule in workflow.rules for output in rule.output]
+    for path in made_since_first_start(CONFIG.run, patterns):
+        if not Path(memory._record_path(memory._metadata_path, path)).is_file():
+            memory._mark_incomplete(path, None)
+
+
 def panel_slice(wildcards):
-    """The slice of a firm type."""
+    """The slice of a firm type; none where a plan is shown before the data are there."""
     path = f"{PANEL}/{wildcards.firm_type}.parquet"
-    return path if IS_SIMULATED or IS_IMPORTED or Path(path).is_file() else nothing_yet()
+    return path if IS_SIMULATED or IS_IMPORTED or Path(path).is_file() else []
 
 
 def import_source(wildcards):
-    """The file to import, or all files of the folder."""
+    """The file to import, or all files of the folder; none where a plan is shown before they are there."""
     source = Path(CONFIG.import_.source)
-    return sorted(map(str, source.rglob("*.parquet"))) or (str(source) if source.is_file() else nothing_yet())
-
-
-def nothing_yet():
-    """A plan can be shown before the data are there; a run cannot begin."""
-    if not workflow.dryrun:
-        raise WorkflowError(SLICES_MISSING)
-    return []
+    return sorted(map(str, source.rglob("*.parquet"))) or [str(source)] * source.is_file()
 
 
 def tickers(wildcards):
-    """The file of tickers, where the config names one."""
-    return [CONFIG.prompts.ticker_mapping] if CONFIG.prompts.ticker_mapping else []
+    """The file of tickers, where the config names one; none where a plan is shown before it is there."""
+    path = CONFIG.prompts.ticker_mapping
+    return [path] if path and Path(path).is_file() else []
 
 
 def base_model_input(wildcards):

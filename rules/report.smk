@@ -85,7 +85,7 @@ rule summarize_run:
     input:
         template="workflow_scripts/holdings/report/page.html.j2",
         # What the runs of other seeds have left, and what this one is, to see that they differ in nothing else.
-        seeds=expand("{folder}/{name}", folder=SEED_RUNS, name=["config.yaml", "summary/metrics.csv"]),
+        seeds=expand("{folder}/{name}", folder=SEED_RUNS, name=SEED_RUN_FILES),
         config=["<results>/config.yaml"] if SEED_RUNS else [],
         preflight=expand("<results>/{firm_type}/preflight/{stage}.csv", firm_type=FIRM_TYPES, stage=stages_by("grpo")),
         audit=expand("<results>/{firm_type}/audit/{part}.csv", firm_type=FIRM_TYPES, part=[*SPLITS, "baselines"]),

@@ -112,7 +112,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/panel/simulation.py", "MAX_ZERO_QUARTERS = 11", "MAX_ZERO_QUARTERS = 10",
      {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
     ("holdings/panel/checks.py", "", SPARE, {**PANEL, **SUMMARY}),
-    ("holdings/panel/stock_quarters.py", "TRADING, MAX_TRADING = 0.25", "TRADING, MAX_TRADING = 0.3",
+    ("holdings/panel/stock_quarters.py", "RETURN_SCALE = 0.25", "RETURN_SCALE = 0.3",
      {"build_stock_quarters": 2, **SAMPLES, **SUMMARY}),
     # A constant of the sampler simulates no panel again.
     ("holdings/windows/sampling.py", "MIN_BUCKETS, MAX_BUCKETS = 3, 12", "MIN_BUCKETS, MAX_BUCKETS = 4, 12",
@@ -299,7 +299,8 @@ def test_another_stage_is_a_row_and_a_section(edited):
     """Its training, merging, completions, curves, card and comparisons follow; of the other stages only GRPO, which
     starts from it, is trained again."""
     edit(edited, "holdings/forecasts/stages.py", '        Stage("grpo",',
-         '        Stage("sft_long", "sft", "sft", "sft", "long SFT", "#CC79A7", ":", "D"),\n        Stage("grpo",')  # fmt: skip
+         '        Stage("sft_long", "sft", "sft", "sft", "long", "black", ":", "D"),\n'
+         '        Stage("grpo",')  # fmt: skip
     edit(edited, "settings/config.py", "    grpo: Annotated[GrpoSection,",
          '    sft_long: Annotated[LoraSettings, Doc("A second SFT.")] = field(default_factory=LoraSettings)\n'
          "    grpo: Annotated[GrpoSection,")  # fmt: skip

@@ -17,6 +17,8 @@ from workflow_scripts.training.training_settings import GrpoSettings
 
 # Options of ms-swift that take a secret, such as hub_token.
 SECRET_NAME = re.compile(r"(^|_)(token|secret|password|api_key)$")
+# What a finished run of another seed gives to a summary over seeds.
+SEED_RUN_FILES = ("config.yaml", "summary/metrics.csv")
 
 
 def check_config(config: Config) -> None:
@@ -118,8 +120,16 @@ def _check_splits(splits: SplitSettings) -> None:
         previous = name, end
 
 
-def missing_slices(config: Config) -> str:
-    """What to tell the user about configured firm types without a slice; empty where all are there."""
+def missing_inputs(config: Config) -> list[str]:
+    """What to tell the user of each file or folder that the configuration names and that is not there."""
+    files = [("prompts.ticker_mapping", config.prompts.ticker_mapping)] if config.prompts.ticker_mapping else []
+    for run in config.evaluation.seed_runs:
+        files += [("evaluation.seed_runs", f"results/{run}/{name}") for name in SEED_RUN_FILES]
+    faults = [f"{key}: {path} does not exist" for key, path in files if not Path(path).is_file()]
+    return [fault for fault in (_missing_slices(config), *faults) if fault]
+
+
+def _missing_slices(config: Config) -> str:
     if config.import_ is not None and config.panel == IMPORTED:
         source = Path(config.import_.source)
         if source.is_dir() and not any(source.rglob("*.parquet")):

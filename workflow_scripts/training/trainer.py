@@ -179,7 +179,6 @@ def run_swift(
             stdout=file,
             stderr=subprocess.STDOUT,
             env=environment,
-            cwd=ROOT,
             preexec_fn=_end_with_parent,
             close_fds=False,
         )

@@ -19,7 +19,7 @@ from workflow_scripts.plumbing.cli import read_settings
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.settings import pages
-from workflow_scripts.settings.checks import missing_slices
+from workflow_scripts.settings.checks import missing_inputs
 from workflow_scripts.settings.config import Config, resolved
 from workflow_scripts.settings.reading import hints_of, read_config, section_class
 from workflow_scripts.settings.uses import USES, settings_of
@@ -217,7 +217,7 @@ def test_settings_of_a_job_refuse_what_they_do_not_know():
 
 def test_a_missing_slice_is_named_with_what_is_there(tmp_path):
     def missing(**changes) -> str:
-        return missing_slices(read_config(changed(**changes)))
+        return "\n".join(missing_inputs(read_config(changed(**changes))))
 
     (tmp_path / "banks.parquet").touch()
     assert "no slice for mutual_funds; there are: banks." in missing(panel=str(tmp_path))
