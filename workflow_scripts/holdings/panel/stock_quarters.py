@@ -2,6 +2,12 @@
 
 A split multiplies everybody's shares by a small rational number while the price falls by about as much. Shares
 are holding / price, so a split that the panel does not adjust for looks like trading: it has to be found and set aside.
+
+Which ratio it was, the holders say: many keep their shares through a split, so that the ratio is where most of them
+meet, also in a quarter in which the price moved by a third besides. For each ratio that the price allows, the
+likelihood of the holders' shares is compared with that of no split. A holder's trade, the logarithm of shares after /
+before without the split, has a density proportional to 1 / (UNTRADED + |trade|): a spike at no trade, heavy tails.
+The stock's return, with the density of Laplace, counts as one more witness, and the rarity of splits is a threshold.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,15 +20,22 @@ from numpy.typing import NDArray
 STOCK_COLUMNS = ("permno", "date", "holding_t", "holding_t1", "prc")
 # Holders that disagree by more than this share of the price leave a stock-quarter without one.
 PRICE_TOLERANCE = 0.01
-_FORWARD = np.array([3 / 2, 2, 5 / 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100])
+COMMON_RATIOS = np.array([3 / 2, 2, 3, 4, 5, 10, 20])
+_FORWARD = np.union1d(COMMON_RATIOS, [5 / 2, 6, 7, 8, 15, 25, 30, 40, 50, 100])
 # Nobody merges three shares into two.
 SPLIT_RATIOS = np.concatenate([1 / _FORWARD[:0:-1], _FORWARD])
-# Who holds through a split also trades: his shares change by the ratio give or take this share of its logarithm.
-TRADING, MAX_TRADING = 0.25, np.log(1.4)
-# The price must fall by the ratio give or take the quarter's return.
-MAX_RETURN = np.log(1.3)
-# Small ratios are also what trading looks like: they need this many holders, one of whom has hardly traded.
-MIN_HOLDERS, LARGE_RATIO, UNTRADED = 3, 2.0, np.log(1.02)
+# What a split must gain in log likelihood: splits are rare, and most are of a common ratio.
+THRESHOLDS = np.where(np.isin(SPLIT_RATIOS, COMMON_RATIOS), 3.0, 4.0)
+# Who keeps his shares up to this change of their logarithm has hardly traded.
+UNTRADED = np.log(1.02)
+# The price must fall by the ratio give or take the quarter's return: a share of the ratio's logarithm, within bounds.
+RETURN_SHARE, MIN_RETURN, MAX_RETURN = 0.4, np.log(1.3), np.log(1.75)
+# Mean absolute logarithm of a return beside which a split can be seen.
+RETURN_SCALE = 0.25
+# Ratios below two are also what trading looks like: they need this many holders who have hardly traded.
+MIN_WITNESSES, LARGE_RATIO = 2, 2.0
+# Log likelihoods are summed as integers of this unit, exactly: the order of the rows does not matter.
+UNIT = 1e-6
 
 
 class _Grid:
@@ -48,9 +61,9 @@ def stock_quarters(read: Callable[[], Iterable[pa.Table]]) -> pa.Table:
     `read` gives the slice's rows (`STOCK_COLUMNS` typed, and `quarter`) in any order, twice, part by part. prc is the
     price that the rows agree on, NaN where none has a positive one or they differ by more than `PRICE_TOLERANCE`;
     prc_t1 is that of the next quarter. `holders` counts the positions held at t and t+1 whose shares can be compared.
-    `split_ratio` (shares after / before) is NaN unless most holders' shares changed by nearly one of `SPLIT_RATIOS`,
-    and the price in the opposite direction by as much. Holders are those of the slice: a firm type's results depend
-    on no other's.
+    `split_ratio` (shares after / before) is the one of `SPLIT_RATIOS` that explains the holders' shares best, NaN where
+    no split does, or where the price did not move in the opposite direction by about as much. Holders are those of the
+    slice: a firm type's results depend on no other's.
     """
     prices = _prices(read())
     grid = _Grid(prices["permno"], prices["quarter"])
@@ -62,17 +75,18 @@ def stock_quarters(read: Callable[[], Iterable[pa.Table]]) -> pa.Table:
     log_price_ratio = np.log(following) - np.log(price)
 
     holders = np.zeros(grid.size, dtype=np.int64)
-    hits: list[list[tuple[NDArray, NDArray]]] = [[] for _ in SPLIT_RATIOS]
+    splits = [_Split(ratio, log_price_ratio) for ratio in SPLIT_RATIOS]
     for table in read():
         cells = grid.cells(table["permno"].to_numpy(), table["quarter"].to_numpy())
         held, next_held = (table[name].to_numpy() for name in ("holding_t", "holding_t1"))
         known = (held > 0) & (next_held > 0) & ~np.isnan(log_price_ratio[cells])
         cells = cells[known]
         np.add.at(holders, cells, 1)
-        log_shares = np.log(next_held[known] / held[known]) - log_price_ratio[cells]
-        for number, (near, distance) in enumerate(_near(log_shares, log_price_ratio[cells])):
-            hits[number].append((cells[near], distance))
-    ratio = _most_holders(hits, holders)
+        moved = np.abs(log_price_ratio[cells]) >= SMALLEST_MOVE
+        cells, log_value = cells[moved], np.log(next_held[known][moved] / held[known][moved])
+        for split in splits:
+            split.add(cells, log_value - log_price_ratio[cells])
+    ratio = _likeliest(splits, grid.size)
     return pa.table(
         {
             "permno": prices["permno"],
@@ -103,37 +117,54 @@ def _merge(parts: list[pa.Table], keys: list[str]) -> pa.Table:
     return merged.rename_columns([*keys, "prc_min", "prc_max"])
 
 
-def _near(log_shares: NDArray[np.float64], log_price_ratio: NDArray[np.float64]) -> Iterable[tuple[NDArray, NDArray]]:
-    """For each split ratio, which positions moved by about it while the price moved against them, and how far off."""
-    logs = np.log(SPLIT_RATIOS)
-    tolerance = np.minimum(TRADING * np.abs(logs), MAX_TRADING)
-    smallest = np.abs(logs).min()
-    # Most positions are near no ratio: looking at the others alone makes this twenty times faster.
-    moved = np.flatnonzero(
-        (np.abs(log_shares) >= (1 - TRADING) * smallest) & (np.abs(log_price_ratio) >= smallest - MAX_RETURN)
-    )
-    shares, price = log_shares[moved], log_price_ratio[moved]
-    for number, log_ratio in enumerate(logs):
-        distance = np.abs(shares - log_ratio)
-        near = (distance <= tolerance[number]) & (np.abs(price + log_ratio) <= MAX_RETURN)
-        yield moved[near], distance[near]
+class _Split:
+    """What speaks for one ratio, in the stock-quarters whose price allows it."""
+
+    def __init__(self, ratio: float, log_price_ratio: NDArray[np.float64]) -> None:
+        self.ratio, self.log_ratio, self.log_price_ratio = ratio, np.log(ratio), log_price_ratio
+        self.cells = np.flatnonzero(self._is_allowed(log_price_ratio))
+        self.gain = np.zeros(len(self.cells), dtype=np.int64)
+        self.witnesses = np.zeros(len(self.cells), dtype=np.int64)
+
+    def _is_allowed(self, log_price_ratio: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return np.abs(log_price_ratio + self.log_ratio) <= _tolerance(self.log_ratio)
+
+    def add(self, cells: NDArray[np.int64], log_shares: NDArray[np.float64]) -> None:
+        """Positions held before and after, and the logarithm of shares after / before."""
+        allowed = np.flatnonzero(self._is_allowed(self.log_price_ratio[cells]))
+        at, unsplit = np.searchsorted(self.cells, cells[allowed]), np.abs(log_shares[allowed])
+        split = np.abs(log_shares[allowed] - self.log_ratio)
+        gain = np.log((UNTRADED + unsplit) / (UNTRADED + split))
+        np.add.at(self.gain, at, np.rint(gain / UNIT).astype(np.int64))
+        np.add.at(self.witnesses, at, split <= UNTRADED)
+
+    def evidence(self) -> NDArray[np.float64]:
+        """Log likelihood ratio to no split, shape of `cells`; -inf where the holders alone do not speak for it."""
+        price = self.log_price_ratio[self.cells]
+        total = self.gain * UNIT + (np.abs(price) - np.abs(price + self.log_ratio)) / RETURN_SCALE
+        enough = self.gain > 0
+        if max(self.ratio, 1 / self.ratio) < LARGE_RATIO:
+            enough &= self.witnesses >= MIN_WITNESSES
+        return np.where(enough, total, -np.inf)
 
 
-def _most_holders(hits: list[list[tuple[NDArray, NDArray]]], holders: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The ratio that most holders of a stock-quarter are near (the nearer of two), NaN for none; shape of `holders`."""
-    ratio, best, nearest = np.full(len(holders), np.nan), np.zeros(len(holders)), np.zeros(len(holders))
-    for split_ratio, parts in zip(SPLIT_RATIOS, hits, strict=True):
-        found, distances = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        cells, place, counts = np.unique(found, return_inverse=True, return_counts=True)
-        distance = np.bincount(place, distances, minlength=len(cells)) / counts
-        enough = np.ones(len(cells), dtype=bool)
-        if max(split_ratio, 1 / split_ratio) < LARGE_RATIO:
-            untraded = np.bincount(place, distances <= UNTRADED, minlength=len(cells))
-            enough = (holders[cells] >= MIN_HOLDERS) & (untraded > 0)
-        closer = (counts > best[cells]) | ((counts == best[cells]) & (distance < nearest[cells]))
-        wins = enough & (2 * counts > holders[cells]) & closer
-        won = cells[wins]
-        ratio[won], best[won], nearest[won] = split_ratio, counts[wins], distance[wins]
+def _tolerance(log_ratio: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far the logarithm of the price may end from where the split alone would have taken it."""
+    return np.clip(RETURN_SHARE * np.abs(log_ratio), MIN_RETURN, MAX_RETURN)
+
+
+# A price that moved by less allows no ratio: most positions need not be looked at.
+SMALLEST_MOVE = np.min(np.abs(np.log(SPLIT_RATIOS)) - _tolerance(np.log(SPLIT_RATIOS)))
+
+
+def _likeliest(splits: list[_Split], size: int) -> NDArray[np.float64]:
+    """The ratio for which most speaks beyond its threshold, NaN for none; shape (size,)."""
+    ratio, most = np.full(size, np.nan), np.zeros(size)
+    for split, threshold in zip(splits, THRESHOLDS, strict=True):
+        beyond = split.evidence() - threshold
+        wins = beyond > most[split.cells]
+        won = split.cells[wins]
+        ratio[won], most[won] = split.ratio, beyond[wins]
     return ratio
 
 

@@ -66,6 +66,15 @@ def test_holders_that_disagree_leave_no_price():
         ([[9, 6.0], [6, 4.0], [3, 2.0]], [10.0, 15.0], None),  # nobody merges three shares into two
         ([[8, 4.0]], [10.0, 14.0], None),  # halved, but the price rose by too little
         ([[5, 5], [8, 0], [6, 7]], [100.0, 51.0], None),
+        ([[5, 7.5]] * 2 + [[6, 6]] * 2, [100.0, 66.0], None),  # two bought as much, two kept theirs
+        # The price moved besides: those who kept their shares say which ratio it was.
+        ([[5, 100], [8, 160], [6, 105], [3, 78]], [3260.0, 106.2], 20.0),  # fell by a third; some bought
+        ([[5, 100], [6, 156]], [3260.0, 106.2], 20.0),
+        ([[50, 180.4], [50, 197.2]], [343.6, 143.75], 4.0),  # rose by two thirds; both sold a little
+        ([[8, 1], [16, 2], [50, 9.2]], [13.46, 103.03], 1 / 8),
+        ([[4, 4], [5, 9.9], [5, 10], [5, 12.7]], [69.0, 37.6], 2.0),  # half of them is enough where they agree
+        ([[50, 102.8], [50, 133.7]], [101.0, 50.6], 2.0),  # a common ratio before a rare one
+        ([[5, 500]], [5000.0, 11.1], None),  # hundred times the shares, but the price fell by far more
     ],
 )
 def test_splits_by_hand(shares, prices, ratio):
