@@ -64,11 +64,13 @@ rule check_panel:
         "<results>/benchmarks/check_panel/{firm_type}.tsv"
     params:
         code=code_of("workflow_scripts.check_panel"),
+        settings=settings_of("check_panel"),
     shell:
         logged(r"""
             python -m workflow_scripts.check_panel \
                 --panel {input.panel:q} \
                 --firm-type {wildcards.firm_type} \
+                --settings {params.settings:q} \
                 --out {output.report:q} \
                 --text {output.text:q}
             """)

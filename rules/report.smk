@@ -87,6 +87,7 @@ rule summarize_run:
         # What the runs of other seeds have left, and what this one is, to see that they differ in nothing else.
         seeds=expand("{folder}/{name}", folder=SEED_RUNS, name=SEED_RUN_FILES),
         config=["<results>/config.yaml"] if SEED_RUNS else [],
+        panels=expand("<results>/{firm_type}/panel_report.json", firm_type=FIRM_TYPES),
         preflight=expand("<results>/{firm_type}/preflight/{stage}.csv", firm_type=FIRM_TYPES, stage=stages_by("grpo")),
         audit=expand("<results>/{firm_type}/audit/{part}.csv", firm_type=FIRM_TYPES, part=[*SPLITS, "baselines"]),
         training=expand("<results>/{firm_type}/training/{stage}.json", firm_type=FIRM_TYPES, stage=TRAINED_STAGES),

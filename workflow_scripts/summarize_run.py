@@ -175,7 +175,8 @@ def main(args: Namespace) -> str:
     # What was trained comes first.
     judged = "active_change" if settings.target == ACTIVE else "change"
     targets = [judged, *(name for name in CHANGES if name != judged)]
-    warnings = run_warnings([read_json(path) for path in inputs.of("training/*.json")], metrics)
+    panels, trainings = (list(map(read_json, inputs.of(name))) for name in ("panel_report.json", "training/*.json"))
+    warnings = run_warnings(panels, trainings, metrics)
     note = ORACLE_NOTE if "oracle" in set(metrics["forecaster"]) else ""
     parts = report_parts(inputs, tables, out, targets, bool(folders))
     write_text(out / "report.html", page(settings.run, TRAINED_ON[settings.target], note, warnings, parts))

@@ -50,7 +50,7 @@ def commands(slice_path: Path, folder: Path) -> dict[str, list]:
     shared = {"panel": slice_path, "firm_type": "banks"}
     report, windows = folder / "report.json", folder / "windows.parquet"
     stages = {
-        "check_panel": module("check_panel", **shared, out=report, text=folder / "report.txt"),
+        "check_panel": module("check_panel", **shared, settings="{}", out=report, text=folder / "report.txt"),
         "build_windows": module("build_windows", **shared, report=report, settings="{}", out=windows),
         "build_stock_quarters": module("build_stock_quarters", **shared, out=folder / "stock_quarters.parquet"),
     }

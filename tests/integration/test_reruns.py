@@ -41,6 +41,7 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"seed": 2}, EVERYTHING),
     ({"run": "other"}, EVERYTHING),
     ({"simulation": {"noise_sd": 0.3}}, {"simulate_panel": 2, **PANEL, **CONFIG}),
+    ({"checks": {"max_share_above": 0.5}}, {**PANEL, **CONFIG}),
     ({"windows": {"history_quarters": 3}}, {"build_demo_model": 1, **WINDOWS, **CONFIG}),
     ({"splits": {"embargo_quarters": 1}}, {**SAMPLES, **CONFIG}),
     (

@@ -12,6 +12,7 @@ from annotated_doc import Doc
 from annotated_types import Ge, Le, MinLen, Predicate
 
 from workflow_scripts.holdings.evaluation.settings import BootstrapSettings, EvaluationSettings
+from workflow_scripts.holdings.panel.checks import CheckSettings
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES, Day, FirmType
 from workflow_scripts.holdings.panel.import_settings import ImportSettings
 from workflow_scripts.holdings.panel.simulation import SimulationSettings
@@ -135,6 +136,7 @@ class Config:
         ImportSettings | None, Doc("One big file of holdings to make the slices of; needed with panel: imported.")
     ] = None
     simulation: Annotated[SimulationSection, Doc("The simulated panel.")] = SimulationSection()
+    checks: Annotated[CheckSettings, Doc("The checks of the panel.")] = CheckSettings()
     windows: Annotated[WindowSettings, Doc("The history.")] = WindowSettings()
     splits: Annotated[SplitSettings, Doc("The splits.")] = SplitSettings()
     sample: Annotated[SampleSection, Doc("The samples.")] = SampleSection()

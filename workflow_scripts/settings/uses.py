@@ -197,6 +197,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
         "drift": c.simulation.drift[w.firm_type],
     },
     "import_panel": lambda c, w: asdict(c.import_),  # type: ignore[arg-type]  # the rule is there with a section only
+    "check_panel": lambda c, w: asdict(c.checks),
     "build_windows": lambda c, w: asdict(c.windows),
     "sample_windows": _sample_windows,
     "build_prompts": lambda c, w: _prompts(c),

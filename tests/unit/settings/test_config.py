@@ -185,6 +185,7 @@ def test_each_rules_settings_are_read_into_its_class(rule):
     module = importlib.import_module(f"workflow_scripts.{rule}")
     classes = {
         "import_panel": "ImportSettings",
+        "check_panel": "CheckSettings",
         "build_windows": "WindowSettings",
         "build_prompts": "PromptSettings",
         "merge_adapter": "ModelSettings",

@@ -6,10 +6,13 @@ the first is told.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from annotated_doc import Doc
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.contract import FEATURES, LABELS, MAX_EXAMPLES, PANEL_COLUMNS, PanelError
@@ -75,9 +78,26 @@ UNIT_RANGES = {
     "holding_t / me": (1e-9, 3.0),
     "me / prc (million shares)": (0.1, 2e4),
 }
+# $ million: no company and no manager is worth 20 trillion dollars.
+LARGEST_MEDIAN = 2e7
 # A jump is a change of a position by 10^3 or 10^6, within half an order of magnitude, up or down.
 JUMPS = (3.0, 6.0)
 MIN_POSITIONS = 3
+
+
+@dataclass(frozen=True)
+class CheckSettings:
+    """What is still normal in a slice, and what ends the run."""
+
+    max_share_above: Annotated[
+        float,
+        Ge(0),
+        Le(1),
+        Doc(
+            "Largest share of a slice's rows whose holding_t may be above the manager's aum, or above the stock's me; "
+            "with more of them the money is not in $ million, and the run ends."
+        ),
+    ] = 0.01
 
 
 @dataclass
@@ -125,6 +145,7 @@ class _Slice:
     errors: dict[str, _Finding] = field(default_factory=lambda: {name: _Finding() for name in ERRORS})
     warnings: dict[str, _Finding] = field(default_factory=lambda: {name: _Finding() for name in WARNINGS})
     ratios: dict[str, _LogMedian] = field(default_factory=lambda: {name: _LogMedian() for name in UNIT_RANGES})
+    money: dict[str, _LogMedian] = field(default_factory=lambda: {name: _LogMedian() for name in ("me", "aum")})
     coverage: dict[str, NDArray] = field(default_factory=dict)
     days: set[int] = field(default_factory=set)
     stocks: set[int] = field(default_factory=set)
@@ -193,6 +214,8 @@ class _Slice:
         assets = np.full(len(codes), np.nan)
         assets[cell] = aum
         self._count("managers", codes % N_QUARTERS)
+        for name, median in self.money.items():
+            median.add(value[name])
         with np.errstate(divide="ignore", invalid="ignore"):
             log_jump = np.abs(np.log10(value["holding_t1"] / holding))
             for name, ratio in zip(UNIT_RANGES, (held / assets, holding / me, me / prc), strict=True):
@@ -207,6 +230,25 @@ class _Slice:
             quarter = quarter_labels([codes[at] % N_QUARTERS + 4 * FIRST_YEAR])[0]
             name = mgrno[begins][codes[at] // N_QUARTERS]
             finding.examples.append(f"mgrno {name} after {quarter}: {jumps[at]} of {positions[at]} positions")
+
+    def unit_fault(self, rows: int, settings: CheckSettings) -> str:
+        """What is wrong with the unit of the money, and the remedy; empty where nothing is. After `finish`."""
+        medians = {name: one.median() or 0.0 for name, one in self.money.items()}
+        large = [f"the median of {name} is {one:.2g}" for name, one in medians.items() if one > LARGEST_MEDIAN]
+        above = {name: self.warnings[f"holding_above_{name}"] for name in ("aum", "me")}
+        above = {name: found for name, found in above.items() if found.count > settings.max_share_above * rows}
+        many = [f"holding_t is above {name} in {found.count:,} of {rows:,} rows" for name, found in above.items()]
+        first = [f"the first is {found.examples[0]}" for found in above.values()][:1]
+        if not large and not many:
+            return ""
+        odd = self.warnings["unit_suspicion"].examples
+        far = any((self.ratios[name].median() or 0.0) > high for name, (_, high) in UNIT_RANGES.items())
+        remedy = (
+            "This looks like dollars, or thousands of them; the contract is $ million: divide by 1e6 or 1e3"
+            if large or far
+            else f"At most {settings.max_share_above:.1%} may be (checks.max_share_above): bring all money to $ million"
+        )
+        return f"{'; '.join([*large, *odd, *many, *first])}. {remedy} (data/README.md)"
 
     def finish(self) -> None:
         """Findings about the slice as a whole."""
@@ -225,11 +267,12 @@ class _Slice:
                 )
 
 
-def check_panel(path: str | Path, firm_type: str) -> dict:
+def check_panel(path: str | Path, firm_type: str, settings: CheckSettings = CheckSettings()) -> dict:
     """Check one slice against the contract; returns a report of counts, raises PanelError.
 
     The error names file, column, the number of offending rows, the first of them with their keys, and
-    the remedy, for every kind of error in `ERRORS` that occurs. Missing factors are normal.
+    the remedy, for every kind of error in `ERRORS` that occurs; else what says that the money is in another unit.
+    Missing factors are normal.
     """
     path = Path(path)
     schema = panel_schema(path)
@@ -248,6 +291,8 @@ def check_panel(path: str | Path, firm_type: str) -> dict:
         more = f"\n{path}: "
         raise PanelError(f"{path}: {more.join(faults)}")
     seen.finish()
+    if fault := seen.unit_fault(rows, settings):
+        raise PanelError(f"{path}: {fault}")
     present = np.flatnonzero(seen.coverage["rows"])
     quarters = quarter_labels(present + 4 * FIRST_YEAR)
     names = ["rows", "managers", "labelled", "zero_holding", *(f"{name}_missing" for name in MAY_BE_MISSING)]
@@ -273,6 +318,16 @@ def check_panel(path: str | Path, firm_type: str) -> dict:
             for quarter, at in zip(quarters, present, strict=True)
         ],
     }
+
+
+def warning_lines(reports: list[dict]) -> list[str]:
+    """What the reports of `check_panel` warn of, and where slices were made in different ways; a line each."""
+    lines = [
+        f"{report['firm_type']}: {finding['count']:,} {WARNINGS[name]} ({finding['examples'][0]})"
+        for report in reports
+        for name, finding in report["warnings"].items()
+    ]
+    return lines + schema_differences(reports)
 
 
 def report_text(report: dict) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from workflow_scripts.holdings.evaluation.metrics import holm
 from workflow_scripts.holdings.evaluation.tables import TREATMENTS
 from workflow_scripts.holdings.forecasts.stages import TRAINED_STAGES
+from workflow_scripts.holdings.panel.checks import warning_lines
 from workflow_scripts.plumbing.errors import InputError
 
 HEADLINE_COLUMNS = (
@@ -77,9 +78,13 @@ def verdict_table(comparisons: pd.DataFrame) -> pd.DataFrame:
     return order.merge(wide.reset_index(), on=keys)
 
 
-def run_warnings(trainings: Sequence[Mapping], metrics: pd.DataFrame) -> list[str]:
-    """Signs of sick trainings, models that repeat the last holding or are silent, and rankings that say nothing."""
-    warnings = [f"{t['firm_type']} {t['stage']}: {sign}" for t in trainings for sign in t["warnings"]]
+def run_warnings(panels: list[dict], trainings: Sequence[Mapping], metrics: pd.DataFrame) -> list[str]:
+    """What the checks of the slices found, and signs of what is sick in the run, one line each.
+
+    Such are trainings, models that repeat the last holding or are silent, and rankings that say nothing.
+    """
+    warnings = [f"panel: {line}" for line in warning_lines(panels)]
+    warnings += [f"{t['firm_type']} {t['stage']}: {sign}" for t in trainings for sign in t["warnings"]]
     table = headline(metrics, "change")
     collapsed = table[table["forecaster"].isin(TRAINED_STAGES) & (table["near_zero_share"] > MAX_NEAR_ZERO)]
     silent = table[table["parsed_share"] < MIN_PARSED]

@@ -10,7 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import make_panel, make_run
-from workflow_scripts.holdings.panel.checks import ERRORS, WARNINGS, check_panel, report_text, schema_differences
+from workflow_scripts.holdings.panel.checks import (
+    ERRORS,
+    WARNINGS,
+    CheckSettings,
+    check_panel,
+    report_text,
+    schema_differences,
+    warning_lines,
+)
 from workflow_scripts.holdings.panel.contract import PanelError
 from workflow_scripts.plumbing.code_digest import ROOT
 
@@ -125,7 +133,7 @@ ODD = {
 @pytest.mark.parametrize("name", WARNINGS)
 def test_oddities_are_counted_and_shown(tmp_path, name):
     table, count = ODD[name]
-    report = check_panel(write(tmp_path, table), "banks")
+    report = check_panel(write(tmp_path, table), "banks", CheckSettings(max_share_above=1))
     assert report["warnings"][name]["count"] == count
     assert 1 <= len(report["warnings"][name]["examples"]) <= 5
     assert f"{count:,} {WARNINGS[name]}" in report_text(report)
@@ -134,10 +142,53 @@ def test_oddities_are_counted_and_shown(tmp_path, name):
 def test_the_text_of_unit_warnings(tmp_path):
     report = check_panel(write(tmp_path, ODD["unit_jump"][0]), "banks")
     assert report["warnings"]["unit_jump"]["examples"] == ["mgrno 1 after 2015Q2: 5 of 5 positions"]
-    report = check_panel(write(tmp_path, ODD["unit_suspicion"][0]), "banks")
+    report = check_panel(write(tmp_path, ODD["unit_suspicion"][0]), "banks", CheckSettings(max_share_above=1))
     examples = report["warnings"]["unit_suspicion"]["examples"]
     assert re.match(r"the median of sum of a manager's holding_t / aum is (4|3)", examples[0])
     assert re.match(r"the median of me / prc \(million shares\) is (5|4\.)", examples[1])
+
+
+MONEY = ("holding_t", "holding_t1", "me", "be", "aum", "outaum")
+
+
+def in_unit(table: pa.Table, factor: float, *columns: str) -> pa.Table:
+    for name in columns:
+        scaled = pa.array([None if value is None else value * factor for value in table[name].to_pylist()])
+        table = table.set_column(table.column_names.index(name), name, scaled)
+    return table
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (MONEY, r"the median of me is 1\S*e\+09; the median of aum is 2\.\de\+08; the median of me / prc "),
+        (("me", "be"), r"the median of me is 1\S*e\+09; "),
+        (
+            ("holding_t", "holding_t1"),
+            r"holding_t is above aum in 10 of 10 rows; .*; the first is row 0: mgrno 1, perm",
+        ),
+    ],
+)
+def test_money_in_dollars_ends_the_run(tmp_path, columns, message):
+    path = write(tmp_path, in_unit(make_panel(UNITS), 1e6, *columns))
+    with pytest.raises(PanelError, match=rf"{path}: .*{message}.*This looks like dollars.* the contract is \$ million"):
+        check_panel(path, "banks", CheckSettings(max_share_above=0.5))
+
+
+def test_the_share_of_positions_above_their_bounds_is_limited(tmp_path):
+    path = write(tmp_path, make_panel(GOOD, aum=lambda i: 3.5))
+    assert check_panel(path, "banks", CheckSettings(max_share_above=0.2))["warnings"]["holding_above_aum"]["count"] == 1
+    with pytest.raises(PanelError, match=r"above aum in 1 of 5 rows; the first is row 4: .*\(checks.max_share_above\)"):
+        check_panel(path, "banks", CheckSettings(max_share_above=0.19))
+
+
+def test_every_warning_is_a_line_with_an_example(tmp_path):
+    report = check_panel(write(tmp_path, ODD["label_missing"][0]), "banks")
+    (line,) = warning_lines([report])
+    assert line.startswith("banks: 1 rows without holding_t1 although the next")
+    assert "(row 0: mgrno 1, permno 1, 2015Q1" in line
+    other = {**report, "firm_type": "other", "warnings": {}, "column_types": {**report["column_types"], "me": "float"}}
+    assert warning_lines([report, other]) == [line, "column 'me' is double in banks; float in other"]
 
 
 def test_every_fault_is_documented():
@@ -147,7 +198,7 @@ def test_every_fault_is_documented():
 
 def test_slices_of_different_makes_are_told(tmp_path):
     one = check_panel(write(tmp_path, make_panel(GOOD)), "banks")
-    other = make_panel(GOOD, firm_type="other", me=pa.array([1.0] * 5, pa.float32()))
+    other = make_panel(GOOD, firm_type="other", me=pa.array([1e3] * 5, pa.float32()))
     other = check_panel(write(tmp_path, other), "other")
     assert schema_differences([one, one]) == []
     assert schema_differences([one, other]) == ["column 'me' is double in banks; float in other"]
@@ -156,7 +207,17 @@ def test_slices_of_different_makes_are_told(tmp_path):
 def test_an_error_leaves_no_output_and_touches_none(tmp_path):
     path = write(tmp_path, make_panel(GOOD, firm_type="other"))
     (tmp_path / "report.json").write_text("earlier")
-    command = [sys.executable, "-m", "workflow_scripts.check_panel", "--panel", path, "--firm-type", "banks"]
+    command = [
+        sys.executable,
+        "-m",
+        "workflow_scripts.check_panel",
+        "--panel",
+        path,
+        "--firm-type",
+        "banks",
+        "--settings",
+        "{}",
+    ]
     command += ["--out", tmp_path / "report.json", "--text", tmp_path / "report.txt"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workflow_scripts.holdings.panel.contract import PANEL_COLUMNS
 from workflow_scripts.holdings.report import summary
 from workflow_scripts.holdings.report.dictionary import COLUMNS, data_dictionary
 from workflow_scripts.plumbing.errors import InputError
@@ -66,8 +67,11 @@ def test_a_collapsed_model_is_warned_of():
         [{"firm_type": "banks", "forecaster": "grpo", "target": "change", "treatment": "unparsed_as_no_change",
           "n_windows": 5, "n_quarters_trivial_top_k": 2, **dict.fromkeys(summary.HEADLINE_COLUMNS, 0.94)}]
     )  # fmt: skip
-    warnings = summary.run_warnings([{"firm_type": "banks", "stage": "sft", "warnings": ["sick"]}], table)
+    panel = {"firm_type": "banks", "column_types": dict.fromkeys(PANEL_COLUMNS, "double")}
+    panel["warnings"] = {"days_per_quarter": {"count": 2, "examples": ["2015Q1", "2015Q2"]}}
+    warnings = summary.run_warnings([panel], [{"firm_type": "banks", "stage": "sft", "warnings": ["sick"]}], table)
     assert [warning.split(" and are")[0].split(";")[0] for warning in warnings] == [
+        "panel: banks: 2 quarters stamped with more than one day (2015Q1)",
         "banks sft: sick",
         "banks grpo: only 94.0% of the completions could be parsed",
         "banks: 2 of 0.94 quarters have at most evaluation.top_k windows",
