@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workflow_scripts.holdings.forecasts.stages import TRAINED_STAGES
-from workflow_scripts.holdings.panel.contract import KEYS
+from workflow_scripts.holdings.panel.contract import FIRM_TYPES, KEYS
 from workflow_scripts.holdings.panel.quarters import quarter_ids
 from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES
 from workflow_scripts.holdings.texts.conversations import check_think_template
@@ -90,6 +90,8 @@ def _check_panel(config: Config) -> None:
             raise InputError(f"simulation.drift has no {', '.join(missing)}; every firm type needs one")
         if config.simulation.first_year > config.simulation.last_year:
             raise InputError("simulation.first_year lies after simulation.last_year")
+    if config.import_ is not None and config.panel != IMPORTED:
+        raise InputError(f"import is there, but panel is {config.panel}; write panel: imported, or leave import out")
     if config.panel == IMPORTED:
         if config.import_ is None:
             raise InputError("import is missing; panel: imported needs it")
@@ -136,11 +138,31 @@ def _missing_slices(config: Config) -> str:
             return f"import.source: {source} holds no parquet file"
         return "" if source.exists() else f"import.source: {source} does not exist"
     folder = Path(config.panel)
-    there = sorted(path.stem for path in folder.glob("*.parquet"))
-    missing = [name for name in config.firm_types if name not in there]
-    if config.panel == SIMULATED or not missing:
+    if config.panel == SIMULATED:
         return ""
+    there = sorted(path.stem for path in folder.glob("*.parquet") if path.is_file())
+    missing = [name for name in config.firm_types if name not in there]
+    if not missing:
+        return ""
+    if other := _other_layout(folder):
+        return f"panel: {folder} {other}; write panel: imported, and import: {{source: {folder}}} (data/README.md)"
     return (
         f"panel: {folder} has no slice for {', '.join(missing)}; there are: {', '.join(there) or 'none'}. "
         "Add {firm_type}.parquet (data/README.md) or change firm_types"
     )
+
+
+def _other_layout(path: Path) -> str:
+    """What stands where slices are looked for, if it is a panel in another layout; empty where it is not."""
+    if path.is_file():
+        return "is a file, not a folder with one slice per firm type"
+    parts = (
+        [one for one in sorted(path.iterdir()) if one.is_dir() and any(one.rglob("*.parquet"))] if path.is_dir() else []
+    )
+    if hive := [one.name for one in parts if "=" in one.name]:
+        return f"is partitioned into folders ({hive[0]})"
+    if parts:
+        return f"holds a folder of part files ({parts[0].name})"
+    files = sorted(path.glob("*.parquet"))
+    is_parts = files and not any(one.stem in FIRM_TYPES for one in files)
+    return f"holds part files ({files[0].name})" if is_parts else ""

@@ -3,6 +3,7 @@
 import copy
 import importlib
 import json
+import re
 import typing
 from dataclasses import fields
 from pathlib import Path
@@ -129,6 +130,10 @@ def test_choices_that_are_written_as_types_are_those_of_the_tables():
         ({"model__path": "./no_such_model"}, "no_such_model is not a folder"),
         ({"simulation__first_year": 2030}, "first_year lies after"),
         ({"sft__extra_args": {"hub_token": "x"}}, "put a token into the environment"),
+        (
+            {"import": {"source": "x.dta"}},
+            "import is there, but panel is simulated; write panel: imported, or leave import out",
+        ),
         ({"panel": "imported"}, "import is missing; panel: imported needs it"),
         (
             {"panel": "imported", "import": {"source": "x.dta", "columns": {"date": None}}},
@@ -178,7 +183,7 @@ def test_each_rules_settings_are_read_into_its_class(rule):
     """What `settings/uses.py` passes is what the entry module takes: nothing unknown, nothing missing."""
     if rule == "write_config":
         return
-    config = read_config(changed(panel="simulated", **{"import": {"source": "x.csv"}}))
+    config = read_config(changed(panel="imported", **{"import": {"source": "x.csv"}}))
     stage = "sft" if rule == "train_sft" else "grpo"
     wildcards = SimpleNamespace(firm_type="banks", split="sft", stage=stage)
     content = json.loads(settings_of(config, rule)(wildcards))
@@ -195,6 +200,26 @@ def test_each_rules_settings_are_read_into_its_class(rule):
     given = {one.name for one in fields(cls)}
     assert content.keys() == given, "a default would stand in for a setting that the rule does not pass"
     assert settings is not None
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (["panel"], "is a file, not a folder with one slice per firm type"),
+        (["panel/type=banks/a.parquet", "panel/type=other/a.parquet"], r"is partitioned into folders \(type=banks\)"),
+        (["panel/banks.parquet/part-0.parquet"], r"holds a folder of part files \(banks.parquet\)"),
+        (["panel/part-0.parquet", "panel/part-1.parquet"], r"holds part files \(part-0.parquet\)"),
+    ],
+)
+def test_a_panel_in_another_layout_is_one_to_import(tmp_path, files, found):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    panel = str(tmp_path / "panel")
+    message = missing_slices(read_config(changed(panel=panel)))
+    assert re.fullmatch(
+        rf"panel: {panel} {found}; write panel: imported, and import: {{source: {panel}}} \(.*\)", message
+    )
 
 
 def test_swapped_values_are_another_text():
