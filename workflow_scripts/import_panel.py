@@ -46,15 +46,15 @@ SCHEMA = pa.schema(
 
 def stage(settings: ImportSettings, folder: Path, report: dict) -> None:
     """Write the kept rows of each firm type to `{firm_type}.parquet` below `folder`, and count them."""
-    available = source_columns(settings.source)
+    available = source_columns(settings)
     recipes = choose_recipes(available, settings.columns)
     report["columns"] = recipes
     used = set().union(*(recipe_columns(recipe, available) for recipe in recipes.values() if recipe))
     with contextlib.ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
-        for chunk in read_chunks(settings.source, sorted(used)):
+        for chunk in read_chunks(settings, sorted(used)):
             report["rows_read"] += len(chunk)
-            rows = contract_rows(chunk, recipes, settings, report["dropped"])
+            rows = contract_rows(chunk, recipes, settings, report)
             for firm_type in pc.unique(rows["type"]).to_pylist():
                 if firm_type not in writers:
                     path = folder / f"{firm_type}.parquet"
@@ -80,7 +80,14 @@ def slice_tables(path: Path, report: dict) -> Iterator[pa.Table]:
 def main(args: Namespace) -> str:
     """Write one slice per firm type to the folder `--out`, and the report to `--report` and `--text`."""
     settings = args.settings
-    report = {"source": settings.source, "rows_read": 0, "rows_kept": 0, "columns": {}, "dropped": {}}
+    report = {
+        "source": settings.source,
+        "rows_read": 0,
+        "rows_kept": 0,
+        "columns": {},
+        "dropped": {},
+        "negative_prices": 0,
+    }
     report["rows_per_quarter"] = {firm_type: {} for firm_type in FIRM_TYPES}
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)

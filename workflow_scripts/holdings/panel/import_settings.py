@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_doc import Doc
 from annotated_types import MinLen
@@ -27,6 +27,18 @@ class ImportSettings:
     types: Annotated[
         Mapping[str, FirmType], Doc("Firm types of codes or labels beyond 0..6 and the names of the contract.")
     ] = field(default_factory=dict)
+    delimiter: Annotated[
+        Literal["comma", "semicolon", "tab", "bar"] | None,
+        Doc("What separates the cells of a CSV; null takes what divides its header into most columns."),
+    ] = None
+    decimal: Annotated[
+        Literal["point", "comma"] | None,
+        Doc("Decimal mark of a CSV; null looks at its first rows, and takes the point where they leave a doubt."),
+    ] = None
+    missing: Annotated[
+        Sequence[str],
+        Doc("Texts that mean a missing value in a CSV, beyond an empty cell, NA, NaN, null and Stata's and SAS's `.`."),
+    ] = ()
     start: Annotated[Day | None, Doc("First day whose quarter is kept; null keeps all.")] = None
     end: Annotated[Day | None, Doc("Last day whose quarter is kept; null keeps all.")] = None
     managers: Annotated[Sequence[int] | None, Doc("Ids of the managers to keep; null keeps all.")] = None

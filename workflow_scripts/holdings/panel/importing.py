@@ -9,10 +9,12 @@ import ast
 import contextlib
 import datetime as dt
 import difflib
+import string
 import struct
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,7 +44,7 @@ RECIPES = {
     "beta": ("beta", "factor5"),
     "aum": ("aum",),
     "outaum": ("outaum",),
-    "holding_t": ("holding", "holding_t", "shares * prc"),
+    "holding_t": ("holding", "holding_t", "shares * abs(prc)"),
     "prc": ("prc", "holding / shares"),
 }
 NEEDED = (*KEYS, "holding_t")
@@ -67,6 +69,13 @@ TYPE_LABELS = {name: name for name in TYPE_CODES.values()} | {
     "pension_fund": "pension_funds",
     "others": "other",
 }
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
+DECIMALS = {"point": ".", "comma": ","}
+# Missing values of Stata and SAS, of which some say why: pandas knows the others.
+MISSING_MARKS = (".", *(f".{letter}" for letter in string.ascii_letters), "._")
+# Rows in which the decimal mark is looked for.
+SNIFFED_ROWS = 1000
+DATE_FORMS = "accepted are 2015-03-31, 20150331, 2015Q1 and Stata's quarters (220 is 2015Q1)"
 # Stata counts quarters from 1960Q1.
 STATA_EPOCH = 4 * 1960
 # From here on not every integer is a floating point number.
@@ -106,6 +115,8 @@ def choose_recipes(available: Sequence[str], overrides: Mapping[str, str | None]
     """Recipe of each contract column; InputError naming every column for which the source has none."""
     chosen: dict[str, str | None] = {}
     faults = []
+    # What another column is taken from is no misspelling of this one.
+    taken = {name for recipes in RECIPES.values() for recipe in recipes for name in source_names(recipe)}
     for column, recipes in RECIPES.items():
         if column in overrides and overrides[column] is None and column not in NEEDED:
             chosen[column] = None
@@ -115,7 +126,7 @@ def choose_recipes(available: Sequence[str], overrides: Mapping[str, str | None]
         if fits:
             chosen[column] = fits[0]
             continue
-        nearest = difflib.get_close_matches(column, available, n=1, cutoff=0.5)
+        nearest = difflib.get_close_matches(column, set(available) - taken, n=1, cutoff=0.5)
         hint = f", did you mean {nearest[0]!r}?" if nearest else ""
         faults.append(f"{column} (tried {', '.join(tried)}{hint})")
     if faults:
@@ -126,16 +137,16 @@ def choose_recipes(available: Sequence[str], overrides: Mapping[str, str | None]
     return chosen
 
 
-def source_columns(source: str | Path) -> list[str]:
+def source_columns(settings: ImportSettings) -> list[str]:
     """Names of the columns of a source."""
-    path = Path(source)
+    path = Path(settings.source)
     kind = _kind(path)
     with _readable(path):
         if kind == "stata":
             with pd.read_stata(path, iterator=True) as reader:
                 return list(reader.variable_labels())
         if kind == "csv":
-            return list(pd.read_csv(path, nrows=0).columns)
+            return list(pd.read_csv(path, nrows=0, sep=_delimiter(path, settings)).columns)
         return list(_dataset(path).schema.names)
 
 
@@ -153,9 +164,13 @@ def _kind(path: Path) -> str:
 
 
 def _dataset(path: Path) -> ds.Dataset:
-    found = ds.dataset(path, format="parquet", partitioning="hive" if path.is_dir() else None)
+    found = ds.dataset(path, format="parquet")
     # The files of a folder may differ: a column that is missing everywhere in one has no type there.
     schemas = [fragment.physical_schema for fragment in found.get_fragments()]
+    folders = [folder for file in found.files for folder in Path(file).relative_to(path).parts[:-1] if "=" in folder]
+    # Of a column that stands in the files and in the folders' names, the files' is taken.
+    if {folder.split("=")[0] for folder in folders} - set(found.schema.names):
+        found = ds.dataset(path, format="parquet", partitioning="hive")
     return found.replace_schema(pa.unify_schemas([found.schema, *schemas], promote_options="permissive"))
 
 
@@ -166,24 +181,57 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
+    except UnicodeDecodeError as error:
+        raise InputError(f"import.source: {path} is not UTF-8 ({error}); save it as UTF-8") from error
     except (pa.ArrowException, OSError, ValueError, struct.error) as error:
         raise InputError(f"import.source: {path} is not readable ({type(error).__name__}: {error})") from error
 
 
-def read_chunks(source: str | Path, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-    """The named columns of a source in chunks of at most `CHUNK_ROWS` rows; InputError for an unreadable one."""
-    path = Path(source)
-    chunks = _chunks(path, _kind(path), list(columns))
+def _delimiter(path: Path, settings: ImportSettings) -> str:
+    """What separates the cells of a CSV: as set, or what divides its header into most columns."""
+    if settings.delimiter is not None:
+        return DELIMITERS[settings.delimiter]
+    widths = {one: pd.read_csv(path, header=None, nrows=1, sep=one).shape[1] for one in DELIMITERS.values()}
+    return max(widths, key=widths.__getitem__)
+
+
+def csv_options(settings: ImportSettings) -> dict[str, Any]:
+    """How pandas is to read a CSV: as set; else delimiter and decimal mark as its first rows show them.
+
+    A comma is the decimal mark only where no cell of `SNIFFED_ROWS` rows has a decimal point, and not all cells with a
+    comma have three digits behind it, as thousands have. What then is no number ends the import.
+    """
+    path = Path(settings.source)
+    options = {"sep": _delimiter(path, settings), "na_values": [*MISSING_MARKS, *settings.missing]}
+    if settings.decimal is not None:
+        return options | {"decimal": DECIMALS[settings.decimal]}
+    cells = pd.read_csv(path, nrows=SNIFFED_ROWS, dtype="str", **options).stack().str.strip()
+    with_comma = cells[cells.str.fullmatch(r"[-+]?\d*,\d+")]
+    has_point = cells.str.fullmatch(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?").any()
+    is_comma = not has_point and not with_comma.str.fullmatch(r".*,\d{3}").all()
+    return options | {"decimal": "," if is_comma else "."}
+
+
+def read_chunks(settings: ImportSettings, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """The named columns of a source in chunks of at most `CHUNK_ROWS` rows; InputError for an unreadable one.
+
+    The index counts the rows of the source from 1.
+    """
+    path, first = Path(settings.source), 1
+    chunks = _chunks(settings, _kind(path), list(columns))
     while True:
         # Only the reading is guarded: what the user of a chunk raises is not the file's fault.
         with _readable(path):
             chunk = next(chunks, None)
         if chunk is None:
             return
+        chunk.index = pd.RangeIndex(first, first + len(chunk))
+        first += len(chunk)
         yield chunk
 
 
-def _chunks(path: Path, kind: str, columns: list[str]) -> Iterator[pd.DataFrame]:
+def _chunks(settings: ImportSettings, kind: str, columns: list[str]) -> Iterator[pd.DataFrame]:
+    path = Path(settings.source)
     if kind == "stata":
         with warnings.catch_warnings():
             # Labels of a part of the values are fine: firm types may be codes or labels.
@@ -191,14 +239,16 @@ def _chunks(path: Path, kind: str, columns: list[str]) -> Iterator[pd.DataFrame]
             with pd.read_stata(path, columns=columns, chunksize=CHUNK_ROWS) as reader:
                 yield from reader
     elif kind == "csv":
-        yield from pd.read_csv(path, usecols=columns, chunksize=CHUNK_ROWS)
+        yield from pd.read_csv(path, usecols=columns, chunksize=CHUNK_ROWS, **csv_options(settings))
     else:
         for batch in _dataset(path).scanner(columns=columns, batch_size=CHUNK_ROWS).to_batches():
             yield batch.to_pandas(date_as_object=False)
 
 
 def _first(values: pd.Series, bad: NDArray[np.bool_]) -> str:
-    return ", ".join(map(repr, pd.unique(values[bad])[:MAX_EXAMPLES].tolist()))
+    """The first offending values, and where the first of them stands."""
+    shown = ", ".join(map(repr, pd.unique(values[bad])[:MAX_EXAMPLES].tolist()))
+    return f"row {values.index[bad][0]} of the data: {shown}"
 
 
 def quarters_of(values: pd.Series) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
@@ -222,13 +272,14 @@ def quarters_of(values: pd.Series) -> tuple[NDArray[np.int32], NDArray[np.bool_]
         is_day = (day // 10000 >= FIRST_YEAR) & (day // 10000 <= LAST_YEAR) & (month >= 1) & (month <= 12)
         wrong = ~missing & ~is_stata & ~is_day | (~missing & (number % 1 != 0))
         if wrong.any():
-            raise InputError(
-                f"{column}: {_first(values, wrong)} is neither a Stata quarter (0 is 1960Q1) nor a day such as 20150331"
-            )
+            raise InputError(f"{column}, {_first(values, wrong)} is neither a Stata quarter nor a day; {DATE_FORMS}")
         calendar = day // 10000 * 4 + (month - 1) // 3
         return np.where(missing, 0, np.where(is_stata, stata, calendar)).astype(np.int32), missing
     if not pd.api.types.is_datetime64_any_dtype(values.dtype):
         text = values.astype("string").str.strip()
+        number = pd.to_numeric(text, errors="coerce")
+        if (number.notna().to_numpy() | missing).all():
+            return quarters_of(number.astype("Float64").set_axis(values.index))
         quarter = text.str.extract(r"^(\d{4})[-: ]?[Qq]([1-4])$").astype(float)
         is_quarter = quarter[0].notna().to_numpy()
         try:
@@ -239,9 +290,11 @@ def quarters_of(values: pd.Series) -> tuple[NDArray[np.int32], NDArray[np.bool_]
             raise InputError(
                 f"{column} has times with a zone: a quarter's first hours may lie in another one; write days"
             )
-        wrong = ~missing & ~is_quarter & dates.isna().to_numpy()
+        # A year alone would pass as its first day.
+        is_year = text.str.fullmatch(r"\d{4}").fillna(False).to_numpy(dtype=bool)
+        wrong = ~missing & ~is_quarter & (dates.isna().to_numpy() | is_year)
         if wrong.any():
-            raise InputError(f"{column}: {_first(values, wrong)} is no date; write 2015-03-31 or 2015Q1")
+            raise InputError(f"{column}, {_first(values, wrong)} is no date; {DATE_FORMS}")
         ids = quarter_ids(dates.fillna(pd.Timestamp(0)).to_numpy())
         by_name = (quarter[0] * 4 + quarter[1] - 1).fillna(0).to_numpy()
         return np.where(is_quarter, by_name, ids).astype(np.int32), missing
@@ -264,11 +317,16 @@ def firm_types_of(values: pd.Series, extra: Mapping[str, str]) -> tuple[NDArray,
             known = TYPE_CODES.get(int(label))
         names.append(extra.get(label, known))
         if names[-1] is None:
-            unknown.append(repr(value))
+            unknown.append(len(names) - 1)
     if unknown:
+        counts = np.bincount(number[number >= 0])
+        shown = ", ".join(
+            f"{distinct[at : at + 1].tolist()[0]!r} ({counts[at]:,} rows)" for at in unknown[:MAX_EXAMPLES]
+        )
         raise InputError(
-            f"column {values.name!r}: unknown firm types {', '.join(unknown[:MAX_EXAMPLES])}; "
-            "name theirs in import.types"
+            f"column {values.name!r}: unknown firm types {shown}, the first in row "
+            f"{values.index[np.isin(number, unknown)][0]} of the data; known are {', '.join(TYPE_CODES.values())} and "
+            "their codes 0 to 6: name the others' in import.types"
         )
     return np.array([*names, None], dtype=object)[number], number < 0
 
@@ -290,7 +348,10 @@ def _numbers(chunk: pd.DataFrame, recipe: str | None) -> NDArray[np.float64]:
             number = pd.to_numeric(chunk[name], errors="coerce")
             wrong = (number.isna() & chunk[name].notna()).to_numpy()
             if wrong.any():
-                raise InputError(f"column {name!r} holds text: {_first(chunk[name], wrong)}; it must be a number")
+                raise InputError(
+                    f"column {name!r} holds text, {_first(chunk[name], wrong)}; it must be a number. A decimal comma: "
+                    "import.decimal; a mark of missing values: import.missing"
+                )
             chunk = chunk.assign(**{name: number})
     if recipe in chunk:
         return chunk[recipe].to_numpy(dtype=np.float64, na_value=np.nan)
@@ -313,7 +374,10 @@ def _ids(chunk: pd.DataFrame, name: str, recipe: str) -> tuple[NDArray[np.int64]
     missing = np.isnan(values)
     wrong = ~missing & ((values % 1 != 0) | (np.abs(values) >= LARGEST_EXACT))
     if wrong.any():
-        raise InputError(f"{name}: {values[wrong][0]} is not an integer, or too large for the column's type")
+        raise InputError(
+            f"{name}, row {chunk.index[wrong][0]} of the data: {values[wrong][0]} is not an integer, or too large for "
+            "the column's type"
+        )
     return np.where(missing, 0, values).astype(np.int64), missing
 
 
@@ -334,14 +398,16 @@ def _keys(mgrno: NDArray, permno: NDArray, quarter: NDArray, bad: NDArray[np.boo
 
 
 def contract_rows(
-    chunk: pd.DataFrame, recipes: Mapping[str, str | None], settings: ImportSettings, dropped: dict[str, int]
+    chunk: pd.DataFrame, recipes: Mapping[str, str | None], settings: ImportSettings, report: dict
 ) -> pa.Table:
     """The rows of a chunk that are kept, with the contract's columns but for the label.
 
-    Adds to `dropped` how many rows are left out, by cause; a row counts for its first cause. Raises
+    Adds to `report["dropped"]` how many rows are left out, by cause; a row counts for its first cause. Prices below 0,
+    CRSP's mark for the mean of bid and ask, are made positive and counted in `report["negative_prices"]`. Raises
     InputError for dates, types or numbers that cannot be understood, for ids that are no integers and for
     negative or infinite holdings.
     """
+    dropped = report["dropped"]
     quarter, no_date = quarters_of(chunk[recipes["date"]])
     ids = {name: _ids(chunk, name, recipes[name]) for name in IDS}
     (managers, no_manager), (stocks, no_stock) = ids["mgrno"], ids["permno"]
@@ -367,7 +433,12 @@ def contract_rows(
     if wrong.any():
         first = zip(_keys(managers, stocks, quarter, wrong), holding[wrong], strict=False)
         keys = "; ".join(f"{key}: {value:g}" for key, value in first)
-        raise InputError(f"{recipes['holding_t']} is negative or infinite in {wrong.sum()} rows of a chunk ({keys})")
+        raise InputError(
+            f"{recipes['holding_t']} is negative or infinite in {wrong.sum()} rows of a chunk (row "
+            f"{chunk.index[wrong][0]} of the data: {keys}); correct them, or take abs(...) of a price in import.columns"
+        )
+    report["negative_prices"] += int((value["prc"] < 0).sum())
+    value["prc"] = np.abs(value["prc"])
     keep = _kept(dropped, {"no type": no_type, "no holding": np.isnan(holding)}, len(chunk))
     return pa.table(
         {
@@ -412,6 +483,10 @@ def report_text(report: Mapping) -> str:
     """The report of an import for readers: rows in, kept, dropped by cause; rows per type and quarter."""
     lines = [f"{report['source']}: {report['rows_read']:,} rows read, {report['rows_kept']:,} kept", "", "Dropped"]
     lines += [f"  {cause:<14} {count:>12,}" for cause, count in report["dropped"].items()]
+    lines += [
+        "",
+        f"{report['negative_prices']:,} prices below 0 made positive (CRSP's mark for the mean of bid and ask)",
+    ]
     lines += ["", "Columns"]
     lines += [f"  {column:<14} {recipe or 'missing'}" for column, recipe in report["columns"].items()]
     kept = pd.DataFrame(report["rows_per_quarter"]).fillna(0).astype(int).sort_index()

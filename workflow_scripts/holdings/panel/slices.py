@@ -25,6 +25,7 @@ from workflow_scripts.plumbing.files import ROW_GROUP_ROWS, read_batches
 
 SORT_MEMORY = "2GB"
 CONTRACT = "see data/README.md"
+DATE_REMEDY = "convert it (pandas: to_datetime), or import the files, which reads 2015-03-31, 20150331 and 2015Q1"
 
 
 def _kind_fault(column: str, kind: pa.DataType) -> str:
@@ -37,7 +38,7 @@ def _kind_fault(column: str, kind: pa.DataType) -> str:
                 f"holds times of the zone {kind.tz}: a quarter's first midnight may lie in the quarter before; "
                 "remove the zone (pandas: dt.tz_localize(None)) once the days are right"
             )
-        right, wanted, remedy = pa.types.is_date(kind) or pa.types.is_timestamp(kind), "dates", "write days"
+        right, wanted, remedy = pa.types.is_date(kind) or pa.types.is_timestamp(kind), "dates", DATE_REMEDY
     elif column == "type":
         right, wanted, remedy = pa.types.is_string(kind) or pa.types.is_large_string(kind), "text", "write the name"
     elif column in IDS:

@@ -191,6 +191,8 @@ def test_stata_quarter_format(tmp_path):
         ([0, 220, None], ["1960Q1", "2015Q1", None]),
         ([19991231, 20150101], ["1999Q4", "2015Q1"]),
         (["2015-03-31", "2015Q2", None, "2015 q3"], ["2015Q1", "2015Q2", None, "2015Q3"]),
+        (["20150331", None, "20150401"], ["2015Q1", None, "2015Q2"]),
+        (["220", None, "221.0"], ["2015Q1", None, "2015Q2"]),
         (pd.to_datetime(["2015-12-31", None]), ["2015Q4", None]),
         (pd.array([5, None], "Int16"), ["1961Q2", None]),
     ],
@@ -207,7 +209,13 @@ def test_dates_of_every_kind(values, expected):
         ([20151301], "20151301 is neither a Stata quarter"),
         ([220.5], "220.5 is neither"),
         ([1_420_070_400], "is neither"),
-        (["soon"], "'soon' is no date"),
+        (["soon"], r"'soon' is no date; accepted are 2015-03-31, 20150331, 2015Q1 and Stata's quarters"),
+        (
+            ["2015-03-31", "31mar2015"],
+            "column 'fdate', row 1 of the data: '31mar2015' is no date; accepted are 2015-03-31",
+        ),
+        (["2015-03-31", "2015"], "'2015' is no date"),
+        (["2015"], "2015.0 is neither a Stata quarter nor a day; accepted are 2015-03-31"),
         (pd.to_datetime(["2015-01-01"]).tz_localize("UTC"), "time zone UTC"),
         ([True], "bool, not dates"),
     ],
@@ -223,6 +231,95 @@ def test_dates_that_are_none(values, message):
 def test_times_with_an_offset_are_refused(values):
     with pytest.raises(InputError, match=r"'fdate' (has times with a zone|mixes time zones)"):
         quarters_of(pd.Series(values, name="fdate"))
+
+
+CSV = "fdate,mgrno,permno,type,holding,prc,me,be,profit,Gat,beta,aum,outaum"
+
+
+def csv_of(path: Path, separator: str = ",", decimal: str = ".", missing: str = "", **columns) -> Path:
+    frame = vendor_rows(**{"me": 1000.5, "be": np.nan, **columns})[CSV.split(",")]
+    frame.to_csv(path, index=False, sep=separator, decimal=decimal, na_rep=missing)
+    return path
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("decimal", [".", ","])
+@pytest.mark.parametrize("missing", ["", ".", ".A"])
+def test_csv_of_any_country(tmp_path, separator, decimal, missing):
+    source = csv_of(tmp_path / "raw.csv", separator, decimal, missing)
+    assert run_import(tmp_path, source)["banks"] == BANKS
+    table = pq.read_table(tmp_path / "panel/banks.parquet")
+    assert table["me"].to_pylist() == [1000.5] * 7
+    assert np.isnan(table["be"].to_numpy()).all()
+
+
+def test_a_comma_that_may_divide_thousands_is_not_guessed(tmp_path):
+    whole = dict.fromkeys(("be", "profit", "Gat", "beta", "aum", "outaum", "prc"), 1)
+    source = csv_of(tmp_path / "raw.csv", ";", me="1,234", holding=lambda f: f["holding"].astype(int), **whole)
+    with pytest.raises(InputError, match=r"column 'me' holds text, row 1 of the data: '1,234'; .* import.decimal"):
+        run_import(tmp_path, source)
+    run_import(tmp_path, source, decimal="comma")
+    assert pq.read_table(tmp_path / "panel/banks.parquet")["me"].to_pylist() == [1.234] * 7
+
+
+def test_a_csv_without_rows(tmp_path):
+    (tmp_path / "raw.csv").write_text(CSV + "\n")
+    with pytest.raises(InputError, match="no row is kept of 0"):
+        run_import(tmp_path, tmp_path / "raw.csv")
+
+
+def test_what_is_set_for_a_csv_counts(tmp_path):
+    source = csv_of(tmp_path / "raw.csv", ";", missing="-99")
+    assert run_import(tmp_path, source, delimiter="semicolon", decimal="point", missing=["-99"])["banks"] == BANKS
+    assert np.isnan(pq.read_table(tmp_path / "panel/banks.parquet")["be"].to_numpy()).all()
+    with pytest.raises(InputError, match="no source column for type"):
+        run_import(tmp_path, source, delimiter="comma")
+
+
+def test_a_csv_that_is_not_utf_8(tmp_path):
+    source = csv_of(tmp_path / "raw.csv", type=["Fonds de pension privé"] * 9)
+    source.write_text(source.read_text(), encoding="latin-1")
+    with pytest.raises(InputError, match=r"raw.csv is not UTF-8 .*; save it as UTF-8"):
+        run_import(tmp_path, source)
+
+
+def test_rows_are_counted_over_all_chunks(tmp_path, monkeypatch):
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 2)
+    for name in ("raw.csv", "raw.parquet"):
+        source = save(vendor_rows(prc=["2"] * 6 + ["=1+1", "2", "2"]), tmp_path / name)
+        with pytest.raises(InputError, match="column 'prc' holds text, row 7 of the data: '=1"):
+            run_import(tmp_path, source)
+
+
+def test_what_another_column_is_taken_from_is_no_misspelling(tmp_path):
+    source = save(vendor_rows().drop(columns="permno"), tmp_path / "raw.csv")
+    with pytest.raises(InputError, match=r"no source column for permno \(tried permno\)\. The source has"):
+        run_import(tmp_path, source)
+    source = save(vendor_rows().rename(columns={"permno": "permno_id"}), tmp_path / "raw.csv")
+    with pytest.raises(InputError, match=r"permno \(tried permno, did you mean 'permno_id'\?\)"):
+        run_import(tmp_path, source)
+
+
+@pytest.mark.parametrize("by_shares", [False, True])
+def test_negative_prices_are_made_positive_and_counted(tmp_path, by_shares):
+    frame = vendor_rows(prc=lambda f: np.where(f["fdate"] == 220, -f["prc"], f["prc"]))
+    if by_shares:
+        frame = frame.assign(shares=lambda f: f["holding"] / f["prc"].abs()).drop(columns="holding")
+    slices = run_import(tmp_path, save(frame, tmp_path / "raw.parquet"))
+    assert [row[3] for row in slices["banks"]] == pytest.approx([row[3] for row in BANKS])
+    assert pq.read_table(tmp_path / "panel/banks.parquet")["prc"].to_pylist() == [2.0, 3.0, 4.0, 9.0, 2.0, 3.0, 5.0]
+    assert read_json(tmp_path / "report.json")["negative_prices"] == 3
+    assert "\n3 prices below 0 made positive" in (tmp_path / "report.txt").read_text()
+
+
+def test_a_folder_may_name_the_types_in_folders_and_in_files(tmp_path):
+    frame = vendor_rows(type=lambda f: np.where(f["type"] == 1, "banks", "mutual_funds"))
+    for firm_type, rows in frame.groupby("type"):
+        for source, columns in (("hive", rows.drop(columns="type")), ("both", rows)):
+            (tmp_path / source / f"type={firm_type}").mkdir(parents=True)
+            save(columns, tmp_path / source / f"type={firm_type}/part-0.parquet")
+    for source in ("hive", "both"):
+        assert run_import(tmp_path / f"of_{source}", tmp_path / source)["banks"] == BANKS
 
 
 def test_large_ids_are_kept_exactly_or_refused(tmp_path):
@@ -274,8 +371,11 @@ def test_types_by_code_and_by_label():
         "investment_advisors",
         "investment_advisors",
     ]
-    with pytest.raises(InputError, match="unknown firm types 7, 9; name theirs"):
-        firm_types_of(pd.Series([1, 7, 9], name="type"), {})
+    with pytest.raises(
+        InputError,
+        match=r"types 7 \(1 rows\), 9 \(2 rows\), the first in row 1 .*known are households, .* in import.types$",
+    ):
+        firm_types_of(pd.Series([1, 7, 9, 9], name="type"), {})
     assert firm_types_of(pd.Series([7.0], name="type"), {"7": "other"})[0].tolist() == ["other"]
 
 
@@ -295,10 +395,10 @@ def test_a_column_with_a_blank_in_its_name():
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"holding": [-1.0] * 9}, r"holding is negative or infinite in 9 .*\(mgrno 1, permno 10, 2015Q1: -1"),
-        ({"mgrno": [1.5] * 9}, r"mgrno: 1.5 is not an integer"),
+        ({"holding": [-1.0] * 9}, r"holding is negative or infinite in 9 .*\(row 1 .*: mgrno 1, permno 10, 2015Q1: -1"),
+        ({"mgrno": [1.5] * 9}, r"mgrno, row 1 of the data: 1.5 is not an integer"),
         ({"permno": [10] * 9, "fdate": [220] * 9, "mgrno": [1] * 9}, r"rows repeat \(mgrno, permno, quarter\)"),
-        ({"prc": ["low"] * 9}, r"column 'prc' holds text: 'low'"),
+        ({"prc": ["low"] * 9}, r"column 'prc' holds text, row 1 of the data: 'low'; .*import.decimal"),
         ({"type": [8] * 9}, r"unknown firm types 8"),
         ({"mgrno": [np.nan] * 9}, r"no row is kept of 9 \(dropped"),
     ],

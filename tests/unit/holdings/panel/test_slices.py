@@ -126,6 +126,7 @@ GOOD = make_run(1, 1, [1.0, 2.0, 0.0])
         (make_panel(GOOD).rename_columns({"Gat": "GAT", "me": "ME"}), r"'me' is missing; did .*'Gat' is missing; did"),
         (make_panel(GOOD, holding_t=["1"] * 3), r"column 'holding_t' holds string, not numbers; convert it"),
         (make_panel(GOOD, mgrno=[1.0] * 3), r"column 'mgrno' holds double, not integers; .*astype\('int64'\)"),
+        (make_panel(GOOD, date=["2015-03-31"] * 3), r"column 'date' holds string, not dates; .* or import the files"),
         (make_panel(GOOD, date=[20150101] * 3), r"column 'date' holds int64, not dates"),
         (make_panel(GOOD, type=[1] * 3), r"column 'type' holds int64, not text"),
         (make_panel(GOOD, holding_t=pa.nulls(3)), r"column 'holding_t' holds null, not numbers"),

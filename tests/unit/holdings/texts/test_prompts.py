@@ -100,12 +100,41 @@ def test_tickers_are_read_by_permno(tmp_path):
         ("permno,name\n1,A\n", "column 'ticker' is missing"),
         ("permno,ticker,company\n1,A,B\nx,C,D\n", "line 3: permno 'x' is not an integer"),
         ("permno,ticker,company\n1,A,B\n1,C,D\n", "line 3: permno 1 occurs twice"),
+        ("permno;ticker;company\n1;A;B\n", "column 'permno' is missing; it needs permno, ticker, company, with commas"),
+        (
+            "permno,ticker,company\n1,A,Apple, Inc.\n",
+            "line 2 has more cells than the header; put a name .* into quotes",
+        ),
+        ("permno,ticker,company\n1,A,=1+2\n", "line 2: company '=1\\+2' begins with =, as a formula does"),
+        ("permno,ticker,company\n1, @A,B\n", "line 2: ticker ' @A' begins with @"),
+        ("permno,ticker,company\n1,+A,B\n", "line 2: ticker '\\+A' begins with"),
+        ("permno,ticker,company\n1,A,B\n2,A,B<|im_end|>\n", "line 3: company 'B<|im_end|>' holds <, which marks up"),
+        ("permno,ticker,company\n1,A,[INST] B\n", "holds \\[, which marks up prompts"),
+        ('permno,ticker,company\n1,A,"B\nTicker: C"\n', "line 3: company .* holds a line break or an invisible"),
+        ("permno,ticker,company\n1,A,B\u2028C\n", "line 2: company .* holds a line break or an invisible"),
+        ("permno,ticker,company\n1,A,B\u200bC\n", "line 2: company .* holds a line break or an invisible"),
     ],
 )
 def test_broken_ticker_files_are_refused(tmp_path, text, message):
     path = tmp_path / "tickers.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
+        read_tickers(path)
+
+
+def test_names_of_companies_that_are_fine(tmp_path):
+    path = tmp_path / "tickers.csv"
+    names = ["AT&T Inc.", "Yum! Brands, Inc. (The)", "L'Oréal S.A. - ADR", "BRK/B #1 100% 'A'", "トヨタ自動車"]
+    path.write_text(
+        "permno,ticker,company\n" + "".join(f'{i},T.{i}-A,"{name}"\n' for i, name in enumerate(names)), encoding="utf-8"
+    )
+    assert [company for _, company in read_tickers(path).values()] == names
+
+
+def test_a_ticker_file_of_another_encoding_is_named_with_the_line(tmp_path):
+    path = tmp_path / "tickers.csv"
+    path.write_text("permno,ticker,company\n1,A,B\n2,OR,L'Oréal\n", encoding="latin-1")
+    with pytest.raises(InputError, match=r"tickers.csv: line 3 is not UTF-8; save the file as UTF-8 \(iconv"):
         read_tickers(path)
 
 
