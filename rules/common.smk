@@ -1,16 +1,5 @@
-# The only place for functions: the checked configuration, and what the rules share.
-import os
-import shlex
-import sys
-from pathlib import Path
-
+# The only place for functions: what the rules share.
 from snakemake.persistence.file import FilePersistence
-
-# Jobs of a cluster load this file too. They take the settings and the code that the run was started with, whatever has
-# been edited since: the config file that they are given is the one that was set aside.
-ROOT = Path(workflow.basedir)
-START = None if workflow.is_main_process else Path(workflow.config_settings.configfiles[0]).parent
-sys.path.insert(0, str(START / "code" if START else ROOT))
 
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, TRAINED_STAGES, stages_by
@@ -18,45 +7,12 @@ from workflow_scripts.holdings.panel.contract import FIRM_TYPES as ALL_FIRM_TYPE
 from workflow_scripts.holdings.rewards.rewards import module_of
 from workflow_scripts.holdings.windows.splits import SPLITS
 from workflow_scripts.plumbing.code_digest import code_of
-from workflow_scripts.plumbing.errors import InputError
-from workflow_scripts.plumbing.run_start import (
-    CODE,
-    STARTED_CONFIG,
-    edited_rules,
-    made_since_first_start,
-    note_first_start,
-    set_aside,
-)
-from workflow_scripts.settings.checks import SEED_RUN_FILES, missing_inputs
-from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED, resolved
-from workflow_scripts.settings.reading import read_config
+from workflow_scripts.plumbing.run_start import made_since_first_start
+from workflow_scripts.settings.checks import SEED_RUN_FILES
+from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED
 from workflow_scripts.settings.uses import run_folder, section, settings_of as settings_of_config, start_stage
 from workflow_scripts.training.store import MANIFEST
 from workflow_scripts.training.trainer import ADAPTER_FILES, REWARDS_PLUGIN, TRAINING_LOG
-
-try:
-    CONFIG = read_config(config)
-except InputError as error:
-    # Not a WorkflowError, which would show a line of this file.
-    sys.exit(f"error: config: {error}")
-if workflow.is_main_process:
-    # Snakemake takes outputs that are there for good where the job that makes them lacks its inputs: old tables would
-    # pass for those of this configuration.
-    INPUTS_MISSING = missing_inputs(CONFIG)
-    if INPUTS_MISSING and not workflow.output_settings.dryrun:
-        sys.exit("\n".join(f"error: {line}" for line in INPUTS_MISSING))
-    for line in INPUTS_MISSING:
-        print(f"WARNING: {line}", file=sys.stderr)
-    if not workflow.output_settings.dryrun:
-        START = set_aside(ROOT, resolved(CONFIG))
-        note_first_start(CONFIG.run)
-        workflow.config_settings.configfiles = [START / STARTED_CONFIG]
-        workflow.config_settings.config_args = None
-elif edited := edited_rules(ROOT, START):
-    sys.exit(
-        f"error: {', '.join(edited)} changed since this run was started, and its jobs would no longer be what was planned; "
-        "give the same command again"
-    )
 
 FIRM_TYPES = CONFIG.firm_types
 IS_SIMULATED = CONFIG.panel == SIMULATED
@@ -68,15 +24,6 @@ PANEL = f"{RESULTS}/panel" if IS_SIMULATED or IS_IMPORTED else CONFIG.panel.rstr
 FORECASTERS = (*BASELINES, *STAGES, *(["oracle"] if IS_SIMULATED else []))
 PUBLISHED_FILES = (*ADAPTER_FILES, TRAINING_LOG, MANIFEST)
 SEED_RUNS = [f"results/{run}" for run in CONFIG.evaluation.seed_runs]
-
-# Jobs use the interpreter of the running Snakemake, so that no environment has to be activated, and the code of the start:
-# a safe path leaves out the working directory, which has the code as it is now.
-PATHS = {
-    "PATH": [Path(sys.executable).parent, os.environ["PATH"]],
-    "PYTHONPATH": [START / CODE if START else ROOT, *filter(None, [os.environ.get("PYTHONPATH")])],
-}
-EXPORTS = [f"{name}={shlex.quote(os.pathsep.join(map(str, paths)))}" for name, paths in PATHS.items()]
-shell.prefix(f"set -euo pipefail; export PYTHONSAFEPATH=1 {' '.join(EXPORTS)}; ")
 
 
 def settings_of(rule):

@@ -216,7 +216,7 @@ def test_a_panel_in_another_layout_is_one_to_import(tmp_path, files, found):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     panel = str(tmp_path / "panel")
-    message = missing_slices(read_config(changed(panel=panel)))
+    [message] = missing_inputs(read_config(changed(panel=panel)))
     assert re.fullmatch(
         rf"panel: {panel} {found}; write panel: imported, and import: {{source: {panel}}} \(.*\)", message
     )
