@@ -181,6 +181,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("plumbing/files.py", "", SPARE, EVERYTHING),
     ("plumbing/random_streams.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
     ("plumbing/code_digest.py", "", SPARE, {**MODELS, **SUMMARY}),
+    ("plumbing/remembered_digests.py", "", SPARE, {}),
     # How a configuration is read and checked, and what a rule is given of it, is in the settings that it is given.
     ("settings/config.py", "", SPARE, {}),
     ("settings/reading.py", "", SPARE, {}),
