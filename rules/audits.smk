@@ -19,6 +19,7 @@ rule audit_leakage:
     localrule: True
     params:
         code=code_of("workflow_scripts.audit_leakage"),
+        content=content_of(panel_slice, tickers),
         settings=settings_of("audit_leakage"),
     shell:
         logged(r"""
@@ -48,6 +49,7 @@ rule audit_baselines:
     localrule: True
     params:
         code=code_of("workflow_scripts.audit_baselines"),
+        content=content_of(panel_slice),
         settings=settings_of("audit_baselines"),
     shell:
         logged(r"""

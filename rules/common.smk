@@ -6,12 +6,12 @@ from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, TRAINED_STA
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES as ALL_FIRM_TYPES
 from workflow_scripts.holdings.rewards.rewards import module_of
 from workflow_scripts.holdings.windows.splits import SPLITS
-from workflow_scripts.plumbing.code_digest import code_of
+from workflow_scripts.plumbing.remembered_digests import content_digest
 from workflow_scripts.plumbing.run_start import made_since_first_start
 from workflow_scripts.settings.checks import SEED_RUN_FILES
 from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED
 from workflow_scripts.settings.uses import run_folder, section, settings_of as settings_of_config, start_stage
-from workflow_scripts.training.store import MANIFEST
+from workflow_scripts.training.store import MANIFEST, model_identity
 from workflow_scripts.training.trainer import ADAPTER_FILES, REWARDS_PLUGIN, TRAINING_LOG
 
 FIRM_TYPES = CONFIG.firm_types
@@ -58,7 +58,7 @@ def mark_unrecorded_outputs():
 def panel_slice(wildcards):
     """The slice of a firm type; none where a plan is shown before the data are there."""
     path = f"{PANEL}/{wildcards.firm_type}.parquet"
-    return path if IS_SIMULATED or IS_IMPORTED or Path(path).is_file() else []
+    return [path] if IS_SIMULATED or IS_IMPORTED or Path(path).is_file() else []
 
 
 def import_source(wildcards):
@@ -71,6 +71,25 @@ def tickers(wildcards):
     """The file of tickers, where the config names one; none where a plan is shown before it is there."""
     path = CONFIG.prompts.ticker_mapping
     return [path] if path and Path(path).is_file() else []
+
+
+def content_of(*inputs):
+    """What the user's own files among a rule's inputs hold, as a params function.
+
+    Snakemake looks into an input only where it is newer than the outputs: a file that `cp -p`, `rsync -t` or `mv` put in
+    place is not, nor are weights that were changed inside a folder.
+    """
+
+    def content(wildcards):
+        paths = [
+            path
+            for paths_of in inputs
+            for path in paths_of(wildcards)
+            if not path.startswith((f"{RESULTS}/", "<results>"))
+        ]
+        return " ".join(model_identity(path) if Path(path).is_dir() else content_digest(path) for path in paths)
+
+    return content
 
 
 def base_model_input(wildcards):

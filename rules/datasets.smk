@@ -16,6 +16,7 @@ rule build_prompts:
     localrule: True
     params:
         code=code_of("workflow_scripts.build_prompts"),
+        content=content_of(tickers),
         settings=settings_of("build_prompts"),
     shell:
         logged(r"""

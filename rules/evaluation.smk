@@ -17,6 +17,7 @@ rule generate_completions:
         "<results>/benchmarks/generate_completions/{firm_type}.{stage}.tsv"
     params:
         code=code_of("workflow_scripts.generate_completions"),
+        content=content_of(start_model_input),
         settings=settings_of("generate_completions"),
         adapter=stage_adapter,
         store=f"{RESULTS}/store/{{firm_type}}/completions",

@@ -40,6 +40,7 @@ if IS_IMPORTED:
             "<results>/benchmarks/import_panel.tsv"
         params:
             code=code_of("workflow_scripts.import_panel"),
+            content=content_of(import_source),
             settings=settings_of("import_panel"),
             out=subpath(output.report, parent=True),
         shell:
@@ -64,6 +65,7 @@ rule check_panel:
         "<results>/benchmarks/check_panel/{firm_type}.tsv"
     params:
         code=code_of("workflow_scripts.check_panel"),
+        content=content_of(panel_slice),
         settings=settings_of("check_panel"),
     shell:
         logged(r"""

@@ -1,5 +1,6 @@
 # What a run is started with: the checked configuration and the code that its jobs use.
 # Snakemake reads this first, in the process that plans the run and, on a cluster, in each job.
+import functools
 import os
 import shlex
 import sys
@@ -11,6 +12,7 @@ ROOT = Path(workflow.basedir)
 START = None if workflow.is_main_process else Path(workflow.config_settings.configfiles[0]).parent
 sys.path.insert(0, str(START / "code" if START else ROOT))
 
+from workflow_scripts.plumbing.code_digest import code_of as code_below
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.run_start import CODE, STARTED_CONFIG, edited_rules, note_first_start, set_aside
 from workflow_scripts.settings.checks import missing_inputs
@@ -42,10 +44,12 @@ elif edited := edited_rules(ROOT, START):
         "give the same command again"
     )
 
-# Jobs use the interpreter of the running Snakemake, so that no environment has to be activated, and the code of the start:
-# a safe path leaves out the working directory, which has the code as it is now.
+# Where jobs find the modules, and where their digests are taken. A safe path leaves out the working directory, which has
+# the code as it is now. Jobs use the interpreter of the running Snakemake, so that no environment has to be activated.
+CODE_ROOT = START / CODE if START else ROOT
+code_of = functools.partial(code_below, root=CODE_ROOT)
 shell.prefix(
     "set -euo pipefail; export PYTHONSAFEPATH=1 "
     f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
-    f"PYTHONPATH={shlex.quote(str(START / CODE if START else ROOT))}" + "${{PYTHONPATH:+:$PYTHONPATH}}; "
+    f"PYTHONPATH={shlex.quote(str(CODE_ROOT))}" + "${{PYTHONPATH:+:$PYTHONPATH}}; "
 )

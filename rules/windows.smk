@@ -16,6 +16,7 @@ rule build_windows:
         "<results>/benchmarks/build_windows/{firm_type}.tsv"
     params:
         code=code_of("workflow_scripts.build_windows"),
+        content=content_of(panel_slice),
         settings=settings_of("build_windows"),
     shell:
         logged(r"""
@@ -41,6 +42,7 @@ rule build_stock_quarters:
         "<results>/benchmarks/build_stock_quarters/{firm_type}.tsv"
     params:
         code=code_of("workflow_scripts.build_stock_quarters"),
+        content=content_of(panel_slice),
     shell:
         logged(r"""
             python -m workflow_scripts.build_stock_quarters \
@@ -64,6 +66,7 @@ rule sample_windows:
         "<results>/benchmarks/sample_windows/{firm_type}.{split}.tsv"
     params:
         code=code_of("workflow_scripts.sample_windows"),
+        content=content_of(panel_slice),
         settings=settings_of("sample_windows"),
     shell:
         logged(r"""

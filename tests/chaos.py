@@ -26,6 +26,7 @@ import psutil
 
 from tests.faults import deterministic_files, differences, is_finished_training
 from tests.project import SNAKEMAKE, Project, checkout, tiny_config
+from tests.waiting import wait_for
 
 CONFIG = tiny_config(firm_types=["banks"])
 # Seconds after a start within which the fault comes; the start of ms-swift alone takes about ten.
@@ -130,10 +131,11 @@ def _start(project: Project, config: str) -> subprocess.Popen:
 
 def _wait_for_orphans(project: Project) -> None:
     """Until no process works in the project's folder: jobs outlive a Snakemake that was killed."""
-    ends = time.monotonic() + 300
-    while any(process.info["cwd"] == str(project.root) for process in psutil.process_iter(["cwd"])):
-        assert time.monotonic() < ends, "a job of a killed run does not end"
-        time.sleep(0.2)
+
+    def left() -> list[int]:
+        return [one.pid for one in psutil.process_iter(["cwd"]) if one.info["cwd"] == str(project.root)]
+
+    wait_for(lambda: not left(), progress=left)
 
 
 def _output(project: Project) -> str:

@@ -180,6 +180,8 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("plumbing/errors.py", "", SPARE, EVERYTHING),
     ("plumbing/files.py", "", SPARE, EVERYTHING),
     ("plumbing/random_streams.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+    # What a run is started with reaches the jobs as a whole, settings and code.
+    ("plumbing/run_start.py", "", SPARE, {}),
     ("plumbing/code_digest.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("plumbing/remembered_digests.py", "", SPARE, {}),
     # How a configuration is read and checked, and what a rule is given of it, is in the settings that it is given.

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -18,6 +17,7 @@ import yaml
 from tests.faults import FullDisk, deterministic_files, differences, is_finished_training
 from tests.project import SECRET, SNAKEMAKE, Project, checkout, files_with, tiny_config
 from tests.slurm import cluster
+from tests.waiting import wait_for
 
 GPU_RULES = {"train_sft", "merge_adapter", "train_grpo", "generate_completions"}
 # Long enough for a time limit to come amid the steps; a checkpoint is saved by the warning alone.
@@ -80,17 +80,6 @@ def jobs(project: Project, rule: str = "") -> list[dict[str, str]]:
     """SLURM's jobs of a project, of one rule, in the order of their submission."""
     found = [job for job in cluster.jobs() if job["WorkDir"] == str(project.root) and rule in ("", job["rule"])]
     return sorted(found, key=lambda job: int(job["JobId"]))
-
-
-def wait_for(ready: Callable[[], bool], seconds: int = 300, progress: Callable[[], object] = lambda: None) -> None:
-    """Wait until something is so; as long as `progress` gives another value, the seconds begin anew."""
-    seen, ends = progress(), time.monotonic() + seconds
-    while not ready():
-        if (now := progress()) != seen:
-            seen, ends = now, time.monotonic() + seconds
-        if time.monotonic() > ends:
-            raise TimeoutError(f"not so after {seconds} s without progress")
-        time.sleep(0.25)
 
 
 def written(project: Project) -> int:

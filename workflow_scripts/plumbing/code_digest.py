@@ -16,11 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "workflow_scripts"
 
 
-def module_path(module: str) -> Path | None:
-    """File of a module of the project, None for one that is not the project's."""
+def module_path(module: str, root: Path = ROOT) -> Path | None:
+    """File of a module of the project below `root`, None for one that is not the project's."""
     if module != PACKAGE and not module.startswith(f"{PACKAGE}."):
         return None
-    base = ROOT.joinpath(*module.split("."))
+    base = root.joinpath(*module.split("."))
     for path in (base.with_suffix(".py"), base / "__init__.py"):
         if path.is_file():
             return path
@@ -60,9 +60,9 @@ def _without_docstrings(tree: ast.AST) -> ast.AST:
 
 
 @functools.cache
-def _parsed(module: str) -> tuple[str, frozenset[str]]:
+def _parsed(module: str, root: Path) -> tuple[str, frozenset[str]]:
     """Digest of one module's own statements, and the project modules that it imports."""
-    path = module_path(module)
+    path = module_path(module, root)
     if path is None:
         raise ValueError(f"{module} is not a module of this project")
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
@@ -75,12 +75,12 @@ def _parsed(module: str) -> tuple[str, frozenset[str]]:
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level:
             raise ValueError(f"{path}: relative import in line {node.lineno}; write it absolute")
-    imports = frozenset(name for name in names if module_path(name) is not None)
+    imports = frozenset(name for name in names if module_path(name, root) is not None)
     text = ast.dump(_WithoutAnnotations().visit(_without_docstrings(tree)), include_attributes=False)
     return hashlib.sha256(text.encode()).hexdigest(), imports
 
 
-def imported_modules(*modules: str) -> list[str]:
+def imported_modules(*modules: str, root: Path = ROOT) -> list[str]:
     """The modules and all project modules that they import, transitively, sorted."""
     seen: set[str] = set()
     waiting = list(modules)
@@ -88,26 +88,28 @@ def imported_modules(*modules: str) -> list[str]:
         module = waiting.pop()
         if module not in seen:
             seen.add(module)
-            waiting.extend(_parsed(module)[1])
+            waiting.extend(_parsed(module, root)[1])
     return sorted(seen)
 
 
 @functools.cache
-def digest_of(*modules: str) -> str:
+def digest_of(*modules: str, root: Path = ROOT) -> str:
     """SHA-256 over the docstring-stripped syntax trees of the modules and their imports."""
-    parts = [f"{module} {_parsed(module)[0]}" for module in imported_modules(*modules)]
+    parts = [f"{module} {_parsed(module, root)[0]}" for module in imported_modules(*modules, root=root)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def code_of(*modules: str, further: Callable[[Any], Iterable[str]] | None = None) -> Callable[[Any], str]:
+def code_of(
+    *modules: str, further: Callable[[Any], Iterable[str]] | None = None, root: Path = ROOT
+) -> Callable[[Any], str]:
     """`digest_of` as a params function, with words for the reasons of a rerun.
 
-    `further` names modules that depend on the job's wildcards. The digest is worked out for planned jobs only: a job on
-    a cluster plans just itself.
+    `further` names modules that depend on the job's wildcards; `root` is where the jobs find the modules. The digest is
+    worked out for planned jobs only: a job on a cluster plans just itself.
     """
 
     def code(wildcards: Any) -> str:
-        digest = digest_of(*modules, *(further(wildcards) if further else ()))
+        digest = digest_of(*modules, *(further(wildcards) if further else ()), root=root)
         return f"code of {modules[0].rpartition('.')[2]} {digest[:16]}"
 
     return code

@@ -1,0 +1,179 @@
+"""A run never succeeds on something else than what it says.
+
+Its inputs are there and compared by content, settings and code are those of its start, and outputs without a record
+are made again.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from snakemake.persistence.file import FilePersistence
+
+from tests.project import SNAKEMAKE, Project, copy_of, tiny_config
+from tests.waiting import wait_for
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"panel": "nowhere"}, "nowhere has no slice for banks, mutual_funds"),
+        ({"panel": "imported", "import": {"source": "nowhere.csv"}}, "import.source: nowhere.csv does not exist"),
+        ({"prompts": {"ticker_mapping": "nope.csv"}}, "prompts.ticker_mapping: nope.csv does not exist"),
+        ({"evaluation": {"seed_runs": ["never"]}}, "seed_runs: results/never/config.yaml does not exist"),
+    ],
+)
+def test_missing_inputs_over_finished_results_are_an_error(finished, changes, words):
+    """Snakemake would say that all is done: it accepts outputs whose job lacks its inputs. A plan is still shown."""
+    config = tiny_config(**changes)
+    before = finished.results("config.yaml").read_bytes()
+    result = finished.run(config)
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert finished.results("config.yaml").read_bytes() == before
+    plan = finished.snakemake("-n", "--cores", "1", "--configfile", str(finished.write(config)))
+    assert plan.returncode == 0, plan.stderr
+    assert words in plan.stderr
+
+
+def test_a_firm_type_without_its_slice_is_an_error(edited):
+    folder = edited.root / "my_panel"
+    folder.mkdir()
+    shutil.copy(edited.results("panel/banks.parquet"), folder)
+    result = edited.run(tiny_config(panel="my_panel"))
+    assert result.returncode == 1
+    assert "my_panel has no slice for mutual_funds; there are: banks" in result.stderr
+
+
+def test_code_that_is_edited_during_a_run_is_not_used(edited):
+    """The run ends with the code of its start, and the next plan says what the edit changes."""
+    config = tiny_config(simulation={"noise_sd": 0.3})
+    target = "results/tiny/banks/windows.parquet"
+    command = [SNAKEMAKE, target, "--cores", "1", "--configfile", str(edited.write(config))]
+    starts = edited.root / ".snakemake/starts"
+    known = set(starts.glob("*/config.json"))
+    with subprocess.Popen(command, cwd=edited.root, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: set(starts.glob("*/config.json")) - known)
+        module = edited.root / "workflow_scripts/build_windows.py"
+        module.write_text(module.read_text() + "\nraise SystemExit('code of after the start')\n")
+        errors = process.communicate()[1]
+    assert process.returncode == 0, errors
+    assert "build_windows" in errors
+    assert edited.plan(config, target) == {"build_windows": 1}
+
+
+def job(project: Project, config: str, rule: str, target: str) -> subprocess.CompletedProcess:
+    """A job as a cluster starts it: Snakemake in a mode of its own, with the config file that it was handed."""
+    command = ["--mode", "remote", "--target-jobs", target, "--allowed-rules", rule, "--force", "--nolock"]
+    return project.snakemake(*command, "--ignore-incomplete", "--cores", "1", "--configfile", config)
+
+
+def test_a_job_uses_settings_and_code_of_the_start(edited):
+    """What is edited while jobs of a cluster wait reaches none of them; edited rules are refused."""
+    config = tiny_config(windows={"history_quarters": 3})
+    path = edited.write(config)
+    target = "results/tiny/banks/windows.parquet"
+    known = set((edited.root / ".snakemake/starts").glob("*/config.json"))
+    assert edited.run(config, target).returncode == 0
+    [start] = set((edited.root / ".snakemake/starts").glob("*/config.json")) - known
+    made = edited.root.joinpath(target).read_bytes()
+
+    path.write_text(json.dumps(tiny_config(windows={"history_quarters": 4})))
+    module = edited.root / "workflow_scripts/build_windows.py"
+    module.write_text(module.read_text() + "\nraise SystemExit('code of after the start')\n")
+    settings = edited.root / "workflow_scripts/settings/uses.py"
+    settings.write_text(settings.read_text() + "\nraise SystemExit('settings of after the start')\n")
+    edited.root.joinpath(target).unlink()
+    result = job(edited, str(start), "build_windows", "build_windows:firm_type=banks")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert edited.root.joinpath(target).read_bytes() == made
+
+    rules = edited.root / "rules/windows.smk"
+    rules.write_text(rules.read_text() + "\n# edited\n")
+    result = job(edited, str(start), "build_windows", "build_windows:firm_type=banks")
+    assert result.returncode == 1
+    assert "rules/windows.smk changed since this run was started" in result.stderr
+
+
+def test_outputs_without_a_record_are_made_again(edited):
+    """Ctrl-C on a cluster can leave outputs of which Snakemake has no record: later settings would pass them by."""
+    memory = FilePersistence(nolock=True, path=edited.root / ".snakemake")
+    record = memory._record_path(memory._metadata_path, "results/tiny/banks/windows.parquet")
+    os.unlink(record)
+    plan = edited.plan(tiny_config(), "windows")
+    assert plan["build_windows"] == 1
+    assert edited.run(tiny_config(), "results/tiny/banks/windows.parquet").returncode == 0
+    assert edited.plan(tiny_config(), "results/tiny/banks/windows.parquet") == {}
+
+
+def own_inputs(project: Project) -> tuple[dict, list[str]]:
+    """A finished panel, a ticker file and a model of the user's own, and the targets that need them."""
+    folder = project.root / "my_panel"
+    folder.mkdir()
+    shutil.copy(project.results("panel/banks.parquet"), folder)
+    shutil.copytree(project.results("demo_model"), project.root / "my_model")
+    stocks = pq.read_table(folder / "banks.parquet", columns=["permno"])["permno"].unique().to_pylist()
+    rows = [f"{permno},T{permno},Company {permno}" for permno in stocks]
+    (project.root / "tickers.csv").write_text("\n".join(["permno,ticker,company", *rows]) + "\n")
+    config = tiny_config(
+        firm_types=["banks"],
+        panel="my_panel",
+        prompts={"identity": "ticker", "ticker_mapping": "tickers.csv"},
+        model={"path": "my_model"},
+    )
+    return config, ["results/tiny/banks/completions/base.jsonl", "results/tiny/banks/audit/test.csv"]
+
+
+@pytest.fixture(scope="module")
+def with_own_inputs(finished, tmp_path_factory) -> tuple[Project, dict, list[str]]:
+    project = copy_of(finished, tmp_path_factory.mktemp("own"))
+    config, targets = own_inputs(project)
+    result = project.run(config, *targets)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert project.plan(config, *targets) == {}
+    return project, config, targets
+
+
+def in_place(path, content: bytes) -> None:
+    """Another content under an old time, as `cp -p` and `rsync -t` leave it."""
+    times = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns - 10**12))
+
+
+def test_inputs_are_compared_by_content_whatever_their_times_say(with_own_inputs):
+    project, config, targets = with_own_inputs
+    panel, tickers = project.root / "my_panel/banks.parquet", project.root / "tickers.csv"
+    weights = project.root / "my_model/model.safetensors"
+    for path in (panel, tickers, weights):
+        path.touch()
+    (project.root / "my_model/README.md").write_text("A page beside the weights.\n")
+    (project.root / "my_model/.cache/huggingface").mkdir(parents=True)
+    (project.root / "my_model/.cache/huggingface/download.lock").touch()
+    assert project.plan(config, *targets) == {}, "a touch, a page and a cache change nothing"
+
+    before = {path: path.read_bytes() for path in (panel, tickers, weights)}
+    in_place(tickers, before[tickers].replace(b"Company", b"Holding"))
+    assert project.plan(config, *targets)["build_prompts"] == 3
+    in_place(tickers, before[tickers])
+    assert project.plan(config, *targets) == {}
+
+    in_place(weights, before[weights][:-1] + bytes([before[weights][-1] ^ 1]))
+    assert project.plan(config, *targets) == {"generate_completions": 1}
+    in_place(weights, before[weights])
+    assert project.plan(config, *targets) == {}
+
+    table = pq.read_table(panel)
+    price = pa.array(table["prc"].to_numpy() * 2)
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table.set_column(table.column_names.index("prc"), "prc", price), buffer)
+    in_place(panel, buffer.getvalue().to_pybytes())
+    plan = project.plan(config, *targets)
+    assert plan["check_panel"] == plan["build_windows"] == plan["build_stock_quarters"] == 1
