@@ -29,6 +29,7 @@ from workflow_scripts.holdings.panel.contract import FACTORS
 from workflow_scripts.holdings.panel.quarters import quarter_starts
 from workflow_scripts.plumbing.random_streams import random_stream
 
+Array = NDArray[np.float64]
 MAX_ZERO_QUARTERS = 11
 # Managers are drawn in blocks, so that a panel of any size needs the memory of one block.
 BLOCK_MANAGERS = 1000
@@ -68,7 +69,7 @@ def oracle_delta(holding_t: ArrayLike, holding_lag1: ArrayLike, drift: float, pe
     return np.maximum(drift + persistence * (holding_t - holding_lag1), -holding_t)
 
 
-def simulate_stocks(settings: SimulationSettings, seed: int) -> dict[str, NDArray[np.float64]]:
+def simulate_stocks(settings: SimulationSettings, seed: int) -> dict[str, Array]:
     """Price ($) and factors of every stock and quarter, arrays of shape (quarters, stocks)."""
     rng = random_stream(seed, "stocks")
     shape = (len(settings.quarters), settings.stocks)
@@ -102,20 +103,9 @@ def simulate_panel(firm_type: str, drift: float, settings: SimulationSettings, s
         yield _simulate_managers(firm_type, drift, settings, stocks, managers, rng)
 
 
-def _simulate_managers(
-    firm_type: str,
-    drift: float,
-    settings: SimulationSettings,
-    stocks: dict[str, NDArray[np.float64]],
-    managers: NDArray[np.intp],
-    rng: np.random.Generator,
-) -> pa.Table:
-    """The rows of some managers, by the law of the module's docstring."""
+def _simulate_holdings(n_pairs: int, drift: float, settings: SimulationSettings, rng: np.random.Generator) -> Array:
+    """Positions by the law of the module's docstring, $ million, shape (quarters, pairs); NaN where there is no row."""
     n_quarters = len(settings.quarters)
-    per_manager = min(settings.stocks_per_manager, settings.stocks)
-    stock = np.concatenate([np.sort(rng.choice(settings.stocks, per_manager, replace=False)) for _ in managers])
-    manager = np.repeat(np.arange(len(managers)), per_manager)
-    n_pairs = len(stock)
     typical_change = drift / (1 - settings.persistence)
     change_sd = settings.noise_sd / np.sqrt(1 - settings.persistence**2)
 
@@ -145,27 +135,27 @@ def _simulate_managers(
         held |= enters
         holdings[t] = np.where(held | zero_row, holding, np.nan)
     holdings[rng.random(holdings.shape) < settings.gap_probability] = np.nan
-    return _panel_table(firm_type, holdings, managers, manager, stock, stocks, settings, rng)
+    return holdings
 
 
-def _panel_table(
+def _simulate_managers(
     firm_type: str,
-    holdings: NDArray[np.float64],
-    managers: NDArray[np.intp],
-    manager: NDArray[np.intp],
-    stock: NDArray[np.intp],
-    stocks: dict[str, NDArray[np.float64]],
+    drift: float,
     settings: SimulationSettings,
+    stocks: dict[str, Array],
+    managers: NDArray[np.intp],
     rng: np.random.Generator,
 ) -> pa.Table:
-    """Rows of the present (quarter, pair) cells, with labels, managers' assets and stock columns."""
-    n_quarters = len(holdings)
-    following = np.vstack([holdings[1:], np.full((1, holdings.shape[1]), np.nan)])
-    inside = np.zeros((n_quarters, len(managers)))
-    for t in range(n_quarters):
-        inside[t] = np.bincount(manager, np.nan_to_num(holdings[t]), minlength=len(managers))
+    """The rows of some managers: their positions with labels, the managers' assets and the stocks' columns."""
+    per_manager = min(settings.stocks_per_manager, settings.stocks)
+    stock = np.concatenate([np.sort(rng.choice(settings.stocks, per_manager, replace=False)) for _ in managers])
+    manager = np.repeat(np.arange(len(managers)), per_manager)
+    holdings = _simulate_holdings(len(stock), drift, settings, rng)
+    inside = np.array([np.bincount(manager, np.nan_to_num(row), minlength=len(managers)) for row in holdings])
     outside = (inside + 10.0) * np.exp(rng.normal(-0.5, 0.3, inside.shape))
+    # A row for every cell (quarter, pair) that is there.
     pair, t = np.nonzero(~np.isnan(holdings.T))
+    following = np.vstack([holdings[1:], np.full((1, len(stock)), np.nan)])
     rows = {
         "type": pa.repeat(firm_type, len(t)),
         "mgrno": managers[manager[pair]] + 1,
