@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from workflow_scripts.holdings.rewards.preflight import TOTAL, check_preflight, preflight_table
 from workflow_scripts.holdings.rewards.rewards import RewardSettings, reward_columns
-from workflow_scripts.holdings.texts.targets import LABELS
+from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import read_jsonl, write_csv
@@ -32,7 +32,7 @@ def main(args: Namespace) -> str:
     """Write the table to `--out`."""
     settings = args.settings
     target = settings.rewards.target
-    needed = {"holding_t", LABELS[target], "past_change", *reward_columns(settings.rewards.names, target)}
+    needed = {"holding_t", TARGETS[target].label, "past_change", *reward_columns(settings.rewards.names, target)}
     rows = read_jsonl(args.dataset, needed)
     rng = random_stream(settings.seed, "preflight", args.firm_type)
     table = preflight_table(

@@ -12,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from workflow_scripts.holdings.evaluation.tables import CHANGES
 from workflow_scripts.holdings.report.dictionary import data_dictionary
 from workflow_scripts.holdings.report.page import Part, figures_part, page, table_part
 from workflow_scripts.holdings.report.plots import plot_skill
 from workflow_scripts.holdings.report.summary import (
+    CHANGE_TITLES,
     FILING_LAG,
+    TRAINED_ON,
     check_seed_runs,
     correct_comparisons,
     headline,
@@ -26,7 +27,7 @@ from workflow_scripts.holdings.report.summary import (
     verdict_table,
 )
 from workflow_scripts.holdings.rewards.preflight import TOTAL
-from workflow_scripts.holdings.texts.targets import ACTIVE, TargetName
+from workflow_scripts.holdings.texts.targets import CHANGES, TARGETS, TargetName
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_csv, read_json, write_csv, write_text
 
@@ -35,15 +36,6 @@ ORACLE_NOTE = (
     "nobody can forecast; simulated prices do not move the positions, so that neither the active change nor a stock "
     "that looks split means anything here."
 )
-TRAINED_ON = {
-    "holding_delta": "the dollar change (holding_delta)",
-    "holding_tp1": "the next position (holding_tp1)",
-    "active_delta": "the active change (active_delta)",
-}
-TITLES = {
-    "change": "Change: holding(t+1) - holding(t). It contains the stock's return",
-    "active_change": "Active change: what was traded, at the price of t",
-}
 # Columns of the headline that are printed.
 SHOWN = ["firm_type", "forecaster", "n_windows", "MAE", "skill", "RankIC", "accuracy", "parsed_share", "valid_share"]
 COMPARISON_COLUMNS = [
@@ -124,9 +116,9 @@ def dictionary_of(inputs: Inputs, tables: dict[str, pd.DataFrame]) -> pd.DataFra
 
 
 def report_parts(
-    inputs: Inputs, tables: dict[str, pd.DataFrame], out: Path, targets: list[str], seeds: bool
+    inputs: Inputs, tables: dict[str, pd.DataFrame], out: Path, changes: list[str], seeds: bool
 ) -> list[Part]:
-    """What the page shows, in its order; `targets` with the one that was trained on first."""
+    """What the page shows, in its order; `changes` with the one that was trained on first."""
     metrics, comparisons, periods = (tables[name] for name in ("metrics", "comparisons", "metrics_by_period"))
     coverage = inputs.table("evaluation/coverage.csv")
     coverage = coverage.pivot(index=["firm_type", "forecaster"], columns="step", values="share").reset_index()
@@ -136,7 +128,7 @@ def report_parts(
             "(*: fewer than 10 quarters or managers)",
             verdict_table(comparisons),
         ),
-        *(table_part(TITLES[name], headline(metrics, name)) for name in targets),
+        *(table_part(CHANGE_TITLES[name], headline(metrics, name)) for name in changes),
         figures_part("", [out / "skill.png"]),
         *([table_part("Before and after the knowledge cut-off", periods, folded=True)] if len(periods) else []),
         table_part("Coverage: share of samples", coverage),
@@ -173,13 +165,16 @@ def main(args: Namespace) -> str:
 
     metrics = tables["metrics"]
     # What was trained comes first.
-    judged = "active_change" if settings.target == ACTIVE else "change"
-    targets = [judged, *(name for name in CHANGES if name != judged)]
+    judged = TARGETS[settings.target].change.name
+    changes = [judged, *(name for name in CHANGES if name != judged)]
     panels, trainings = (list(map(read_json, inputs.of(name))) for name in ("panel_report.json", "training/*.json"))
     warnings = run_warnings(panels, trainings, metrics)
     note = ORACLE_NOTE if "oracle" in set(metrics["forecaster"]) else ""
-    parts = report_parts(inputs, tables, out, targets, bool(folders))
-    write_text(out / "report.html", page(settings.run, TRAINED_ON[settings.target], note, warnings, parts))
+    parts = report_parts(inputs, tables, out, changes, bool(folders))
+    write_text(
+        out / "report.html",
+        page(settings.run, f"{TRAINED_ON[settings.target]} ({settings.target})", note, warnings, parts),
+    )
     text = headline(metrics, judged)[SHOWN].to_string(index=False, float_format="{:.3f}".format, na_rep="-")
     return "\n".join([*(f"WARNING: {warning}" for warning in warnings), f"{judged}, $ million:", text])
 

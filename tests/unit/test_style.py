@@ -15,7 +15,8 @@ from workflow_scripts.settings.uses import USES
 
 BIN = Path(sys.executable).parent
 RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
-TARGETS = {"all", "panel", "datasets", "adapters", "evaluation"}
+# The targets that a user can name, which are rules without a job.
+NAMED_TARGETS = {"all", "panel", "datasets", "adapters", "evaluation"}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def rules() -> dict[str, str]:
 @pytest.mark.parametrize("name", sorted(rules()))
 def test_rule_conventions(name):
     body = rules()[name]
-    if name in TARGETS:
+    if name in NAMED_TARGETS:
         assert set(re.findall(r"^ +(\w+):$", body, re.MULTILINE)) == {"input"}
         assert "localrule: True" in body
         return
@@ -79,7 +80,7 @@ def test_no_input_is_ancient():
 
 def test_every_entry_module_is_a_rule():
     entries = {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")} - {"__init__"}
-    assert entries == set(rules()) - TARGETS
+    assert entries == set(rules()) - NAMED_TARGETS
 
 
 def test_files_stay_short():

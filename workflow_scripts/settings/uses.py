@@ -15,7 +15,7 @@ from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, stages_by
 from workflow_scripts.holdings.panel.simulation import SimulationSettings
 from workflow_scripts.holdings.rewards.rewards import constants_of
 from workflow_scripts.holdings.texts.prompts import PromptStyle
-from workflow_scripts.holdings.texts.targets import ACTIVE
+from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.holdings.windows.sampling import Stratification
 from workflow_scripts.holdings.windows.splits import SPLITS
 from workflow_scripts.settings.config import DEMO, SIMULATED, Config, resolved
@@ -122,7 +122,7 @@ def _sample_windows(config: Config, wildcards: Wildcards) -> Content:
         # Without an embargo nobody looks at the next split.
         "next_start": following_start(config, split) if embargo else None,
         "embargo_quarters": embargo,
-        "needs_active_change": config.prompts.target == ACTIVE,
+        "needs_active_change": TARGETS[config.prompts.target].change.needs_prices,
     }
 
 

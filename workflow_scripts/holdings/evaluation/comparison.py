@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from workflow_scripts.holdings.evaluation.metrics import MIN_QUARTERS, Array, rank_ic_by_quarter, skill
 from workflow_scripts.holdings.evaluation.settings import BootstrapSettings
-from workflow_scripts.holdings.evaluation.tables import CHANGES, UNITS, case
+from workflow_scripts.holdings.evaluation.tables import QUANTITIES, Case, Quantity, case_of
+from workflow_scripts.holdings.texts.targets import CHANGES
 
 MIN_MANAGERS = 10
 CLUSTERINGS = ("quarter", "manager")
@@ -126,12 +127,12 @@ def _by_quarter(values: Array, quarter: NDArray) -> Array:
 
 
 class _Tables:
-    """The cases of one target, their clusters, and what several pairs share."""
+    """The cases of one quantity, their clusters, and what several pairs share."""
 
-    def __init__(self, joined: pd.DataFrame, target: str, settings: BootstrapSettings, rng: np.random.Generator):
+    def __init__(self, joined: pd.DataFrame, quantity: Quantity, settings: BootstrapSettings, rng: np.random.Generator):
         self.settings = settings
-        self.cases = {
-            name: case(name, rows.sort_values("window_id"), target)
+        self.cases: dict[str, Case] = {
+            name: case_of(name, rows.sort_values("window_id"), quantity)
             for name, rows in joined.groupby("forecaster", sort=False)
         }
         first = next(iter(self.cases.values()))
@@ -186,7 +187,7 @@ def compare_forecasts(
     settings: BootstrapSettings,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """One row per target in CHANGES, metric in METRICS and (baseline, candidate) pair; no RankIC against no-change.
+    """One row per change of CHANGES, metric in METRICS and (baseline, candidate) pair; no RankIC against no-change.
 
     `difference` = candidate - baseline, of the MAE (negative: the candidate is better; the absolute error of the level
     is that of the change) or of the mean RankIC over the quarters where both have one (positive: better). Unparsed
@@ -195,8 +196,8 @@ def compare_forecasts(
     `metrics.holm` over all firm types does that.
     """
     rows = []
-    for target in CHANGES:
-        tables = _Tables(joined, target, settings, rng)
+    for quantity in (QUANTITIES[name] for name in CHANGES):
+        tables = _Tables(joined, quantity, settings, rng)
         for metric, compare in METRICS.items():
             for baseline, candidate in pairs:
                 if metric == "RankIC" and baseline == "no_change":
@@ -206,9 +207,9 @@ def compare_forecasts(
                     {
                         "baseline": baseline,
                         "candidate": candidate,
-                        "target": target,
+                        "target": quantity.name,
                         "metric": metric,
-                        "unit": UNITS[target] if metric == "MAE" else "correlation",
+                        "unit": quantity.unit if metric == "MAE" else "correlation",
                         "n_windows": tables.size,
                         **_inference(*values, tables.numbers, settings.confidence),
                     }
@@ -254,14 +255,14 @@ def _few(numbers: dict[str, int]) -> dict[str, object]:
 
 
 def skill_intervals(joined: pd.DataFrame, settings: BootstrapSettings, rng: np.random.Generator) -> pd.DataFrame:
-    """Skill = 1 - MAE / MAE(no-change) per forecaster and target in CHANGES, with the wider clustered interval.
+    """Skill = 1 - MAE / MAE(no-change) per forecaster and change of CHANGES, with the wider clustered interval.
 
     The standard error is that of the linearised ratio, mean((|e| - R |e0|) / MAE0) with R = MAE / MAE0 (Cochran 1977,
     section 6.3): draws of the ratio itself explode where a draw holds hardly any change.
     """
     rows = []
-    for target in CHANGES:
-        tables = _Tables(joined, target, settings, rng)
+    for quantity in (QUANTITIES[name] for name in CHANGES):
+        tables = _Tables(joined, quantity, settings, rng)
         for forecaster, one in tables.cases.items():
             if forecaster == "no_change" or not tables.size:
                 continue
@@ -274,6 +275,6 @@ def skill_intervals(joined: pd.DataFrame, settings: BootstrapSettings, rng: np.r
             }
             found = interval(value, spreads, tables.numbers, settings.confidence)
             del found["p_cluster"]
-            row = {"forecaster": forecaster, "target": target, "n_windows": tables.size, "skill": value}
+            row = {"forecaster": forecaster, "target": quantity.name, "n_windows": tables.size, "skill": value}
             rows.append({**row, **found, **_few(tables.numbers)})
     return pd.DataFrame(rows, columns=SKILL_COLUMNS)

@@ -1,11 +1,12 @@
-"""Evaluation tables of one firm type: forecasters × targets × treatment of unparsed completions.
+"""Evaluation tables of one firm type: forecasters × scored quantities × treatment of unparsed completions.
 
 A forecaster gives one number per window, its forecast of the change; nobody forecasts the price, so that the same
-number is the forecast of the active change.
+number is the forecast of the active change. What is scored does not depend on the target that a model was asked for;
+the tables' column `target` names the scored quantity.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,19 +29,60 @@ from workflow_scripts.holdings.evaluation.metrics import (
 )
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
 from workflow_scripts.holdings.panel.quarters import label_ids, quarter_labels, quarter_starts
+from workflow_scripts.holdings.texts.targets import CHANGES
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import json_digest, read_csv
 
-# Target of a table -> unit, and what its windows are ranked by.
-UNITS = {"level": "$ million", "change": "$ million", "log_change": "log", "active_change": "$ million"}
-RANKED_BY = {
-    "level": "forecast holding_tp1",
-    "change": "forecast holding_delta",
-    "log_change": "log(forecast holding_tp1 / holding_t)",
-    "active_change": "forecast active_delta",
+MUSD, LOG = "$ million", "log"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What forecasts are scored on; `unit` is that of its errors.
+
+    `truth` and `ranked_by` say in words what the truth is, and what windows are ranked by. `label` is the column of the
+    truth, and `forecast` gives the forecast of the same from holding_t and the forecast change, arrays of shape (n,) in
+    $ million. With the unit LOG the logarithm of both over holding_t is scored.
+    """
+
+    name: str
+    truth: str
+    ranked_by: str
+    label: str
+    forecast: Callable[[Array, Array], Array]
+    unit: str = MUSD
+
+
+def _position(held: Array, change: Array) -> Array:
+    return held + change
+
+
+def _change(held: Array, change: Array) -> Array:
+    return change
+
+
+QUANTITIES = {
+    quantity.name: quantity
+    for quantity in (
+        Quantity("level", "holding_t1", "forecast holding_tp1", "label_tp1", _position),
+        Quantity("change", "holding_t1 - holding_t", "forecast holding_delta", CHANGES["change"].label, _change),
+        Quantity(
+            "log_change",
+            "log(holding_t1 / holding_t)",
+            "log(forecast holding_tp1 / holding_t)",
+            "label_tp1",
+            _position,
+            LOG,
+        ),
+        Quantity(
+            "active_change",
+            "the change at the price of t",
+            "forecast active_delta",
+            CHANGES["active_change"].label,
+            _change,
+        ),
+    )
 }
-TARGETS = tuple(UNITS)
-CHANGES = ("change", "active_change")
 # In the headline an unparsed completion counts as "no change", so that all have the same windows; parsed_share says how
 # much of a score is silence. Beside it: the windows that every forecaster has answered.
 TREATMENTS = ("unparsed_as_no_change", "answered_by_all")
@@ -89,10 +131,10 @@ def read_forecasts(path: str | Path) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Case:
-    """Forecast against truth of one forecaster and target, arrays of shape (n,); `stay` is what no-change forecasts."""
+    """Forecast against truth of one forecaster and quantity, arrays (n,); `stay` is what no-change forecasts."""
 
     forecaster: str
-    target: str
+    quantity: Quantity
     true: Array
     predicted: Array
     stay: Array
@@ -111,35 +153,37 @@ class Case:
     def take(self, mask: np.ndarray) -> "Case":
         """The windows where `mask` holds."""
         arrays = (self.true[mask], self.predicted[mask], self.stay[mask])
-        return Case(self.forecaster, self.target, *arrays, self.rows[mask])
+        return Case(self.forecaster, self.quantity, *arrays, self.rows[mask])
 
 
-def case(forecaster: str, rows: pd.DataFrame, target: str, log_floor: float = EvaluationSettings.log_floor) -> Case:
+def case_of(
+    forecaster: str, rows: pd.DataFrame, quantity: Quantity, log_floor: float = EvaluationSettings.log_floor
+) -> Case:
     """One forecaster's rows as a case; an unparsed forecast is a change of 0.
 
     Windows without the label are left out: an active change can be unknown, a log change needs a position at t. In log
     changes truth and forecast are at least log(log_floor), because a full exit would be minus infinity.
     """
     held, delta = rows["holding_t"].to_numpy(float), rows["predicted_delta"].fillna(0.0).to_numpy(float)
-    if target == "level":
-        true, predicted, stay = rows["label_tp1"].to_numpy(float), held + delta, held
-    elif target == "log_change":
+    values = [
+        rows[quantity.label].to_numpy(float),
+        quantity.forecast(held, delta),
+        quantity.forecast(held, np.zeros(len(rows))),
+    ]
+    if quantity.unit == LOG:
         with np.errstate(divide="ignore", invalid="ignore"):
-            floor = log_floor * held
-            true = np.log(np.maximum(rows["label_tp1"].to_numpy(float), floor) / held)
-            predicted = np.log(np.maximum(held + delta, floor) / held)
-        stay = np.zeros(len(rows))
-    else:
-        true = rows["label_delta" if target == "change" else "label_active"].to_numpy(float)
-        predicted, stay = delta, np.zeros(len(rows))
-    return Case(forecaster, target, true, predicted, stay, rows).take(np.isfinite(true) & np.isfinite(predicted))
+            values = [np.log(np.maximum(value, log_floor * held) / held) for value in values]
+    true, predicted, stay = values
+    return Case(forecaster, quantity, true, predicted, stay, rows).take(np.isfinite(true) & np.isfinite(predicted))
 
 
-def cases(joined: pd.DataFrame, settings: EvaluationSettings, targets: Sequence[str] = TARGETS) -> Iterator[Case]:
-    """Every forecaster and target, in the order of the table, unparsed counted as no change."""
+def cases(
+    joined: pd.DataFrame, settings: EvaluationSettings, quantities: Sequence[str] = tuple(QUANTITIES)
+) -> Iterator[Case]:
+    """Every forecaster and quantity, in the order of the table, unparsed counted as no change."""
     for forecaster, rows in joined.groupby("forecaster", sort=False):
-        for target in targets:
-            yield case(forecaster, rows, target, settings.log_floor)
+        for name in quantities:
+            yield case_of(forecaster, rows, QUANTITIES[name], settings.log_floor)
 
 
 def answered_by_all(joined: pd.DataFrame) -> pd.DataFrame:
@@ -148,13 +192,13 @@ def answered_by_all(joined: pd.DataFrame) -> pd.DataFrame:
     return joined[answered]
 
 
-def _errors(case: Case) -> dict[str, float]:
+def _errors(one: Case) -> dict[str, float]:
     """Errors and skills, absolute and (but for log changes) relative to holding_t."""
-    errors = error_metrics(case.true, case.predicted)
-    relative, reference = (relative_metrics(case.true, p, case.held) for p in (case.predicted, case.stay))
-    if case.target == "log_change":
+    errors = error_metrics(one.true, one.predicted)
+    relative, reference = (relative_metrics(one.true, p, one.held) for p in (one.predicted, one.stay))
+    if one.quantity.unit == LOG:
         relative = dict.fromkeys(relative, np.nan)
-    stay = mae(case.true, case.stay) if len(case.true) else np.nan
+    stay = mae(one.true, one.stay) if len(one.true) else np.nan
     return {
         **errors,
         "skill": skill(errors["MAE"], stay),
@@ -163,11 +207,11 @@ def _errors(case: Case) -> dict[str, float]:
     }
 
 
-def _directions(case: Case, settings: EvaluationSettings) -> dict[str, float]:
+def _directions(one: Case, settings: EvaluationSettings) -> dict[str, float]:
     """Direction metrics of a change; NaN for the level, whose direction is the change's, and for the log change."""
-    if case.target not in CHANGES:
+    if one.quantity.name not in CHANGES:
         return dict.fromkeys(direction_metrics(np.empty(0), np.empty(0)), np.nan)
-    return direction_metrics(*(directions(x, case.held, settings.dead_band) for x in (case.true, case.predicted)))
+    return direction_metrics(*(directions(x, one.held, settings.dead_band) for x in (one.true, one.predicted)))
 
 
 def _near_zero(change: Array, held: Array, settings: EvaluationSettings) -> float:
@@ -175,25 +219,25 @@ def _near_zero(change: Array, held: Array, settings: EvaluationSettings) -> floa
 
 
 def metrics_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
-    """One row per forecaster, target and treatment; the columns are described in `dictionary.COLUMNS`."""
+    """One row per forecaster, quantity and treatment; the columns are described in `dictionary.COLUMNS`."""
     rows = []
     for treatment, table in zip(TREATMENTS, (joined, answered_by_all(joined)), strict=True):
         for one in cases(table, settings):
             asked = joined[joined["forecaster"] == one.forecaster]
             answered = one.rows["predicted_delta"].notna().to_numpy()
             forecast = one.rows["predicted_delta"].to_numpy(float)[answered]
-            moved = one.true if one.target in CHANGES else one.rows["label_delta"].to_numpy(float)
+            moved = one.true if one.quantity.name in CHANGES else one.rows["label_delta"].to_numpy(float)
             rows.append(
                 {
                     "forecaster": one.forecaster,
-                    "target": one.target,
-                    "unit": UNITS[one.target],
+                    "target": one.quantity.name,
+                    "unit": one.quantity.unit,
                     "treatment": treatment,
                     "n_windows": len(one.true),
                     "n_windows_set_aside": len(asked) - len(one.true),
                     **_errors(one),
                     **summarize_rankings(one.true, one.predicted, one.quarter, settings.top_k),
-                    "ranked_by": RANKED_BY[one.target],
+                    "ranked_by": one.quantity.ranked_by,
                     **_directions(one, settings),
                     **calibration(one.true, one.predicted),
                     "near_zero_share": _near_zero(forecast, one.held[answered], settings),
@@ -207,13 +251,13 @@ def metrics_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.Data
 
 
 def quarterly_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
-    """`metrics_by_quarter` and the skill per forecaster, target and quarter, unparsed counted as no change."""
+    """`metrics_by_quarter` and the skill per forecaster, quantity and quarter, unparsed counted as no change."""
     tables = []
     for one in cases(joined, settings):
         table = metrics_by_quarter(one.true, one.predicted, one.quarter, settings.top_k)
         stay = [mae(one.true[one.quarter == q], one.stay[one.quarter == q]) for q in table["quarter"]]
         table["skill"] = [skill(*pair) for pair in zip(table["MAE"], stay, strict=True)]
-        for name, value in (("unit", UNITS[one.target]), ("target", one.target), ("forecaster", one.forecaster)):
+        for name, value in (("unit", one.quantity.unit), ("target", one.quantity.name), ("forecaster", one.forecaster)):
             table.insert(0, name, value)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
@@ -222,8 +266,8 @@ def quarterly_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.Da
 def _group_row(one: Case) -> dict[str, object]:
     return {
         "forecaster": one.forecaster,
-        "target": one.target,
-        "unit": UNITS[one.target],
+        "target": one.quantity.name,
+        "unit": one.quantity.unit,
         "n_windows": len(one.true),
         **_errors(one),
     }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from workflow_scripts.holdings.panel.contract import FEATURES, LABELS
 from workflow_scripts.holdings.panel.pairs import key_arrays
 from workflow_scripts.holdings.panel.quarters import quarter_ids
-from workflow_scripts.holdings.texts.conversations import ThinkStyle, grpo_rows, holdout_rows, sft_rows
+from workflow_scripts.holdings.texts.conversations import REFERENCE, ThinkStyle, grpo_rows, holdout_rows, sft_rows
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
 from workflow_scripts.holdings.windows.history import attach_history
 from workflow_scripts.holdings.windows.lags import lagged
@@ -102,8 +102,8 @@ def samples_without_future(
 def _texts(split: str, prompts: list[dict], sample: pa.Table, think: ThinkStyle | None) -> dict[str, tuple[str, ...]]:
     """By window_id what a model reads of a window: the messages of the split's dataset without the label."""
     if split == "sft" and think:
-        # The next position always has a label; the answer is cut off below.
-        rows, _ = sft_rows(prompts, sample, "holding_tp1", think.decimals, think.template)
+        # Any target does whose label is always there: the answer is cut off below.
+        rows, _ = sft_rows(prompts, sample, REFERENCE, think.decimals, think.template)
     elif split == "grpo":
         rows = grpo_rows(prompts, sample, think)
     else:

@@ -9,7 +9,7 @@
 | ridge | ridge regression on the features of the window |
 | boosted_trees | gradient-boosted trees on the same features, with the absolute error as loss |
 
-The change is that of the target: at the price of t for active_delta. Positions span six orders of magnitude, so
+The change is that of the target, dollar or active. Positions span six orders of magnitude, so
 whatever is fitted works on relative changes, change / scale, the scale being holding_t; least squares sees relative
 changes and features between the 1st and 99th percentile of the training sample. No forecast is below the bound
 -holding_t, which every prompt states.
@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from workflow_scripts.holdings.texts.targets import ACTIVE, LABELS
+from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.holdings.windows.labels import label_arrays
 from workflow_scripts.holdings.windows.lags import lagged, sample_lags
 from workflow_scripts.plumbing.errors import InputError
@@ -81,8 +81,8 @@ def window_features(sample: pa.Table, target: str) -> Features:
     values = np.column_stack(columns)
     values[~np.isfinite(values)] = np.nan
     # Without a price the last active change is unknown; repeating it then means no change.
-    last = np.nan_to_num(active[0]) if target == ACTIVE else held[0] - held[1]
-    return Features(scale, last, values)
+    last = {"change": held[0] - held[1], "active_change": np.nan_to_num(active[0])}
+    return Features(scale, last[TARGETS[target].change.name], values)
 
 
 def _clipped(values: Array, limits: Array) -> Array:
@@ -123,7 +123,7 @@ def baseline_forecasts(train: pa.Table, test: pa.Table, target: str) -> dict[str
     What is fitted sees the training windows with a position at t: a change from nothing has no relative size. Raises
     InputError where there is none with a label of the target.
     """
-    labels = label_arrays(train)[LABELS[target]]
+    labels = label_arrays(train)[TARGETS[target].label]
     known = ~np.isnan(labels) & (train["holding_t"].to_numpy() > 0)
     if not known.any():
         raise InputError(f"no training window has a position and the label {target}; widen splits.sft or splits.grpo")

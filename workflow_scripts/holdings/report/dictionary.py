@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
+from workflow_scripts.holdings.evaluation.tables import QUANTITIES
 from workflow_scripts.plumbing.errors import InputError
 
 MUSD, COUNT, SHARE, NONE, UNIT = "$ million", "count", "share", "", "see column unit"
@@ -23,8 +24,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
                                 "missing or the stock was split"),
     "predicted_delta_musd": (MUSD, "forecast of the change (median of the samples); empty where nothing was parsed"),
     "parsed": (NONE, "whether a number could be read from any sample"),
-    "target": (NONE, "level: holding_t1; change: holding_t1 - holding_t; log_change: log(holding_t1 / holding_t); "
-                     "active_change: the change at the price of t"),
+    "target": (NONE, "; ".join(f"{quantity.name}: {quantity.truth}" for quantity in QUANTITIES.values())),
     "unit": (NONE, "unit of the errors of this row"),
     "treatment": (NONE, "unparsed_as_no_change (headline): all windows, an unparsed completion counts as no change; "
                         "answered_by_all: the windows that every forecaster answered"),

@@ -20,11 +20,12 @@ from numpy.typing import ArrayLike
 
 from workflow_scripts.holdings.evaluation.metrics import Array, newey_west_se
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
-from workflow_scripts.holdings.evaluation.tables import CHANGES, SIZE_GROUPS, TREATMENTS, cases
+from workflow_scripts.holdings.evaluation.tables import SIZE_GROUPS, TREATMENTS, cases
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.stages import STAGES
 from workflow_scripts.holdings.panel.quarters import label_ids
 from workflow_scripts.holdings.report.figures import figure, figure_file, note
+from workflow_scripts.holdings.texts.targets import CHANGES
 from workflow_scripts.plumbing.files import write_csv
 
 
@@ -60,7 +61,6 @@ MODELS = tuple(STAGES)
 # Figures that cannot show every baseline show the one with the least error. No-change is not among them: a skill is
 # measured against it.
 RIVALS = tuple(name for name in BASELINES if name != "no_change")
-TARGET_LABELS = {"change": "change", "active_change": "active change"}
 STEPS = {
     "asked": "asked",
     "not_truncated": "not truncated",
@@ -74,6 +74,10 @@ MINUS = "\N{MINUS SIGN}"
 METRIC_RANGE = (-1.0, 1.0)
 BINS = 40
 HEXAGONS = 24
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def shown_forecasters(metrics: pd.DataFrame) -> list[str]:
@@ -175,7 +179,7 @@ def ic_bands(quarterly: pd.DataFrame, confidence: float) -> pd.DataFrame:
     band for fewer than two.
     """
     tables = []
-    known = quarterly[quarterly["target"].isin(CHANGES)]
+    known = quarterly[quarterly["target"].isin(list(CHANGES))]
     for _, rows in known.groupby(["forecaster", "target"], sort=False):
         table = rows[["forecaster", "target", "quarter", "IC"]].sort_values("quarter")
         values = table["IC"].dropna().to_numpy(float)
@@ -217,14 +221,14 @@ def plot_ic_by_quarter(
     write_csv(figure_file(stem, "csv"), table)
     defined = set(table.loc[table["IC"].notna(), "forecaster"])
     rows = [name for name in shown if name in defined]
-    quarters = _wide(table[table["target"] == CHANGES[0]], "quarter", "IC").index
+    quarters = _wide(table[table["target"] == next(iter(CHANGES))], "quarter", "IC").index
     height = 1.1 + 1.15 * max(len(rows), 1)
     shape = (max(len(rows), 1), len(CHANGES))
     with figure(title, stem, shape, height, sharex=True, sharey=True) as (sheet, panels):
         for i, target in enumerate(CHANGES):
             axes = panels[0, i]
             # The empty line keeps clear of the mean's numbers at the right.
-            axes.set_title(f"{TARGET_LABELS[target]}\n", loc="left", fontweight="bold")
+            axes.set_title(f"{_words(target)}\n", loc="left", fontweight="bold")
             if not rows:
                 axes.set_ylim(METRIC_RANGE)
                 note(axes, "no defined IC")
@@ -374,12 +378,12 @@ def plot_metrics_by_quarter(quarterly: pd.DataFrame, shown: Sequence[str], title
 def plot_metrics_by_size(sizes: pd.DataFrame, shown: Sequence[str], title: str, stem: Path) -> None:
     """Skill by decile of holding_t on the change (left) and the active change, of the table metrics_by_size."""
     table = sizes[sizes["forecaster"].isin(shown)]
-    limits = _limits(table.loc[table["target"].isin(CHANGES), "skill"])
+    limits = _limits(table.loc[table["target"].isin(list(CHANGES)), "skill"])
     with figure(title, stem, (1, 2), 3.0, sharey=True) as (_, panels):
         for axes, target in zip(panels[0], CHANGES, strict=True):
             wide = _wide(table[table["target"] == target], "size_decile", "skill").reindex(columns=list(shown))
             _lines(axes, wide, shown, limits, "skill")
-            axes.set_title(TARGET_LABELS[target])
+            axes.set_title(_words(target))
             axes.set(xlim=(0.5, SIZE_GROUPS + 0.5), xticks=range(1, SIZE_GROUPS + 1))
             axes.set_xlabel("decile of holding_t")
         panels[0, 0].set_ylabel("skill")
@@ -431,7 +435,7 @@ def plot_skill(skill: pd.DataFrame, stem: Path) -> None:
                 _points(axes, x, rows["skill"], FORECASTERS[name], ls="", ms=5)
             if not table["skill"].notna().any():
                 note(axes, "no defined skill")
-            axes.set_title(TARGET_LABELS[target], loc="left", fontweight="bold")
+            axes.set_title(_words(target), loc="left", fontweight="bold")
             axes.grid(visible=False, axis="x")
         # Beside many others a name has no room.
         tilted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(firm_types) > 5 else {}

@@ -11,6 +11,17 @@ from workflow_scripts.holdings.forecasts.stages import TRAINED_STAGES
 from workflow_scripts.holdings.panel.checks import warning_lines
 from workflow_scripts.plumbing.errors import InputError
 
+# The words for the targets and for the two changes. They stand here, because the rewards import texts/targets.py:
+# another word in a report must not train GRPO again.
+TRAINED_ON = {
+    "holding_delta": "the dollar change",
+    "holding_tp1": "the next position",
+    "active_delta": "the active change",
+}
+CHANGE_TITLES = {
+    "change": "Change: holding(t+1) - holding(t). It contains the stock's return",
+    "active_change": "Active change: what was traded, at the price of t",
+}
 HEADLINE_COLUMNS = (
     "MAE",
     "skill",

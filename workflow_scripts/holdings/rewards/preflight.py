@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from workflow_scripts.holdings.rewards.rewards import RewardSettings, reads_label, replay, reward_columns
 from workflow_scripts.holdings.texts.conversations import completion_text
 from workflow_scripts.holdings.texts.numbers import format_numbers
-from workflow_scripts.holdings.texts.targets import LABELS
+from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.plumbing.errors import InputError
 
 TOTAL = "total"
@@ -42,7 +42,7 @@ def _forecasts(
 
 
 def _texts(forecast: NDArray[np.float64], held: NDArray[np.float64], target: str) -> list[str]:
-    numbers = format_numbers(held + forecast if target == "holding_tp1" else forecast)
+    numbers = format_numbers(TARGETS[target].from_change(forecast, held))
     return [completion_text(THINK, target, number) for number in numbers]
 
 
@@ -66,7 +66,8 @@ def preflight_table(
     by a tenth of the window's past change (`sampled`: by all of it).
     """
     true, held, past = (
-        np.array([row[name] for row in rows], float) for name in (LABELS[settings.target], "holding_t", "past_change")
+        np.array([row[name] for row in rows], float)
+        for name in (TARGETS[settings.target].label, "holding_t", "past_change")
     )
     forecasts = _forecasts(true, held, past, rng)
     oracle = _texts(forecasts["oracle"], held, settings.target)

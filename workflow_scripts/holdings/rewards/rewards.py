@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.rewards.shared import LABEL, Reward
-from workflow_scripts.holdings.texts.targets import LABELS
+from workflow_scripts.holdings.texts.targets import TARGETS
 
 REWARD_NAMES = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*_holdings.py")))
 
@@ -51,7 +51,7 @@ def build(name: str, settings: RewardSettings) -> Callable[..., list[float]]:
 
 
 def _columns(name: str, target: str) -> list[str]:
-    return [LABELS[target] if column == LABEL else column for column in reward_of(name).columns]
+    return [TARGETS[target].label if column == LABEL else column for column in reward_of(name).columns]
 
 
 def reads_label(names: Sequence[str]) -> bool:

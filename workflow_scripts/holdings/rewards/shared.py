@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from workflow_scripts.holdings.texts.completions import Parsed, parse_completion
 
 MIN_SCALE = 1e-6
-# Among a reward's columns it stands for the label column of the target: label_delta or label_active.
+# Among a reward's columns it stands for the label column of the target.
 LABEL = "label"
 LABELLED = ("holding_t", LABEL)
 

@@ -29,9 +29,9 @@ _FRAME = re.compile(rf"{_SPACE}<think>(?s:.*)</think>{_SPACE}<answer>(?s:.*)</an
 class Parsed:
     """What a completion says.
 
-    `delta` is the predicted change in $ million (for active_delta at the price of t), None where no number could be
-    read; `contract` is whether the form is exact, `bound` whether delta >= -holding_t (False without a number);
-    `fault` names the first thing that is wrong, empty where nothing is.
+    `delta` is the predicted change of the target in $ million, None where no number could be read; `contract` is
+    whether the form is exact, `bound` whether delta >= -holding_t (False without a number); `fault` names the first
+    thing that is wrong, empty where nothing is.
     """
 
     delta: float | None
@@ -67,7 +67,7 @@ def parse_completion(text: str, holding_t: float, target: str = "holding_delta")
     if body is None:
         return Parsed(None, False, False, "the answer is not the JSON object asked for")
     value = float(body[1] + (body[2] or ""))
-    delta = value - holding_t if target == "holding_tp1" else value
+    delta = TARGETS[target].to_change(value, holding_t)
     if not math.isfinite(delta):
         return Parsed(None, False, False, "the number is not finite")
     bound = delta >= -holding_t - BOUND_TOLERANCE

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.contract import FEATURES
 from workflow_scripts.holdings.texts.numbers import format_numbers, round_labels
-from workflow_scripts.holdings.texts.targets import ACTIVE, LABELS, check_target
+from workflow_scripts.holdings.texts.targets import Target, target_of
 from workflow_scripts.holdings.windows.labels import label_arrays, past_change
 from workflow_scripts.holdings.windows.lags import lagged
 from workflow_scripts.plumbing.errors import InputError
 
+# The key of the reference answer in test conversations: the position, which every window with a label has.
+REFERENCE = "holding_tp1"
 THINK_FIELDS = tuple(f"{name.removesuffix('_t')}_{what}" for name in FEATURES for what in ("change", "direction"))
 
 
@@ -69,19 +71,29 @@ def completion_text(think: str, target: str, number: str) -> str:
     return f"<think>{think}</think>{answer_text(target, number)}"
 
 
-def target_numbers(sample: pa.Table, target: str, decimals: int) -> list[str]:
-    """Labels as text with exactly `decimals` decimals, never past the bound of the contract.
-
-    Raises InputError for a window without the label, which active_delta can lack.
-    """
-    check_target(target)
+def _answers(sample: pa.Table, target: Target) -> NDArray[np.float64]:
+    """The true answers, unrounded; InputError for a window without one."""
     known = label_arrays(sample)
-    if target == "holding_tp1":
-        labels = np.round(known["label_tp1"], decimals)
-    else:
-        labels = round_labels(_complete(known[LABELS[target]], sample, target), known["holding_t"], decimals)
-    # Adding 0.0 turns -0.0 into 0.0, so that no label reads "-0.00".
-    return [f"{value:.{decimals}f}" for value in (labels + 0.0).tolist()]
+    change = _complete(known[target.label], sample, target)
+    return known[target.answer_label] if target.answer_label else target.from_change(change, known["holding_t"])
+
+
+def target_numbers(sample: pa.Table, target: str, decimals: int) -> list[str]:
+    """True answers as text with exactly `decimals` decimals, never past the bound of the contract.
+
+    Raises InputError for a window without the label, which a target that needs prices can lack.
+    """
+    asked = target_of(target)
+    lowest = asked.lowest(sample["holding_t"].to_numpy())
+    return [f"{value:.{decimals}f}" for value in round_labels(_answers(sample, asked), lowest, decimals).tolist()]
+
+
+def _rounded_to_no_change(sample: pa.Table, target: Target, decimals: int) -> int:
+    """Windows with a change that `decimals` decimals of the answer would not show."""
+    held = sample["holding_t"].to_numpy()
+    stay = target.from_change(np.zeros(len(held)), held)
+    moved = _answers(sample, target) - stay
+    return int(((round_labels(moved, target.lowest(held) - stay, decimals) == 0) & (moved != 0)).sum())
 
 
 def _messages(prompt: dict[str, str], assistant: str | None = None) -> list[dict[str, str]]:
@@ -114,10 +126,10 @@ def sft_rows(
         }
         for i, prompt in _paired(prompts, sample)
     ]
-    change = ACTIVE if target == ACTIVE else "holding_delta"
-    delta = label_arrays(sample)[LABELS[change]]
-    rounded = np.array([float(number) for number in target_numbers(sample, change, decimals)])
-    return rows, {"rows": len(rows), "labels_rounded_to_zero": int(((rounded == 0) & (delta != 0)).sum())}
+    return rows, {
+        "rows": len(rows),
+        "labels_rounded_to_zero": _rounded_to_no_change(sample, target_of(target), decimals),
+    }
 
 
 def grpo_rows(
@@ -128,7 +140,7 @@ def grpo_rows(
 ) -> list[dict]:
     """Prompts to answer, with the unrounded labels ($ million) that the reward functions receive.
 
-    label_active, which a window can lack, is there only if it is the target; InputError if one lacks it then.
+    A label that a window can lack is there only if the target needs it; InputError if a window lacks it then.
 
     With an `exemplar` an example of a think block closes the user message. ms-swift drops
     a trailing assistant message before the rollout, so there the policy would never see it; in the
@@ -141,9 +153,9 @@ def grpo_rows(
             example = f"\nAn example of a think block: <think>{exemplars[i]}</think>"
             prompt = {**prompt, "user": prompt["user"] + example}
         rows.append({"window_id": prompt["window_id"], "messages": _messages(prompt)})
-    if target == ACTIVE:
-        _complete(label_arrays(sample)["label_active"], sample, target)
-    return _with_labels(rows, sample, ("label_active",) if target == ACTIVE else ())
+    asked = target_of(target)
+    _complete(label_arrays(sample)[asked.label], sample, asked)
+    return _with_labels(rows, sample, (asked.label,))
 
 
 def holdout_rows(prompts: Sequence[dict[str, str]], sample: pa.Table) -> list[dict]:
@@ -155,7 +167,7 @@ def holdout_rows(prompts: Sequence[dict[str, str]], sample: pa.Table) -> list[di
     rows = [
         {
             "window_id": prompt["window_id"],
-            "messages": _messages(prompt, answer_text("holding_tp1", numbers[i])),
+            "messages": _messages(prompt, answer_text(REFERENCE, numbers[i])),
             **{name: sample[name][i].as_py() for name in ("firm_type", "mgrno", "permno", "quarter")},
         }
         for i, prompt in _paired(prompts, sample)
@@ -163,17 +175,17 @@ def holdout_rows(prompts: Sequence[dict[str, str]], sample: pa.Table) -> list[di
     return _with_labels(rows, sample, ("label_active",))
 
 
-def _complete(labels: NDArray[np.float64], sample: pa.Table, target: str) -> NDArray[np.float64]:
+def _complete(labels: NDArray[np.float64], sample: pa.Table, target: Target) -> NDArray[np.float64]:
     unknown = np.flatnonzero(np.isnan(labels))
     if len(unknown):
         first = sample["window_id"][int(unknown[0])].as_py()
-        raise InputError(f"{len(unknown)} windows have no {target} ({first}); sample the windows again")
+        raise InputError(f"{len(unknown)} windows have no {target.name} ({first}); sample the windows again")
     return labels
 
 
 def _with_labels(rows: list[dict], sample: pa.Table, more: Sequence[str]) -> list[dict]:
     """Add labels, holding_t and past_change ($ million, unrounded; null if unknown) to rows in the sample's order."""
     columns = {**label_arrays(sample), "past_change": past_change(sample)}
-    names = ("label_delta", "label_tp1", "holding_t", "past_change", *more)
+    names = dict.fromkeys(("label_delta", "label_tp1", "holding_t", "past_change", *more))
     lists = {name: pa.array(columns[name], from_pandas=True).to_pylist() for name in names}
     return [{**row, **{name: values[i] for name, values in lists.items()}} for i, row in enumerate(rows)]

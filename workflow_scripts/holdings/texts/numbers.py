@@ -35,18 +35,18 @@ def format_number(value: float, decimals: int = MAX_DECIMALS) -> str:
     return format_numbers([value], decimals)[0]
 
 
-def round_labels(delta: ArrayLike, holding_t: ArrayLike, decimals: int) -> NDArray[np.float64]:
-    """Round changes (n,) to `decimals`, but never past the lower bound `delta >= -holding_t`.
+def round_labels(values: ArrayLike, lowest: ArrayLike, decimals: int) -> NDArray[np.float64]:
+    """Round values (n,) to `decimals`, but never below their bounds `lowest`, which are at most 0.
 
-    Leaving a position of 3.357637 is a change of -3.357637; rounded to two decimals it would be
-    -3.36, which the output contract punishes, so the label becomes -3.35. Units: $ million.
+    Leaving a position of 3.357637 is a change of -3.357637, the lowest there is; rounded to two decimals it would be
+    -3.36, which the output contract punishes, so the label becomes -3.35.
 
-    >>> round_labels([-3.357637, 1.005], [3.357637, 9.0], 2).tolist()
+    >>> round_labels([-3.357637, 1.005], [-3.357637, -9.0], 2).tolist()
     [-3.35, 1.0]
     """
-    delta = np.asarray(delta, dtype=np.float64)
-    bound = -np.asarray(holding_t, dtype=np.float64)
-    rounded = np.round(delta, decimals)
+    bound = np.asarray(lowest, dtype=np.float64)
+    rounded = np.round(np.asarray(values, dtype=np.float64), decimals)
     # Cutting the digits of the bound off moves towards zero, inside the allowed region.
     inside = np.trunc(bound * 10.0**decimals) / 10.0**decimals
+    # Adding 0.0 turns -0.0 into 0.0, so that no label reads "-0.00".
     return np.where(rounded < bound, inside, rounded) + 0.0

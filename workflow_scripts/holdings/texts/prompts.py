@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 
 from workflow_scripts.holdings.panel.contract import FACTORS
 from workflow_scripts.holdings.texts.numbers import MAX_DECIMALS, format_numbers
-from workflow_scripts.holdings.texts.targets import TargetName, check_target
+from workflow_scripts.holdings.texts.targets import TARGETS, Target, TargetName, target_of
 from workflow_scripts.holdings.windows.lags import history_lags, lagged
 
 ROLES = {
@@ -30,20 +30,6 @@ BLOCK_FEATURES = (*FACTORS, "aum", "outaum", "holding_t", "prc")
 # How the line with the change from t-1 to t begins.
 LAST_CHANGE = "change of holding to t:"
 
-_DEFINITION = {
-    "holding_delta": "holding_delta is the change of the position over the next quarter: "
-    "holding_delta = holding(t+1) - holding(t), where holding = price x shares, in $ million.",
-    "holding_tp1": "holding_tp1 is the position at the end of the next quarter: "
-    "holding_tp1 = holding(t+1), where holding = price x shares, in $ million.",
-    "active_delta": "active_delta is the change of the position over the next quarter at the price of today: "
-    "active_delta = holding(t+1) x price(t) / price(t+1) - holding(t), where holding = price x shares, in $ million.",
-}
-_BOUND = {
-    "holding_delta": "holding_delta >= -holding_t = -{holding_t}",
-    "holding_tp1": "holding_tp1 >= 0",
-    "active_delta": "active_delta >= -holding_t = -{holding_t}",
-}
-
 
 @dataclass(frozen=True)
 class PromptStyle:
@@ -51,10 +37,7 @@ class PromptStyle:
 
     target: Annotated[
         TargetName,
-        Doc(
-            "The number to forecast: the change of the position (holding_delta), the next position (holding_tp1), or "
-            "the change at the price of t, without the stock's return (active_delta)."
-        ),
+        Doc("The number to forecast: " + "; ".join(f"{one.name}, {one.meaning}" for one in TARGETS.values()) + "."),
     ] = "holding_delta"
     decimals: Annotated[int, Ge(0), Le(MAX_DECIMALS), Doc("At most this many decimals in a prompt's numbers.")] = (
         MAX_DECIMALS
@@ -97,11 +80,18 @@ def _block_template(lag: int) -> str:
     return "\n".join(lines)
 
 
-def _contract(target: str, holding_t: str) -> str:
+def _definition(target: Target) -> str:
+    return (
+        f"{target.name} is {target.meaning}: "
+        f"{target.name} = {target.formula}, where holding = price x shares, in {target.unit}."
+    )
+
+
+def _contract(target: Target, holding_t: str) -> str:
     return (
         "Reply with one <think>...</think> block, then one "
-        f'<answer>{{"{target}": <number>}}</answer>. '
-        f"The number is in $ million, in decimals, no scientific notation, and {_BOUND[target]}."
+        f'<answer>{{"{target.name}": <number>}}</answer>. '
+        f"The number is in {target.unit}, in decimals, no scientific notation, and {target.bound}."
     ).replace("{holding_t}", holding_t)
 
 
@@ -114,7 +104,7 @@ def build_prompts(
     with identity `ticker`, where a stock without an entry falls back to its permno. Only columns at
     lag >= 0 are read, so that nothing of t+1 can enter. Raises ValueError for unknown settings.
     """
-    check_target(settings.target)
+    target = target_of(settings.target)
     if settings.identity not in IDENTITIES:
         raise ValueError(f"identity {settings.identity!r} is unknown; choose one of {', '.join(IDENTITIES)}")
     lags = history_lags(settings.history_quarters)
@@ -128,10 +118,10 @@ def build_prompts(
         template = _block_template(lag)
         texts = (format_numbers(column, settings.decimals) for column in values)
         blocks.append([template % row for row in zip(*texts, strict=True)])
-    intro = f"Forecast {settings.target}.", _DEFINITION[settings.target]
+    intro = f"Forecast {target.name}.", _definition(target)
     stocks = _identities(sample["permno"].to_pylist(), settings.identity, tickers or {})
     # The bound is printed at full precision: it is a limit, not a description.
-    contracts = [_contract(settings.target, bound) for bound in format_numbers(holding[0])]
+    contracts = [_contract(target, bound) for bound in format_numbers(holding[0])]
     system = {firm_type: system_prompt(firm_type) for firm_type in set(sample["firm_type"].to_pylist())}
     keys = sample["window_id"].to_pylist(), sample["firm_type"].to_pylist()
     return [
@@ -143,7 +133,7 @@ def build_prompts(
 def _identities(permnos: list[int], identity: str, tickers: Mapping[int, tuple[str, str]]) -> list[tuple[str, ...]]:
     if identity == "hidden":
         return [()] * len(permnos)
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for permno in permnos:
         if identity == "ticker" and permno in tickers:
             ticker, company = tickers[permno]

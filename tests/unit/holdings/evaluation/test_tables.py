@@ -10,6 +10,7 @@ from workflow_scripts.holdings.evaluation import tables as evaluation
 from workflow_scripts.holdings.evaluation.conditions import check_conditions
 from workflow_scripts.holdings.evaluation.tables import EvaluationSettings, join_predictions, metrics_table
 from workflow_scripts.holdings.forecasts.predictions import parse_predictions, prediction_table
+from workflow_scripts.holdings.texts.targets import CHANGES
 from workflow_scripts.plumbing.errors import InputError
 
 SETTINGS = EvaluationSettings()
@@ -54,7 +55,7 @@ def test_ic_is_averaged_within_quarters_not_pooled():
 
 def test_a_planted_no_change_model_has_skill_zero_and_no_ic():
     frame = joined([0.0] * 6, "grpo")
-    for target in evaluation.CHANGES:
+    for target in CHANGES:
         row = headline(frame, target)
         assert row["skill"] == row["relative_skill"] == row["MCC"] == 0.0
         assert np.isnan(row[["IC", "RankIC", "IC_t", "NDCG", "calibration_slope"]].astype(float)).all()

@@ -13,6 +13,7 @@ from workflow_scripts.holdings.evaluation.metrics import newey_west_se
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.report import plots
 from workflow_scripts.holdings.report.training_curves import plot_training
+from workflow_scripts.holdings.texts.targets import CHANGES
 
 FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage")
 SETTINGS = evaluation.EvaluationSettings()
@@ -81,7 +82,7 @@ def drawn(tmp_path_factory, joined):
 
 
 def skill_table(**columns) -> pd.DataFrame:
-    rows = [(t, f, target) for t in ("banks", "other") for f in ("last_change", "sft") for target in evaluation.CHANGES]
+    rows = [(t, f, target) for t in ("banks", "other") for f in ("last_change", "sft") for target in CHANGES]
     table = pd.DataFrame(rows, columns=["firm_type", "forecaster", "target"])
     return table.assign(**{"n_windows": 9, "skill": 0.1, "clustered_by": "quarter", **columns})
 

@@ -5,6 +5,7 @@ import pytest
 
 from workflow_scripts.holdings.rewards.preflight import check_preflight, preflight_table
 from workflow_scripts.holdings.rewards.rewards import RewardSettings
+from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.plumbing.errors import InputError
 
 RECIPE = ["contract_holdings", "mse_holdings"], [0.3, 0.7]
@@ -15,7 +16,7 @@ def rows(n: int = 40, scale: float = 1.0) -> list[dict]:
     return [
         {
             "holding_t": float(held),
-            "label_delta": float(max(change, -held)),
+            **dict.fromkeys(("label_delta", "label_active"), float(max(change, -held))),
             "past_change": float(abs(past)),
         }
         for held, change, past in zip(
@@ -36,7 +37,7 @@ def total(frame):
     return frame[frame["reward"] == "total"].set_index("policy")
 
 
-@pytest.mark.parametrize("target", ["holding_delta", "holding_tp1"])
+@pytest.mark.parametrize("target", list(TARGETS))
 def test_the_published_recipe_by_hand(target):
     frame = table(*RECIPE, target=target)
     check_preflight(frame, RECIPE[0])

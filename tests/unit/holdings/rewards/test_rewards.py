@@ -190,7 +190,7 @@ numbers = st.one_of(
 @given(
     st.lists(st.tuples(texts, numbers, numbers, numbers), min_size=1, max_size=12),
     st.sampled_from(REWARD_NAMES),
-    st.sampled_from(TARGETS),
+    st.sampled_from(list(TARGETS)),
 )
 def test_every_reward_is_finite_and_bounded_and_never_raises(rows, name, target):
     completions, *columns = (list(column) for column in zip(*rows, strict=True))

@@ -46,13 +46,13 @@ def test_format_is_plain_and_close(value, decimals):
 
 
 def test_labels_by_hand():
-    labels = round_labels([-3.357637, -3.351, 0.004, -0.004], [3.357637, 3.357637, 1.0, 1.0], 2)
+    labels = round_labels([-3.357637, -3.351, 0.004, -0.004], [-3.357637, -3.357637, -1.0, -1.0], 2)
     assert labels.tolist() == [-3.35, -3.35, 0.0, 0.0]
     assert not np.signbit(labels[3]), "a label of zero must not print as -0.00"
 
 
 @given(st.floats(0, 1e9), st.floats(-1, 3), st.integers(0, 6))
 def test_labels_stay_inside_the_bound(holding, growth, decimals):
-    label = round_labels([holding * growth], [holding], decimals)[0]
+    label = round_labels([holding * growth], [-holding], decimals)[0]
     assert label >= -holding
     assert abs(label - holding * growth) <= 10.0**-decimals + 1e-9 * holding
