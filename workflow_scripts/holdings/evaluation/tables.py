@@ -88,6 +88,8 @@ QUANTITIES = {
 TREATMENTS = ("unparsed_as_no_change", "answered_by_all")
 SIZE_GROUPS = 10
 SHARES = ("parsed_share", "valid_share", "bound_share", "truncated_share")
+# What came true of a window, $ million.
+_TRUTH = ("holding_t", "label_tp1", *(change.label for change in CHANGES.values()))
 PERIODS = ("label_before_cutoff", "label_after_cutoff")
 
 
@@ -98,10 +100,11 @@ def join_predictions(test_rows: Sequence[dict], predictions: Mapping[str, pd.Dat
     label_active, predicted_delta ($ million), parsed, and the SHARES of its samples. Every forecaster must cover
     exactly the test windows; InputError otherwise.
     """
-    names = ("window_id", "mgrno", "permno", "quarter", "holding_t", "label_tp1", "label_delta", "label_active")
+    names = ("window_id", "mgrno", "permno", "quarter", *_TRUTH)
     truth = pd.DataFrame([{name: row[name] for name in names} for row in test_rows])
     truth["quarter"] = quarter_labels(truth["quarter"])
-    truth["label_active"] = truth["label_active"].astype(float)
+    # Labels that no window has are null in all rows.
+    truth = truth.astype(dict.fromkeys(_TRUTH, float))
     # Ties in a ranking fall back on the order of the rows, which must not follow managers or stocks.
     truth = truth.sort_values("window_id", key=lambda ids: ids.map(json_digest), ignore_index=True)
     tables = []
@@ -116,7 +119,7 @@ def join_predictions(test_rows: Sequence[dict], predictions: Mapping[str, pd.Dat
     return pd.concat(tables, ignore_index=True)
 
 
-_MONEY = ("holding_t", "label_tp1", "label_delta", "label_active", "predicted_delta")
+_MONEY = (*_TRUTH, "predicted_delta")
 
 
 def with_units(joined: pd.DataFrame) -> pd.DataFrame:

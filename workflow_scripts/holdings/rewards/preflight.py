@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from workflow_scripts.holdings.rewards.rewards import RewardSettings, reads_label, replay, reward_columns
 from workflow_scripts.holdings.texts.conversations import completion_text
-from workflow_scripts.holdings.texts.numbers import format_numbers
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.plumbing.errors import InputError
 
@@ -42,8 +41,9 @@ def _forecasts(
 
 
 def _texts(forecast: NDArray[np.float64], held: NDArray[np.float64], target: str) -> list[str]:
-    numbers = format_numbers(TARGETS[target].from_change(forecast, held))
-    return [completion_text(THINK, target, number) for number in numbers]
+    asked = TARGETS[target]
+    answers = asked.from_change(forecast, held).tolist()
+    return [completion_text(THINK, target, f"{answer:.{asked.decimals}f}") for answer in answers]
 
 
 def _without_think(texts: list[str]) -> list[str]:

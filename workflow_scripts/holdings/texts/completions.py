@@ -5,11 +5,12 @@ A completion obeys the contract when it is exactly one `<think>...</think>` bloc
 position that it implies is not negative.
 """
 
+import functools
 import math
 import re
 from dataclasses import dataclass
 
-from workflow_scripts.holdings.texts.targets import TARGETS
+from workflow_scripts.holdings.texts.targets import TARGETS, Target
 
 # Prompts print at most six decimals, so a bound copied from the prompt may be off by half of the last.
 BOUND_TOLERANCE = 0.5e-6
@@ -18,10 +19,6 @@ _TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 _SPACE = r"[ \t\r\n]*"
 # Digits are ASCII and at most 30 on each side of the point, so that reading takes linear time.
 _NUMBER = r"(-?(?:0|[1-9][0-9]{0,29})(?:\.[0-9]{1,30})?)([eE][+-]?[0-9]{1,3})?"
-_BODY = {
-    target: re.compile(rf'{_SPACE}\{{{_SPACE}"{target}"{_SPACE}:{_SPACE}{_NUMBER}{_SPACE}\}}{_SPACE}')
-    for target in TARGETS
-}
 _FRAME = re.compile(rf"{_SPACE}<think>(?s:.*)</think>{_SPACE}<answer>(?s:.*)</answer>{_SPACE}")
 
 
@@ -45,6 +42,11 @@ class Parsed:
         return self.contract and self.bound
 
 
+@functools.cache
+def _body(target: Target) -> re.Pattern[str]:
+    return re.compile(rf'{_SPACE}\{{{_SPACE}"{target.name}"{_SPACE}:{_SPACE}{_NUMBER}{_SPACE}\}}{_SPACE}')
+
+
 def parse_completion(text: str, holding_t: float, target: str = "holding_delta") -> Parsed:
     """Read a completion; never raises, whatever the text. `holding_t` in $ million.
 
@@ -63,11 +65,12 @@ def parse_completion(text: str, holding_t: float, target: str = "holding_delta")
     if opened != 1 or closed != 1:
         return Parsed(None, False, False, "several answers" if opened > 1 or closed > 1 else "no answer")
     start, end = text.index("<answer>") + len("<answer>"), text.index("</answer>")
-    body = _BODY[target].fullmatch(text, start, end) if start <= end else None
+    asked = TARGETS[target]
+    body = _body(asked).fullmatch(text, start, end) if start <= end else None
     if body is None:
         return Parsed(None, False, False, "the answer is not the JSON object asked for")
     value = float(body[1] + (body[2] or ""))
-    delta = TARGETS[target].to_change(value, holding_t)
+    delta = asked.to_change(value, holding_t)
     if not math.isfinite(delta):
         return Parsed(None, False, False, "the number is not finite")
     bound = delta >= -holding_t - BOUND_TOLERANCE

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.contract import FEATURES
 from workflow_scripts.holdings.texts.numbers import format_numbers, round_labels
-from workflow_scripts.holdings.texts.targets import Target, target_of
+from workflow_scripts.holdings.texts.targets import CHANGES, Target, target_of
 from workflow_scripts.holdings.windows.labels import label_arrays, past_change
 from workflow_scripts.holdings.windows.lags import lagged
 from workflow_scripts.plumbing.errors import InputError
@@ -172,7 +172,7 @@ def holdout_rows(prompts: Sequence[dict[str, str]], sample: pa.Table) -> list[di
         }
         for i, prompt in _paired(prompts, sample)
     ]
-    return _with_labels(rows, sample, ("label_active",))
+    return _with_labels(rows, sample, [change.label for change in CHANGES.values()])
 
 
 def _complete(labels: NDArray[np.float64], sample: pa.Table, target: Target) -> NDArray[np.float64]:

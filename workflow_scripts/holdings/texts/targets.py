@@ -57,7 +57,7 @@ class Target:
     The prompt says `meaning`, `formula`, `unit` and `bound`, in which {holding_t} is filled in. `to_change` and
     `from_change` turn answers into changes in $ million and back, given holding_t; they are pure functions of floats or
     arrays. `answer_label` is the dataset column of the true answer, where there is one: computed from the change, it
-    would be off in its last digits.
+    would be off in its last digits. With `decimals` decimals an answer says its change to a dollar.
     """
 
     name: TargetName
@@ -69,6 +69,7 @@ class Target:
     to_change: Callable[[Number, Number], Number] = _same
     from_change: Callable[[Number, Number], Number] = _same
     answer_label: str = ""
+    decimals: int = 6
 
     @property
     def label(self) -> str:

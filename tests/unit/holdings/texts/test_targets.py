@@ -11,16 +11,35 @@ from tests.conftest import make_panel, make_run, sample_of
 from workflow_scripts.holdings.evaluation.tables import QUANTITIES
 from workflow_scripts.holdings.forecasts.baselines import BASELINES, baseline_forecasts
 from workflow_scripts.holdings.report.summary import CHANGE_TITLES, TRAINED_ON
+from workflow_scripts.holdings.rewards.preflight import check_preflight, preflight_table
+from workflow_scripts.holdings.rewards.rewards import RewardSettings
 from workflow_scripts.holdings.texts.completions import parse_completion
 from workflow_scripts.holdings.texts.conversations import grpo_rows, sft_rows, target_numbers
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
-from workflow_scripts.holdings.texts.targets import CHANGES, TARGETS, TargetName, target_of
+from workflow_scripts.holdings.texts.targets import CHANGES, TARGETS, Target, TargetName, target_of
 from workflow_scripts.holdings.windows.labels import label_arrays
 from workflow_scripts.settings.config import Config
 from workflow_scripts.settings.reading import read_config
 from workflow_scripts.settings.uses import USES
 
-targets = pytest.mark.parametrize("target", list(TARGETS.values()), ids=list(TARGETS))
+# One that the workflow does not have, in another unit: what a row says must be enough for everything but the words.
+TRIAL = Target(
+    name="relative_delta",
+    change=CHANGES["change"],
+    meaning="the change of the position over the next quarter, relative to the position of today",
+    formula="holding(t+1) / holding(t) - 1",
+    bound="relative_delta >= -1",
+    unit="shares of holding(t)",
+    to_change=lambda value, holding_t: value * holding_t,
+    from_change=lambda change, holding_t: change / holding_t,
+    decimals=12,
+)
+targets = pytest.mark.parametrize("target", [*TARGETS.values(), TRIAL], ids=[*TARGETS, TRIAL.name])
+
+
+@pytest.fixture
+def with_trial(monkeypatch):
+    monkeypatch.setitem(TARGETS, TRIAL.name, TRIAL)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +76,7 @@ def test_an_answer_says_its_change(target, held, growth):
 
 
 @targets
+@pytest.mark.usefixtures("with_trial")
 def test_a_target_goes_from_the_prompt_to_the_forecast(target, sample):
     prompts = build_prompts(sample, PromptSettings(target=target.name))
     assert all(f'<answer>{{"{target.name}": <number>}}</answer>' in prompt["user"] for prompt in prompts)
@@ -73,6 +93,7 @@ def test_a_target_goes_from_the_prompt_to_the_forecast(target, sample):
 
 
 @targets
+@pytest.mark.usefixtures("with_trial")
 def test_labels_that_rounding_hides_are_counted_in_the_answers_own_decimals(target, sample):
     prompts = build_prompts(sample, PromptSettings(target=target.name))
     _, fine = sft_rows(prompts, sample, target.name, 6, "")
@@ -82,6 +103,19 @@ def test_labels_that_rounding_hides_are_counted_in_the_answers_own_decimals(targ
 
 
 @targets
+@pytest.mark.usefixtures("with_trial")
+def test_the_preflight_accepts_the_published_recipe_for_every_target(target):
+    """Where too few decimals of an answer were written, the oracle's own rounding would cost it the first place."""
+    rewards = ["contract_holdings", "mse_holdings"]
+    rng = np.random.default_rng(2)
+    held, change, past = rng.uniform(5, 500, 40), rng.normal(0.3, 1.0, 40), rng.uniform(0.1, 1.0, 40)
+    values = {"holding_t": held, target.label: np.maximum(change, -held), "past_change": past}
+    rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    table = preflight_table(rows, RewardSettings(rewards, {}, target.name), [0.3, 0.7], 8, 16, rng)
+    check_preflight(table, rewards)
+
+
+@pytest.mark.parametrize("target", list(TARGETS.values()), ids=list(TARGETS))
 def test_windows_without_a_price_are_left_out_where_the_target_needs_one(target):
     config: Config = read_config({"run": "x", "prompts": {"target": target.name}})
     wildcards = type("Wildcards", (), {"split": "sft", "firm_type": "banks", "stage": ""})()
