@@ -1,6 +1,6 @@
 """Make the slices of all firm types from one big file of holdings, in its vendor's columns.
 
-Steps: choose the recipe of each contract column → stream the source by chunks, convert and filter them, put
+Steps: choose the recipe of each column of the panel → stream the source by chunks, convert and filter them, put
 the rows of each firm type into a file of its own beside the outputs → sort each of these where it is not,
 add holding_t1 from the next quarter's row, write the slice. The slices appear together at the end, or not
 at all; a firm type without rows gets an empty slice. Fails where a column is missing or a value cannot be
@@ -26,7 +26,7 @@ from workflow_scripts.holdings.panel.importing import (
     STAGED_COLUMNS,
     add_labels,
     choose_recipes,
-    contract_rows,
+    panel_rows,
     read_chunks,
     recipe_columns,
     report_text,
@@ -54,7 +54,7 @@ def stage(settings: ImportSettings, folder: Path, report: dict) -> None:
         writers: dict[str, pq.ParquetWriter] = {}
         for chunk in read_chunks(settings, sorted(used)):
             report["rows_read"] += len(chunk)
-            rows = contract_rows(chunk, recipes, settings, report)
+            rows = panel_rows(chunk, recipes, settings, report)
             for firm_type in pc.unique(rows["type"]).to_pylist():
                 if firm_type not in writers:
                     path = folder / f"{firm_type}.parquet"

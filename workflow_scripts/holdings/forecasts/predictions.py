@@ -39,10 +39,10 @@ def parse_predictions(
     A window may have several sampled completions, all windows equally many. Columns: window_id, predicted_delta (the
     median of the samples that could be parsed), predicted_tp1, mean_delta, spread_delta (their mean and standard
     deviation, the latter missing for fewer than two), samples, parsed (whether any was), and shares of the samples:
-    parsed_share, valid_share (that obey the contract and its bound), bound_share (with a number not below the bound),
-    truncated_share (cut at max_tokens); fault (of the first sample that has one). predicted_delta is missing where
-    nothing could be parsed. A prediction below the bound is kept as it was written: evaluation must not repair
-    a model. Raises InputError when the ids differ.
+    parsed_share, valid_share (that obey the output contract and its bound), bound_share (with a number not below the
+    bound), truncated_share (cut at max_tokens); fault (of the first sample that has one). predicted_delta is missing
+    where nothing could be parsed. A prediction below the bound is kept as it was written: evaluation must not repair a
+    model. Raises InputError when the ids differ.
     """
     answers: dict[str, list[dict]] = {row["window_id"]: [] for row in test_rows}
     for row in completions:

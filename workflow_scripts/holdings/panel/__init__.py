@@ -1,1 +1,1 @@
-"""The panel: its contract, slices of any size, checks, import, simulation, stock-quarters."""
+"""The panel: its columns, slices of any size, checks, import, simulation, stock-quarters."""

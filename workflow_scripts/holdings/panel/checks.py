@@ -268,7 +268,7 @@ class _Slice:
 
 
 def check_panel(path: str | Path, firm_type: str, settings: CheckSettings = CheckSettings()) -> dict:
-    """Check one slice against the contract; returns a report of counts, raises PanelError.
+    """Check one slice against the panel contract; returns a report of counts, raises PanelError.
 
     The error names file, column, the number of offending rows, the first of them with their keys, and
     the remedy, for every kind of error in `ERRORS` that occurs; else what says that the money is in another unit.

@@ -20,12 +20,12 @@ class ImportSettings:
     columns: Annotated[
         Mapping[SourceColumn, Recipe | None],
         Doc(
-            "Source column of a contract column, or a formula such as exp(LNme) or shares * abs(prc) / 1e6, where the "
+            "Source column of a panel column, or a formula such as exp(LNme) or shares * abs(prc) / 1e6, where the "
             "built-in recipes do not fit; null where the source has none, and all values are then missing."
         ),
     ] = field(default_factory=dict)
     types: Annotated[
-        Mapping[str, FirmType], Doc("Firm types of codes or labels beyond 0..6 and the names of the contract.")
+        Mapping[str, FirmType], Doc("Firm types of codes or labels beyond 0..6 and the names of the panel contract.")
     ] = field(default_factory=dict)
     delimiter: Annotated[
         Literal["comma", "semicolon", "tab", "bar"] | None,

@@ -1,6 +1,6 @@
 """From one big file of holdings, in its vendor's columns, to rows by the panel contract.
 
-Sources: Stata .dta, parquet (a file or a folder of files), CSV. Each contract column comes from a recipe: the
+Sources: Stata .dta, parquet (a file or a folder of files), CSV. Each column of the panel comes from a recipe: the
 name of a source column, or a formula of source columns with + - * / and exp, log, abs, such as
 `exp(LNme)` or `shares * prc / 1e6`. `RECIPES` knows the columns of the Koijen-Yogo replication files.
 """
@@ -112,7 +112,7 @@ def recipe_columns(recipe: str, available: Collection[str]) -> set[str]:
 
 
 def choose_recipes(available: Sequence[str], overrides: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Recipe of each contract column; InputError naming every column for which the source has none."""
+    """Recipe of each column of the panel; InputError naming every column for which the source has none."""
     chosen: dict[str, str | None] = {}
     faults = []
     # What another column is taken from is no misspelling of this one.
@@ -397,10 +397,10 @@ def _keys(mgrno: NDArray, permno: NDArray, quarter: NDArray, bad: NDArray[np.boo
     return [f"mgrno {m}, permno {p}, {q}" for m, p, q in rows]
 
 
-def contract_rows(
+def panel_rows(
     chunk: pd.DataFrame, recipes: Mapping[str, str | None], settings: ImportSettings, report: dict
 ) -> pa.Table:
-    """The rows of a chunk that are kept, with the contract's columns but for the label.
+    """The rows of a chunk that are kept, with the panel's columns but for the label.
 
     Adds to `report["dropped"]` how many rows are left out, by cause; a row counts for its first cause. Prices below 0,
     CRSP's mark for the mean of bid and ask, are made positive and counted in `report["negative_prices"]`. Raises

@@ -1,4 +1,4 @@
-"""How slices of any size are read, once it is sure that they have the contract's columns and types.
+"""How slices of any size are read, once it is sure that they have the columns and types of the panel contract.
 
 A slice is never read whole: `panel_blocks` gives it as sorted blocks of whole managers. A sorted slice
 is streamed in its own order. An unsorted one is sorted by DuckDB, which spills to disk (TMPDIR) beyond
@@ -24,7 +24,7 @@ from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import ROW_GROUP_ROWS, read_batches
 
 SORT_MEMORY = "2GB"
-CONTRACT = "see data/README.md"
+REMEDY = "see data/README.md"
 DATE_REMEDY = "convert it (pandas: to_datetime), or import the files, which reads 2015-03-31, 20150331 and 2015Q1"
 
 
@@ -53,7 +53,7 @@ def _kind_fault(column: str, kind: pa.DataType) -> str:
 
 
 def panel_schema(path: str | Path, columns: Sequence[str] = PANEL_COLUMNS) -> pa.Schema:
-    """Schema of a slice, once it is sure that the columns are there with the contract's types.
+    """Schema of a slice, once it is sure that the columns are there with the types of the panel contract.
 
     Raises PanelError naming all columns that are missing (with the nearest existing name) or mistyped.
     """
@@ -77,7 +77,7 @@ def panel_schema(path: str | Path, columns: Sequence[str] = PANEL_COLUMNS) -> pa
         elif fault := _kind_fault(column, schema.field(column).type):
             faults.append(f"column {column!r} {fault}")
     if faults:
-        raise PanelError(f"{path}: {'; '.join(faults)} ({CONTRACT})")
+        raise PanelError(f"{path}: {'; '.join(faults)} ({REMEDY})")
     return schema
 
 
@@ -97,7 +97,7 @@ def _typed(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
 
 
 def typed_table(table: pa.Table) -> pa.Table:
-    """The contract's columns in its types, others as they are, and `quarter` (int32) where there is a date."""
+    """The panel's columns in their types, others as they are, and `quarter` (int32) where there is a date."""
     columns = {name: _typed(table[name], name) if name in PANEL_COLUMNS else table[name] for name in table.column_names}
     if "date" in columns:
         columns["quarter"] = pa.array(quarter_ids(columns["date"].to_numpy()))
@@ -161,7 +161,7 @@ def _batches(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
 
 
 def panel_batches(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The slice in its own order, part by part, in the contract's types; with `quarter` where `columns` has date."""
+    """The slice in its own order, part by part, in the panel's types; with `quarter` where `columns` has date."""
     panel_schema(path, columns)
     yield from (typed_table(batch) for batch in _batches(path, columns))
 

@@ -9,7 +9,7 @@ from workflow_scripts.holdings.rewards.shared import Reward, parse
 def contract_reward(
     completions: Sequence[str], holding_t: Sequence[float | None], target: str = "holding_delta"
 ) -> list[float]:
-    """+1 where the completion obeys the contract exactly and the bound holds, else -1.
+    """+1 where the completion obeys the output contract exactly and the bound holds, else -1.
 
     >>> contract_reward(['<think></think><answer>{"holding_delta": 1.0}</answer>', "1.0"], [5.0, 5.0])
     [1.0, -1.0]

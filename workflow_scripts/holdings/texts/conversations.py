@@ -29,7 +29,7 @@ class ThinkStyle:
 
 
 def check_think_template(template: str) -> None:
-    """Raise ValueError for a placeholder that is not one of THINK_FIELDS, or for a contract tag."""
+    """Raise ValueError for a placeholder that is not one of THINK_FIELDS, or for a tag of the output contract."""
     for _, field, _, _ in string.Formatter().parse(template):
         if field is not None and field not in THINK_FIELDS:
             raise ValueError(f"think template: {{{field}}} is unknown; known: {', '.join(THINK_FIELDS)}")
@@ -58,7 +58,7 @@ def think_texts(sample: pa.Table, template: str, decimals: int) -> list[str]:
 
 
 def answer_text(target: str, number: str) -> str:
-    """The answer block of the contract.
+    """The answer block of the output contract.
 
     >>> answer_text("holding_delta", "-1.50")
     '<answer>{"holding_delta": -1.50}</answer>'
@@ -67,7 +67,7 @@ def answer_text(target: str, number: str) -> str:
 
 
 def completion_text(think: str, target: str, number: str) -> str:
-    """A whole completion that obeys the contract."""
+    """A whole completion that obeys the output contract."""
     return f"<think>{think}</think>{answer_text(target, number)}"
 
 
@@ -79,7 +79,7 @@ def _answers(sample: pa.Table, target: Target) -> NDArray[np.float64]:
 
 
 def target_numbers(sample: pa.Table, target: str, decimals: int) -> list[str]:
-    """True answers as text with exactly `decimals` decimals, never past the bound of the contract.
+    """True answers as text with exactly `decimals` decimals, never past the bound of the output contract.
 
     Raises InputError for a window without the label, which a target that needs prices can lack.
     """
@@ -115,7 +115,7 @@ def sft_rows(
 ) -> tuple[list[dict], dict[str, int]]:
     """Conversations to imitate, and the counts `rows` and `labels_rounded_to_zero`.
 
-    An empty `think_template` leaves the think block empty; the contract still asks for the block.
+    An empty `think_template` leaves the think block empty; the output contract still asks for the block.
     """
     thinks = think_texts(sample, think_template, decimals)
     numbers = target_numbers(sample, target, decimals)
