@@ -19,7 +19,7 @@ from workflow_scripts.plumbing.files import (
     write_json,
     write_jsonl,
 )
-from workflow_scripts.training.base_model import ModelSettings, check_model
+from workflow_scripts.training.base_model import ModelSettings, check_model, model_identity, without_foreign_files
 from workflow_scripts.training.completions import (
     CACHE,
     GenerationSettings,
@@ -29,7 +29,7 @@ from workflow_scripts.training.completions import (
     generation_conditions,
     read_cache,
 )
-from workflow_scripts.training.store import alone_in, model_identity, open_entry
+from workflow_scripts.training.store import alone_in, open_entry
 from workflow_scripts.training.trainer import ADAPTER_FILES, swift_environment
 
 
@@ -71,9 +71,10 @@ def main(args: Namespace) -> str:
             check_model(model)
             if weights:
                 check_safetensors(weights)
-            engine = build_engine(model, adapter, generation)
-            batches = complete(engine, missing, generation, settings.seed)
-            speed = fill_cache(entry / CACHE, done, batches, digests, f"{label}: of {len(missing)} completed")
+            with without_foreign_files(model, entry / "model") as seen:
+                engine = build_engine(seen, adapter, generation)
+                batches = complete(engine, missing, generation, settings.seed)
+                speed = fill_cache(entry / CACHE, done, batches, digests, f"{label}: of {len(missing)} completed")
     write_jsonl(args.out, [done[digests[row["window_id"]], row["sample"]] for row in wanted])
     # What must be the same for stages that are compared: everything but the weights.
     conditions |= {"samples": generation.samples, "prompts": json_digest(sorted(digests.values()))}

@@ -9,8 +9,14 @@ from argparse import Namespace
 from pathlib import Path
 
 from workflow_scripts.plumbing import cli
-from workflow_scripts.plumbing.files import check_safetensors, file_digest, whole_folder, write_json
-from workflow_scripts.training.base_model import MERGED_ADAPTER, ModelSettings, check_model, model_options
+from workflow_scripts.plumbing.files import PART, check_safetensors, file_digest, whole_folder, write_json
+from workflow_scripts.training.base_model import (
+    MERGED_ADAPTER,
+    ModelSettings,
+    check_model,
+    model_options,
+    without_foreign_files,
+)
 from workflow_scripts.training.store import alone_in, folder_size
 from workflow_scripts.training.trainer import ADAPTER_FILES, run_swift, swift_environment
 
@@ -22,15 +28,22 @@ def main(args: Namespace) -> str:
     check_safetensors(weights)
     out = Path(args.out)
     label = f"merge_adapter {args.firm_type} {args.stage}"
-    with alone_in(out.parent, label), whole_folder(out) as temporary:
+    links = out.with_name(f".{out.name}.model{PART}")
+    with (
+        alone_in(out.parent, label),
+        whole_folder(out) as temporary,
+        without_foreign_files(args.settings, links) as model,
+    ):
         options = {
-            **model_options(args.settings),
+            **model_options(model),
+            # Beside a model or an adapter ms-swift would read args.json, which may name plugins.
+            "load_args": False,
             "adapters": str(Path(args.adapter).resolve()),
             "merge_lora": True,
             "safe_serialization": True,
             "output_dir": str(temporary.resolve()),
         }
-        run_swift("export", options, Path(args.export_log), swift_environment(args.settings.path), label)
+        run_swift("export", options, Path(args.export_log), swift_environment(model.path), label)
         (temporary / "args.json").unlink(missing_ok=True)
         write_json(temporary / MERGED_ADAPTER, {"adapter_sha256": file_digest(weights)})
     return f"{label}: {folder_size(out) / 1e6:,.1f} MB in {args.out}"

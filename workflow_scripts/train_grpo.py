@@ -67,7 +67,9 @@ def main(args: Namespace) -> str:
     manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": model.path}
     environment = write_reward_settings(entry, constants)
     label = f"train_grpo {args.firm_type} {args.stage}"
-    return train("rlhf", options, settings, entry, args.out, manifest, label, environment, leave_out_long_prompts)
+    return train(
+        "rlhf", options, settings, model, entry, args.out, manifest, label, environment, leave_out_long_prompts
+    )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def main(args: Namespace) -> str:
     identity = {"stage": args.stage, **training_identity(options, settings.num_gpus)}
     entry = open_entry(args.store, identity)
     manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": model.path}
-    return train("sft", options, settings, entry, args.out, manifest, f"train_sft {args.firm_type} {args.stage}")
+    return train("sft", options, settings, model, entry, args.out, manifest, f"train_sft {args.firm_type} {args.stage}")
 
 
 if __name__ == "__main__":

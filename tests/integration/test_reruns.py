@@ -183,7 +183,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     # What a run is started with reaches the jobs as a whole, settings and code.
     ("plumbing/run_start.py", "", SPARE, {}),
     ("plumbing/code_digest.py", "", SPARE, {**MODELS, **SUMMARY}),
-    ("plumbing/remembered_digests.py", "", SPARE, {}),
+    ("plumbing/remembered_digests.py", "", SPARE, {**MODELS, **SUMMARY}),
     # How a configuration is read and checked, and what a rule is given of it, is in the settings that it is given.
     ("settings/config.py", "", SPARE, {}),
     ("settings/reading.py", "", SPARE, {}),
@@ -340,6 +340,7 @@ def test_nothing_on_a_gpu_depends_on_what_cannot_change_its_result():
         "plumbing.code_digest",
         "plumbing.errors",
         "plumbing.files",
+        "plumbing.remembered_digests",
         "training",
         "training.base_model",
         "training.store",

@@ -209,23 +209,20 @@ def read_csv(path: str | Path, rows: int | None = None) -> "pandas.DataFrame":
     return pandas.read_csv(path, nrows=rows)
 
 
-def is_whole_safetensors(path: Path) -> bool:
-    """Whether a safetensors file has all the bytes that its header announces."""
+def is_whole_safetensors(path: str | Path) -> bool:
+    """Whether a safetensors file has exactly the bytes that its header announces."""
+    from safetensors import SafetensorError, safe_open
+
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > path.stat().st_size:
-                return False
-            header = json.loads(file.read(length))
-    except (OSError, ValueError):
+        with safe_open(path, "numpy"):
+            return True
+    except (OSError, SafetensorError):
         return False
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    return path.stat().st_size == 8 + length + max(ends, default=0)
 
 
 def check_safetensors(path: str | Path) -> None:
     """Raise InputError if a safetensors file is cut short; ms-swift's own message would not name it."""
-    if not is_whole_safetensors(Path(path)):
+    if not is_whole_safetensors(path):
         raise _damaged(path, "fewer bytes than its header announces")
 
 
@@ -233,13 +230,6 @@ def file_digest(path: str | Path) -> str:
     """SHA-256 of a file's bytes."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def folder_digest(folder: str | Path) -> str:
-    """SHA-256 over the names and bytes of all files below a folder."""
-    folder = Path(folder)
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    return json_digest({str(p.relative_to(folder)): file_digest(p) for p in files})
 
 
 def json_digest(content: object) -> str:

@@ -11,6 +11,8 @@ def prompt_lengths(rows: list[dict], model: ModelSettings) -> list[int]:
     os.environ.update(swift_environment(model.path))
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model.location, revision=model.hub_revision or None)
+    tokenizer = AutoTokenizer.from_pretrained(
+        model.location, revision=model.hub_revision or None, trust_remote_code=model.trust_remote_code
+    )
     options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True}
     return [len(tokenizer.apply_chat_template(row["messages"], **options)["input_ids"]) for row in rows]

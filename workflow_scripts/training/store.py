@@ -19,7 +19,6 @@ from pathlib import Path
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import (
     file_digest,
-    folder_digest,
     is_whole_safetensors,
     json_digest,
     read_json,
@@ -36,11 +35,6 @@ FINGERPRINT_LENGTH = 16
 def trainer_versions() -> dict[str, str]:
     """Installed versions of the packages that decide a training's result."""
     return {package: importlib.metadata.version(package) for package in TRAINER_PACKAGES}
-
-
-def model_identity(model: str) -> str:
-    """Digest of a local model folder, or the name of one on a hub (`model.revision` pins its version)."""
-    return folder_digest(model) if Path(model).is_dir() else model
 
 
 def open_entry(store: str | Path, identity: dict) -> Path:
@@ -157,8 +151,8 @@ class StoreEntry:
 
 
 def folder_size(folder: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Bytes of all files below a folder; what a link points to lies elsewhere."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def store_entries(run_folder: str | Path) -> list[StoreEntry]:
@@ -183,7 +177,7 @@ def _state(folder: Path, published: Path) -> str:
             return PUBLISHED if manifest["fingerprint"] else UNPUBLISHED
         return FINISHED
     # The manifest's own time, because publishing again makes the file new, not the training.
-    newest = max(path.stat().st_mtime for path in folder.rglob("*"))
+    newest = max(path.lstat().st_mtime for path in folder.rglob("*"))
     return OUTDATED if newest < manifest["finished_at"] else RESUMABLE
 
 

@@ -23,12 +23,17 @@ from pathlib import Path
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import file_digest, read_json, write_json, write_text
-from workflow_scripts.training.base_model import ModelSettings, merged_adapter, model_options
+from workflow_scripts.training.base_model import (
+    ModelSettings,
+    merged_adapter,
+    model_identity,
+    model_options,
+    without_foreign_files,
+)
 from workflow_scripts.training.store import (
     alone_in,
     finish,
     is_finished,
-    model_identity,
     newest_checkpoint,
     publish,
     trainer_versions,
@@ -37,7 +42,7 @@ from workflow_scripts.training.training_settings import OWN_SETTINGS, GrpoSettin
 
 # Loaded by ms-swift, in the process of the trainer.
 REWARDS_PLUGIN = "workflow_scripts.training.rewards_plugin"
-ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
+ADAPTER_WEIGHTS, ADAPTER_CONFIG = ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 TRAINING_LOG = "training_log.jsonl"
 # ms-swift's key of the step in its logging.jsonl; the value reads "10/50".
 STEP = "global_step/max_steps"
@@ -74,6 +79,8 @@ def training_options(model: ModelSettings, settings: LoraSettings, dataset: str,
         "data_seed": seed,
         # Otherwise the trainer asks a hub about the model, with retries, whatever the environment says.
         "check_model": False,
+        # args.json beside a model may name plugins.
+        "load_args": False,
         "tuner_type": "lora",
         "split_dataset_ratio": 0,
         "eval_strategy": "no",
@@ -289,6 +296,7 @@ def train(
     command: str,
     options: dict[str, object],
     settings: LoraSettings,
+    model: ModelSettings,
     entry: Path,
     out: str | Path,
     manifest: dict,
@@ -310,7 +318,8 @@ def train(
         if prepare:
             dataset, left_out = prepare(entry)
             options = {**options, "dataset": str(Path(dataset).resolve())}
-        steps, seconds = _train(command, options, settings, entry, manifest, label, extra_environment or {}, left_out)
+        environment = extra_environment or {}
+        steps, seconds = _train(command, options, settings, model, entry, manifest, label, environment, left_out)
         publish(entry, out)
     return f"{label}: {steps} steps in {seconds:.0f} s, fingerprint {entry.name}"
 
@@ -319,6 +328,7 @@ def _train(
     command: str,
     options: dict[str, object],
     settings: LoraSettings,
+    model: ModelSettings,
     entry: Path,
     manifest: dict,
     label: str,
@@ -335,14 +345,17 @@ def _train(
     if settings.num_gpus > 1 and not hardware()["gpus"]:
         # Otherwise each process on a CPU takes itself for the only one, and all of them write the same checkpoints.
         options["use_cpu"] = True
-    environment = swift_environment(options["model"], HF_DATASETS_CACHE=str(entry / "datasets"), **extra_environment)
     started = time.time()
     log_file = entry / "trainer.log"
     check = _check_dropped(settings.max_dropped_share)
     # A trainer that resumes at its last step does one more: a kill after that step has left nothing to train.
     done, total = _steps(resumed) if resumed else (0, 1)  # without a checkpoint the total is not known, but not 0
     if done < total:
-        run_swift(command, options, log_file, environment, label, settings.num_gpus, check)
+        with without_foreign_files(model, entry / "model") as seen:
+            environment = swift_environment(seen.path, HF_DATASETS_CACHE=str(entry / "datasets"), **extra_environment)
+            # The revision of a hub model has been fetched into the folder that is seen.
+            shown = {name: value for name, value in options.items() if name != "model_revision"} | model_options(seen)
+            run_swift(command, shown, log_file, environment, label, settings.num_gpus, check)
     final = newest_checkpoint(checkpoints)
     if final is None:
         raise InputError(f"{label}: the trainer left no complete checkpoint; see {log_file}")
@@ -371,7 +384,11 @@ def _train(
         "wall_seconds": round(seconds, 1),
         "last_log": log[-1] if log else {},
     }
-    files = {name: final / name for name in ADAPTER_FILES} | {TRAINING_LOG: entry / TRAINING_LOG}
+    # Whoever loads the adapter looks for the model that the user named, not for the links that ms-swift saw.
+    adapter_config = read_json(final / ADAPTER_CONFIG) | {"base_model_name_or_path": options["model"]}
+    write_json(entry / ADAPTER_CONFIG, adapter_config)
+    sources = {ADAPTER_WEIGHTS: final, ADAPTER_CONFIG: entry, TRAINING_LOG: entry}
+    files = {name: folder / name for name, folder in sources.items()}
     finish(entry, files, manifest)
     return done, seconds
 

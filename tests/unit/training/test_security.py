@@ -1,10 +1,13 @@
 """What models, data, names and settings bring neither runs as code, nor leaves the run, nor tells a secret."""
 
+import argparse
 import ast
 import json
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,11 +15,13 @@ import pytest
 import yaml
 from safetensors.numpy import save_file
 
+from workflow_scripts import merge_adapter
 from workflow_scripts.holdings.panel.importing import firm_types_of, recipe_columns
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.settings.reading import read_config
-from workflow_scripts.training.base_model import ModelSettings, check_model
+from workflow_scripts.training import base_model
+from workflow_scripts.training.base_model import ModelSettings, check_model, model_identity, without_foreign_files
 
 
 def demo(**changes) -> dict:
@@ -39,20 +44,164 @@ def test_a_plain_model_is_accepted(model):
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "found"),
     [
-        ("config.json", json.dumps({"auto_map": {"AutoModel": "modeling_x.XModel"}})),
-        ("tokenizer_config.json", json.dumps({"auto_map": {"AutoTokenizer": ["tokenization_x.X", None]}})),
-        ("modeling_x.py", "print(1)"),
-        ("custom_generate/generate.py", "print(1)"),
+        ("config.json", {"auto_map": {"AutoModel": "modeling_x.XModel"}}, "auto_map"),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["tokenization_x.X", None]}}, "auto_map"),
+        ("config.json", {"text_config": {"auto_map": {"AutoModel": "other/repository--x.X"}}}, "auto_map"),
+        ("config.json", {"attn_implementation": "owner/kernels"}, "attn_implementation"),
     ],
 )
-def test_a_model_with_code_is_refused_unless_it_is_trusted(model, name, content):
-    (model / name).parent.mkdir(exist_ok=True)
-    (model / name).write_text(content)
-    with pytest.raises(InputError, match=r"brings code of its own \(.*set model.trust_remote_code to true"):
+def test_a_model_with_code_is_refused_unless_it_is_trusted(model, name, content, found):
+    (model / name).write_text(json.dumps(content))
+    with pytest.raises(InputError, match=rf"brings code of its own \({found} in {name}\).*set model.trust_remote_code"):
         check_model(ModelSettings(str(model)))
     check_model(ModelSettings(str(model), trust_remote_code=True))
+
+
+def add_foreign_files(model: Path) -> None:
+    """What a model folder can bring that runs as code, or is read as options, though no configuration names it."""
+    (model / "args.json").write_text(json.dumps({"external_plugins": [str(model / "plugin.pyc")]}))
+    for name in (
+        "plugin.pyc",
+        "modeling_x.py",
+        "native.so",
+        "pytorch_model.bin",
+        "adapter_config.json",
+        "x.safetensors",
+    ):
+        (model / name).write_text("")
+    elsewhere = model.with_name("elsewhere")
+    elsewhere.mkdir()
+    (elsewhere / "generate.py").write_text("")
+    (model / "custom_generate").symlink_to(elsewhere)
+    (model / "README.md").symlink_to(elsewhere / "generate.py")
+
+
+def test_ms_swift_sees_the_files_of_a_model_and_no_others(model, tmp_path):
+    add_foreign_files(model)
+    links = tmp_path / "links"
+    with without_foreign_files(ModelSettings(str(model)), links) as seen:
+        check_model(seen)
+        shown = Path(seen.path)
+        assert shown.name == "model", "ms-swift guesses a model's type by its name"
+        assert {path.name for path in shown.iterdir()} == {
+            "config.json", "tokenizer_config.json", "vocab.json", "model.safetensors"
+        }  # fmt: skip
+        assert all(path.is_symlink() for path in shown.iterdir()), "gigabytes are not copied"
+    assert not links.exists()
+    trusted = ModelSettings(str(model), trust_remote_code=True)
+    with without_foreign_files(trusted, links) as seen:
+        assert seen == trusted
+
+
+def test_where_links_are_impossible_files_are_copied(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "symlink_to", lambda *_: (_ for _ in ()).throw(OSError(38, "not implemented")))
+    with without_foreign_files(ModelSettings(str(model)), tmp_path / "links") as seen:
+        assert (Path(seen.path) / "vocab.json").read_text() == "{}"
+
+
+def test_a_folder_of_the_hubs_cache_keeps_the_models_name(model, tmp_path):
+    folder = tmp_path / "models--Qwen--Qwen2.5-7B/snapshots" / ("0" * 40)
+    folder.parent.mkdir(parents=True)
+    model.rename(folder)
+    with without_foreign_files(ModelSettings(str(folder)), tmp_path / "links") as seen:
+        assert Path(seen.path).name == "Qwen2.5-7B"
+
+
+def test_the_export_neither_sees_nor_reads_the_options_of_a_model_folder(model, tmp_path, monkeypatch):
+    """`swift export` imports the plugins that args.json beside a model or an adapter names, unless told not to."""
+    add_foreign_files(model)
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    save_file({"w": np.ones(4)}, adapter / "adapter_model.safetensors")
+    calls = []
+
+    def export(command, options, log, environment, label):
+        calls.append(options | {"files": {path.name for path in Path(options["model"]).iterdir()}})
+        Path(options["output_dir"]).mkdir()
+
+    monkeypatch.setattr(merge_adapter, "run_swift", export)
+    merge_adapter.main(
+        argparse.Namespace(
+            settings=ModelSettings(str(model)),
+            adapter=adapter,
+            out=tmp_path / "merged/sft",
+            export_log="log",
+            firm_type="",
+        )
+    )
+    (options,) = calls
+    assert options["load_args"] is False
+    assert "args.json" not in options["files"]
+    assert sorted(path.name for path in (tmp_path / "merged").iterdir() if path.name != ".lock") == ["sft"]
+
+
+@pytest.mark.parametrize("where", ["chat_template.jinja", "chat_template.json", "tokenizer_config.json", "by name"])
+def test_a_chat_template_that_loops_is_refused_in_time(model, monkeypatch, where):
+    monkeypatch.setattr(base_model, "TEMPLATE_SECONDS", 1)
+    loop = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}"
+    if where == "chat_template.jinja":
+        (model / where).write_text(loop)
+    elif where == "by name":
+        named = {"chat_template": [{"name": "default", "template": loop}]}
+        (model / "tokenizer_config.json").write_text(json.dumps(named))
+    else:
+        (model / where).write_text(json.dumps({"chat_template": loop}))
+    started = time.monotonic()
+    with pytest.raises(InputError, match="its chat template takes more than 1 s for one short prompt"):
+        check_model(ModelSettings(str(model)))
+    assert time.monotonic() - started < 60
+
+
+def test_a_chat_template_that_cannot_be_rendered_says_why(model):
+    for template, reason in (
+        ("{% for i in range(10**9) %}x{% endfor %}", "Range too big"),
+        ("{{ raise_exception('no system role') }}", "no system role"),
+        ("{% if %}", "Expected an expression"),
+    ):
+        (model / "chat_template.jinja").write_text(template)
+        with pytest.raises(InputError, match=rf"cannot be used for a system and a user message \(.*{reason}"):
+            check_model(ModelSettings(str(model)))
+    (model / "chat_template.jinja").write_text("{% for m in messages %}{{ m.role }}{% endfor %}")
+    check_model(ModelSettings(str(model)))
+
+
+@pytest.mark.parametrize("names", [["../model.safetensors"], ["pytorch_model.bin"], [], ["/tmp/x.safetensors"]])
+def test_an_index_names_safetensors_beside_it(model, names):
+    index = {"weight_map": {str(number): name for number, name in enumerate(names)}}
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match="it must name safetensors that lie beside it"):
+        check_model(ModelSettings(str(model)))
+
+
+def test_a_model_is_its_weights_configuration_and_tokenizer(model):
+    before = model_identity(str(model))
+    (model / "README.md").write_text("words")
+    (model / ".cache/huggingface").mkdir(parents=True)
+    (model / ".cache/huggingface/config.json.metadata").write_text("1")
+    (model / "config.json").touch()
+    assert model_identity(str(model)) == before
+    for name in (
+        "config.json",
+        "vocab.json",
+        "tokenizer.json",
+        "generation_config.json",
+        "chat_template.jinja",
+        "x.py",
+    ):
+        (model / name).write_text('{"a": 1}')
+        assert model_identity(str(model)) != before, name
+        before = model_identity(str(model))
+
+
+def test_weights_that_were_swapped_in_place_are_another_model(model):
+    """The same size, an older time of modification: what `cp -p` and `rsync -t` leave."""
+    before = model_identity(str(model))
+    save_file({"w": np.zeros(4)}, model / "other")
+    os.utime(model / "other", (1, 1))
+    os.replace(model / "other", model / "model.safetensors")
+    assert model_identity(str(model)) != before
 
 
 def test_weights_in_pickles_are_refused(model):
@@ -73,7 +222,7 @@ def test_weights_that_were_cut_short_are_refused(model):
 def test_a_part_of_the_weights_that_is_missing_is_named(model):
     index = {"weight_map": {"w": "model.safetensors", "v": "model-2.safetensors"}}
     (model / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(InputError, match=r"model-2.safetensors: cut short or damaged"):
+    with pytest.raises(InputError, match=r"index.json names model-2.safetensors, which is not there"):
         check_model(ModelSettings(str(model)))
 
 
@@ -92,8 +241,9 @@ def test_a_hub_model_is_looked_at_in_the_hubs_cache(model, tmp_path):
         return subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True)
 
     assert check("some/model").returncode == 0
-    (repository / "snapshots" / ("0" * 40) / "generate.py").write_text("print(1)")
-    assert "brings code of its own (generate.py)" in check("some/model").stderr
+    configuration = repository / "snapshots" / ("0" * 40) / "config.json"
+    configuration.write_text('{"auto_map": {}}')
+    assert "brings code of its own (auto_map in config.json)" in check("some/model").stderr
     for name in ("other/model", "/shared/models/missing"):
         assert (
             "InputError: model.path: " + name + " is neither a folder nor to be had from the hub" in check(name).stderr

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from workflow_scripts import clean_store
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
-from workflow_scripts.plumbing.files import folder_digest, read_json, read_jsonl, whole_file, write_jsonl
+from workflow_scripts.plumbing.files import read_json, read_jsonl, whole_file, write_jsonl
 from workflow_scripts.training import store
 from workflow_scripts.training.arguments import check_extra_args
 from workflow_scripts.training.base_model import ModelSettings, model_options
@@ -115,13 +115,6 @@ def test_jsonl_errors_name_the_line(tmp_path):
     path.write_text('{"a": 1}\n{"a"\n')
     with pytest.raises(InputError, match="line 2 is not JSON"):
         read_jsonl(path)
-
-
-def test_folder_digest_sees_names_and_bytes(tmp_path):
-    (tmp_path / "a").write_text("1")
-    one = folder_digest(tmp_path)
-    (tmp_path / "a").rename(tmp_path / "b")
-    assert folder_digest(tmp_path) != one
 
 
 def options(tmp_path, **changes):
