@@ -1,7 +1,6 @@
 """Completions of prompts by ms-swift's engines, and the cache that a killed job leaves."""
 
 import dataclasses
-import itertools
 import json
 import os
 import sys
@@ -99,33 +98,79 @@ def build_engine(model: ModelSettings, adapter: str | None, settings: Generation
     return VllmEngine(model.location, adapters=adapters, **lora, **options)
 
 
+class RowSampler:
+    """Draws every row of a batch from a random stream of its own: a logits processor of transformers.
+
+    The largest of logits / temperature + Gumbel noise is a draw from the softmax of logits / temperature (Gumbel 1954;
+    Maddison et al. 2014, "A* sampling"), so that a greedy search on what this returns samples. What else is in the
+    batch, and what the store already has, then changes no draw.
+    """
+
+    def __init__(self, seeds: list[int], temperature: float) -> None:
+        self.seeds = seeds
+        self.temperature = temperature
+        self.streams: list[Any] = []
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Scores (rows × vocabulary) of the next token, noise added."""
+        import torch
+
+        self.streams = self.streams or [torch.Generator(scores.device).manual_seed(seed) for seed in self.seeds]
+        noise = torch.stack([row.new_empty(len(row)).exponential_(generator=stream)
+                             for row, stream in zip(scores, self.streams, strict=True)])  # fmt: skip
+        return scores / self.temperature - noise.log()
+
+
+def row_seed(seed: int, row: dict) -> int:
+    """Where the random stream of a row starts: by the seed of the run, its window and the number of the sample."""
+    return int(json_digest([seed, row["sample"], row["window_id"]])[:8], 16)
+
+
+def _infer(engine: Any, rows: list[dict], settings: GenerationSettings, seed: int) -> list:
+    """ms-swift's responses to a batch, each row drawn by its own seed; neither engine of ms-swift does so by itself."""
+    from swift.infer_engine import InferRequest, RequestConfig
+
+    requests = [InferRequest(messages=row["messages"]) for row in rows]
+    options = request_options(settings, seed)
+    seeds = [row_seed(seed, row) for row in rows]
+    if settings.backend == "vllm":
+        # ms-swift numbers the seeds within a batch, so that they would depend on what else is in it.
+        add_request, waiting = engine._add_request, iter(seeds)
+
+        def add_seeded_request(inputs: Any, generation_config: Any, *args: Any, **kwargs: Any) -> Any:
+            generation_config.seed = next(waiting)
+            return add_request(inputs, generation_config, *args, **kwargs)
+
+        engine._add_request = add_seeded_request
+        try:
+            return engine.infer(requests, RequestConfig(**options), use_tqdm=False)
+        finally:
+            engine._add_request = add_request
+    if settings.temperature == 0:
+        return engine.infer(requests, RequestConfig(**options), use_tqdm=False)
+
+    def add_sampler(kwargs: dict) -> dict:
+        kwargs["inputs"]["logits_processor"] = [RowSampler(seeds, settings.temperature)]
+        return kwargs
+
+    # The sampler draws, and the search behind it is greedy.
+    return engine._infer(requests, RequestConfig(**options | {"temperature": 0}), pre_infer_hook=add_sampler)
+
+
 def complete(engine: Any, prompts: list[dict], settings: GenerationSettings, seed: int) -> Iterator[list[dict]]:
     """Batches of rows: window_id, sample, completion, finish_reason, prompt_tokens, completion_tokens.
 
     `prompts` have window_id, sample and messages.
     """
-    import torch
-    from swift.infer_engine import InferRequest, RequestConfig
-
-    # Prompts of similar length share a batch, so that little of it is padding; samples of a prompt do not, because
-    # one request configuration, hence one seed, holds for a whole batch.
-    prompts = sorted(prompts, key=lambda row: (row["sample"], sum(len(m["content"]) for m in row["messages"])))
-    batches = [
-        rows[start : start + settings.batch_size]
-        for rows in (list(group) for _, group in itertools.groupby(prompts, key=lambda row: row["sample"]))
-        for start in range(0, len(rows), settings.batch_size)
-    ]
-    for batch in batches:
-        sample = batch[0]["sample"]
-        config = RequestConfig(**request_options(settings, seed + sample))
-        # The transformers backend ignores the request's seed; a batch's draw depends on its first row alone.
-        torch.manual_seed(int(json_digest([seed, sample, batch[0]["window_id"]])[:8], 16))
-        requests = [InferRequest(messages=row["messages"]) for row in batch]
-        responses = engine.infer(requests, config, use_tqdm=False)
+    # Prompts of similar length share a batch, so that little of it is padding.
+    prompts = sorted(prompts, key=lambda row: sum(len(message["content"]) for message in row["messages"]))
+    for start in range(0, len(prompts), settings.batch_size):
+        batch = prompts[start : start + settings.batch_size]
+        responses = _infer(engine, batch, settings, seed)
         yield [
             {
                 "window_id": row["window_id"],
-                "sample": sample,
+                "sample": row["sample"],
                 "completion": response.choices[0].message.content,
                 "finish_reason": response.choices[0].finish_reason,
                 "prompt_tokens": response.usage.prompt_tokens,
@@ -140,10 +185,10 @@ def generation_conditions(model: ModelSettings, settings: GenerationSettings, se
     return {
         "engine": engine_options(model) | {"revision": None},
         "request": request_options(settings, seed),
-        # Padding changes sums in low precision, and batches share a random stream.
+        # Padding changes sums in low precision.
         "batch_size": settings.batch_size,
         "backend": settings.backend,
-        "versions": trainer_versions(),
+        "versions": trainer_versions(*(["vllm"] if settings.backend == "vllm" else [])),
     }
 
 
