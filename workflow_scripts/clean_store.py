@@ -26,7 +26,8 @@ def not_needed(run_folder: str) -> Iterator[Path]:
         if entry.state in STALE_STATES:
             yield entry.folder
         elif entry.state in COMPLETE_STATES:
-            yield from (entry.folder / name for name in ("checkpoints", "datasets") if (entry.folder / name).is_dir())
+            unneeded = ("checkpoints", "checkpoints.digests", "datasets")
+            yield from (entry.folder / name for name in unneeded if (entry.folder / name).is_dir())
     # A younger one may belong to a job that is running.
     for path in Path(run_folder).rglob(f".*{PART}"):
         with contextlib.suppress(FileNotFoundError):

@@ -233,5 +233,14 @@ def file_digest(path: str | Path) -> str:
 
 
 def json_digest(content: object) -> str:
-    """SHA-256 of a JSON value, independent of the order of its keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+    """SHA-256 of a JSON value, independent of the order of its keys and of how a number is written: 1 is 1.0."""
+    text = json.dumps(_whole_numbers(content), sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _whole_numbers(content: object) -> object:
+    if isinstance(content, dict):
+        return {name: _whole_numbers(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_whole_numbers(value) for value in content]
+    return int(content) if isinstance(content, float) and content.is_integer() else content

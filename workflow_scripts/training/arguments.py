@@ -10,7 +10,39 @@ from workflow_scripts.training.methods import METHODS
 from workflow_scripts.training.trainer import swift_environment, training_options
 from workflow_scripts.training.training_settings import LoraSettings
 
-FORBIDDEN = {"save_only_model", "save_strategy", "resume_from_checkpoint", "resume_only_model", "ignore_data_skip"}
+_RESUME = "would take the checkpoints away that a training resumes from"
+_MODEL = "names a model, or what it is loaded by, that nobody checks and no fingerprint covers"
+_CODE = "names code that would run, and that no fingerprint covers"
+_DATA = "names data beside the workflow's own, which no fingerprint covers"
+FORBIDDEN = {
+    **dict.fromkeys(
+        ("save_only_model", "save_strategy", "resume_from_checkpoint", "resume_only_model", "ignore_data_skip"), _RESUME
+    ),
+    **dict.fromkeys(
+        (
+            "adapters", "ref_model", "ref_adapters", "reward_model", "reward_adapters", "teacher_model",
+            "teacher_adapters", "teacher_model_server", "vllm_server_base_url", "vllm_server_host",
+            "vllm_engine_kwargs", "vllm_speculative_config",
+        ),
+        _MODEL,
+    ),
+    **dict.fromkeys(
+        (
+            "external_plugins", "custom_register_path", "reward_model_plugin", "multi_turn_scheduler", "gym_env",
+            "use_gym_env", "agent_template", "local_repo_path",
+        ),
+        _CODE,
+    ),
+    # ms-swift writes them into its environment, which decides what Python loads.
+    "model_kwargs": "sets environment variables, which can make code run",
+    **dict.fromkeys(
+        (
+            "val_dataset", "cached_dataset", "cached_val_dataset", "eval_dataset", "eval_dataset_args",
+            "chord_sft_dataset", "custom_dataset_info",
+        ),
+        _DATA,
+    ),
+}  # fmt: skip
 
 
 def check_extra_args(section: str, settings: LoraSettings, known: set[str]) -> None:
@@ -19,11 +51,11 @@ def check_extra_args(section: str, settings: LoraSettings, known: set[str]) -> N
     ours = set(training_options(model, dataclasses.replace(settings, extra_args={}), "dataset", 0)) | {"output_dir"}
     faults = []
     for name in settings.extra_args:
-        if name in FORBIDDEN:
-            faults.append(f"{name} would take the checkpoints away that a training resumes from")
-        elif name in ours:
+        if name in ours:
             key = f"{section}.{name}" if name in type(settings).__dataclass_fields__ else "the workflow"
             faults.append(f"{name} is set by {key}")
+        elif name in FORBIDDEN:
+            faults.append(f"{name} {FORBIDDEN[name]}")
         elif name not in known:
             nearest = difflib.get_close_matches(name, known - ours, n=1)
             faults.append(f"{name} is no option of ms-swift" + (f", did you mean {nearest[0]}?" if nearest else ""))

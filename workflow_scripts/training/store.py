@@ -8,7 +8,6 @@ change the result. A finished folder is never trained again: it is published in 
 import contextlib
 import fcntl
 import importlib.metadata
-import json
 import os
 import shutil
 import time
@@ -19,7 +18,6 @@ from pathlib import Path
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import (
     file_digest,
-    is_whole_safetensors,
     json_digest,
     read_json,
     whole_file,
@@ -28,13 +26,17 @@ from workflow_scripts.plumbing.files import (
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
-TRAINER_PACKAGES = ("ms-swift", "torch", "transformers", "trl", "peft")
+TRAINER_PACKAGES = ("ms-swift", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
 FINGERPRINT_LENGTH = 16
 
 
-def trainer_versions() -> dict[str, str]:
-    """Installed versions of the packages that decide a training's result."""
-    return {package: importlib.metadata.version(package) for package in TRAINER_PACKAGES}
+def trainer_versions(*also: str) -> dict[str, str]:
+    """Installed versions of the packages that decide a training's result, and of the optional ones that it uses."""
+    versions = {package: importlib.metadata.version(package) for package in TRAINER_PACKAGES}
+    for package in also:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
 
 
 def open_entry(store: str | Path, identity: dict) -> Path:
@@ -102,27 +104,6 @@ def publish(entry: Path, folder: str | Path) -> None:
     # The manifest last, and nothing that a hard kill has left beside them.
     for name in (*read_json(result / MANIFEST)["files"], MANIFEST):
         _copy(result / name, Path(folder) / name)
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The complete checkpoint with the most steps below `folder`, None where there is none.
-
-    Complete means: adapter weights of full length, optimizer (of torch or DeepSpeed), scheduler and a readable trainer
-    state (which the trainer writes last). A half-written one is skipped, never repaired.
-    """
-    found = {}
-    for checkpoint in folder.glob("checkpoint-*"):
-        try:
-            step = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
-        except (OSError, ValueError, KeyError):
-            continue
-        # DeepSpeed writes shards of the optimizer into a folder, and its name into `latest` when all are there.
-        latest = checkpoint / "latest"
-        optimizer = checkpoint / latest.read_text().strip() if latest.is_file() else checkpoint / "optimizer.pt"
-        parts = (optimizer, checkpoint / "scheduler.pt", checkpoint / "adapter_config.json")
-        if all(part.exists() for part in parts) and is_whole_safetensors(checkpoint / "adapter_model.safetensors"):
-            found[step] = checkpoint
-    return found[max(found)] if found else None
 
 
 PUBLISHED, UNPUBLISHED, FINISHED, RESUMABLE, OUTDATED, RUNNING, KEPT = (

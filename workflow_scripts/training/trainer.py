@@ -30,11 +30,12 @@ from workflow_scripts.training.base_model import (
     model_options,
     without_foreign_files,
 )
+from workflow_scripts.training.checkpoints import delete_damaged, newest_checkpoint, remember_checkpoints
 from workflow_scripts.training.store import (
+    MANIFEST,
     alone_in,
     finish,
     is_finished,
-    newest_checkpoint,
     publish,
     trainer_versions,
 )
@@ -133,10 +134,27 @@ def training_identity(options: dict[str, object], num_gpus: int = 1) -> dict:
     return {
         "data": file_digest(options["dataset"]),
         "model": model_identity(options["model"]),
-        "options": {name: value for name, value in options.items() if name not in neutral},
+        "options": {name: _by_content(value) for name, value in options.items() if name not in neutral},
         "num_gpus": num_gpus,
-        "versions": trainer_versions(),
+        "versions": trainer_versions(*_engines(options)),
     }
+
+
+def _by_content(value: object) -> object:
+    """An option's value, with the content of a file that it names, such as a configuration of DeepSpeed."""
+    if isinstance(value, dict):
+        return {name: _by_content(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_by_content(part) for part in value]
+    # A trainer runs in the folder of the project.
+    if isinstance(value, str) and len(value) < 4096 and (ROOT / value).is_file():
+        return {"file": file_digest(ROOT / value)}
+    return value
+
+
+def _engines(options: dict[str, object]) -> list[str]:
+    """Packages beside the trainer's own that a training uses by its options."""
+    return ["deepspeed"] * bool(options.get("deepspeed")) + ["vllm"] * bool(options.get("use_vllm"))
 
 
 def launch(command: str, num_gpus: int = 1) -> list[str]:
@@ -312,9 +330,13 @@ def train(
     """
     with alone_in(entry, label):
         if is_finished(entry):
+            # How much may be left out is no part of the fingerprint, because it changes no result.
+            known = read_json(entry / "result" / MANIFEST)
+            refuse_dropped(known["rows_dropped_for_length"], known["rows"], settings.max_dropped_share)
             publish(entry, out)
             return f"{label}: fingerprint {entry.name} was trained before; published its adapter"
         left_out = 0
+        manifest = {**manifest, "rows": Path(options["dataset"]).read_bytes().count(b"\n")}
         if prepare:
             dataset, left_out = prepare(entry)
             options = {**options, "dataset": str(Path(dataset).resolve())}
@@ -338,6 +360,9 @@ def _train(
     checkpoints = entry / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     options = {**options, "output_dir": str(checkpoints)}
+    remember_checkpoints(checkpoints)
+    if damaged := delete_damaged(checkpoints):
+        print(f"{label}: WARNING: {', '.join(damaged)} cut short or damaged, and deleted", flush=True)
     resumed = newest_checkpoint(checkpoints)
     if resumed:
         print(f"{label}: resumes from {resumed.name}", flush=True)
@@ -348,6 +373,11 @@ def _train(
     started = time.time()
     log_file = entry / "trainer.log"
     check = _check_dropped(settings.max_dropped_share)
+
+    def watch(log: Path) -> None:
+        check(log)
+        remember_checkpoints(checkpoints)
+
     # A trainer that resumes at its last step does one more: a kill after that step has left nothing to train.
     done, total = _steps(resumed) if resumed else (0, 1)  # without a checkpoint the total is not known, but not 0
     if done < total:
@@ -355,10 +385,11 @@ def _train(
             environment = swift_environment(seen.path, HF_DATASETS_CACHE=str(entry / "datasets"), **extra_environment)
             # The revision of a hub model has been fetched into the folder that is seen.
             shown = {name: value for name, value in options.items() if name != "model_revision"} | model_options(seen)
-            run_swift(command, shown, log_file, environment, label, settings.num_gpus, check)
+            run_swift(command, shown, log_file, environment, label, settings.num_gpus, watch)
+    remember_checkpoints(checkpoints, rest=0.0)
     final = newest_checkpoint(checkpoints)
     if final is None:
-        raise InputError(f"{label}: the trainer left no complete checkpoint; see {log_file}")
+        raise InputError(f"{label}: the trainer left no whole checkpoint; see {log_file}")
     done, total = _steps(final)
     if done != total:
         remedy = "run it again" if done < total else f"delete {final} and run it again"
@@ -376,7 +407,7 @@ def _train(
         "parent_adapter": merged_adapter(manifest["start_model"]),
         "fingerprint": entry.name,
         "options": options,
-        "versions": trainer_versions(),
+        "versions": trainer_versions(*_engines(options)),
         "hardware": hardware(),
         "steps": done,
         "resumed_from": resumed.name if resumed else None,
