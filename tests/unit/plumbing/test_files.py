@@ -1,8 +1,10 @@
 """Files are written whole or not at all, and the same content gives the same bytes."""
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -132,3 +134,19 @@ def test_a_full_disk_is_an_error_that_says_what_to_do(tmp_path):
         f"error: {tmp_path / 'out.json'}: No space left on device; make room, then run the same command again\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+    """Otherwise a node that dies may keep the new name and lose the bytes."""
+    order, sync, replace, rename = [], os.fsync, os.replace, Path.rename
+    monkeypatch.setattr(files.os, "fsync", lambda number: order.append("sync") or sync(number))
+    monkeypatch.setattr(files.os, "replace", lambda *paths: order.append("name") or replace(*paths))
+    monkeypatch.setattr(Path, "rename", lambda *paths: order.append("name") or rename(*paths))
+    files.write_text(tmp_path / "a", "text")
+    assert order == ["sync", "name"]
+    order.clear()
+    with files.whole_folder(tmp_path / "folder") as temporary:
+        (temporary / "inner").mkdir(parents=True)
+        for name in ("a", "inner/b"):
+            (temporary / name).write_text("text")
+    assert order == ["sync", "sync", "name"]

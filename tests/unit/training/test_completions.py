@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from workflow_scripts.training import completions
 from workflow_scripts.training.completions import GenerationSettings, RowSampler, complete, row_seed
 
 ROWS = [
@@ -117,3 +118,22 @@ def test_a_stream_goes_on_from_token_to_token():
     first, second = (sampler(None, torch.zeros(1, 9)) for _ in range(2))
     assert not torch.equal(first, second)
     assert torch.equal(RowSampler([7], 1.0)(None, torch.zeros(1, 9)), first)
+
+
+def test_each_batch_is_on_the_disk_before_the_next_one(tmp_path, monkeypatch):
+    """A node that dies loses one batch."""
+    synced, sync = [], completions.os.fsync
+    cache = tmp_path / "completions.jsonl"
+
+    def observed(number: int) -> None:
+        synced.append(len(cache.read_text().splitlines()))
+        sync(number)
+
+    monkeypatch.setattr(completions.os, "fsync", observed)
+    row = {"sample": 0, "completion": "x", "completion_tokens": 1}
+    batches = [[row | {"window_id": "a"}], [row | {"window_id": "b"}]]
+    done = {}
+    completions.fill_cache(cache, done, batches, {"a": "digest a", "b": "digest b"}, "label")
+    assert synced == [1, 2]
+    assert set(done) == {("digest a", 0), ("digest b", 0)}
+    assert completions.read_cache(cache).keys() == done.keys()

@@ -13,7 +13,7 @@ from workflow_scripts import clean_store
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import read_json, read_jsonl, whole_file, write_jsonl
-from workflow_scripts.training import store
+from workflow_scripts.training import store, trainer
 from workflow_scripts.training.arguments import check_extra_args
 from workflow_scripts.training.base_model import ModelSettings, model_options
 from workflow_scripts.training.completions import read_cache
@@ -50,6 +50,46 @@ def test_finish_and_publish(tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["adapter_model.safetensors", "manifest.json"]
     (entry / "result/adapter_model.safetensors").write_bytes(b"")
     assert not is_finished(entry), "a damaged result is made again, not published"
+
+
+@pytest.mark.parametrize("step", [finish, publish])
+def test_the_manifest_comes_last(tmp_path, monkeypatch, step):
+    """Who is killed amid the files must not leave a manifest that calls them whole."""
+    entry = open_entry(tmp_path / "store", {"seed": 1})
+    files = {name: tmp_path / name for name in ("a", "z")}
+    for path in files.values():
+        path.write_text("weights")
+    folder = entry / "result"
+    if step is publish:
+        finish(entry, files, {})
+        folder = tmp_path / "out"
+    copied, copy = [], store._copy
+
+    def observed(source, target):
+        assert not (folder / "manifest.json").exists()
+        copied.append(target.name)
+        copy(source, target)
+
+    monkeypatch.setattr(store, "_copy", observed)
+    step(*((entry, files, {}) if step is finish else (entry, folder)))
+    assert copied[:2] == ["a", "z"]
+    assert (folder / "manifest.json").is_file()
+
+
+def test_a_finished_training_is_published_only_within_the_share_that_may_be_left_out(tmp_path):
+    entry = open_entry(tmp_path / "store", {"seed": 1})
+    (tmp_path / "weights").write_text("weights")
+    finish(entry, {"adapter": tmp_path / "weights"}, {"rows_dropped_for_length": 30, "rows": 100})
+
+    def train_again(share: float) -> str:
+        settings = LoraSettings(max_dropped_share=share)
+        return trainer.train("sft", {}, settings, ModelSettings("model"), entry, tmp_path / "out", {}, "train_sft")
+
+    with pytest.raises(InputError, match="30 of 100 samples are longer than max_length"):
+        train_again(0.05)
+    assert not (tmp_path / "out").exists()
+    assert "was trained before" in train_again(0.5)
+    assert (tmp_path / "out/adapter").is_file()
 
 
 def test_training_log_has_every_step_once(tmp_path):
@@ -213,6 +253,18 @@ def test_a_second_training_in_an_entry_waits(tmp_path):
         waited = time.monotonic() - started
     assert process.wait(10) == 0
     assert waited > 0.5
+
+
+def test_the_trainer_keeps_the_lock_after_a_hard_kill_of_ours(tmp_path):
+    """It may still be saving its checkpoint; who comes next must not write into the same folder."""
+    entry = tmp_path / "entry"
+    with alone_in(entry, "train"):
+        trainer_process = subprocess.Popen(
+            [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False, text=True
+        )
+    assert not store._is_free(entry)
+    trainer_process.communicate("\n", timeout=60)
+    assert store._is_free(entry)
 
 
 def test_a_file_system_without_locks_trains_with_a_warning_and_deletes_nothing(tmp_path, monkeypatch, capsys):
