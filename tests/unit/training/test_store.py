@@ -257,13 +257,13 @@ def test_a_second_training_in_an_entry_waits(tmp_path):
 
 def test_the_trainer_keeps_the_lock_after_a_hard_kill_of_ours(tmp_path):
     """It may still be saving its checkpoint; who comes next must not write into the same folder."""
-    entry = tmp_path / "entry"
+    entry, pipe = tmp_path / "entry", subprocess.PIPE
     with alone_in(entry, "train"):
-        trainer_process = subprocess.Popen(
-            [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False, text=True
-        )
+        command = [sys.executable, "-c", "print('runs', flush=True); input()"]
+        child = subprocess.Popen(command, stdin=pipe, stdout=pipe, close_fds=False, text=True)
+    assert child.stdout.readline() == "runs\n"
     assert not store._is_free(entry)
-    trainer_process.communicate("\n", timeout=60)
+    child.communicate("\n", timeout=60)
     assert store._is_free(entry)
 
 
