@@ -67,8 +67,8 @@ class ModelSettings:
     trust_remote_code: Annotated[
         bool,
         Doc(
-            "Whether the model may bring Python code of its own, which then runs with your rights. Otherwise such a "
-            "model is refused."
+            "Whether the model may bring Python code of its own, which then runs with your rights. Otherwise a "
+            "configuration that names code is refused, and other code never seen."
         ),
     ] = False
 
@@ -129,19 +129,27 @@ def small_files(folder: Path) -> list[Path]:
 
 def weights(folder: Path) -> list[Path]:
     """The safetensors that transformers would load; InputError without them, because it would then look for pickles."""
+    names = _weight_names(folder)
+    if missing := [name for name in names if not (folder / name).is_file()]:
+        if not (folder / WEIGHTS_INDEX).is_file():
+            raise InputError(f"{folder} holds no model.safetensors; convert its weights, pickled ones are not loaded")
+        raise InputError(
+            f"{folder / WEIGHTS_INDEX} names {', '.join(missing)}, which is not there; fetch the model again"
+        )
+    return [folder / name for name in names]
+
+
+def _weight_names(folder: Path) -> list[str]:
+    """Names of the weights by their index, or the one name without an index."""
     index = folder / WEIGHTS_INDEX
-    if index.is_file():
-        names = sorted(set(read_json(index).get("weight_map", {}).values()))
-        strange = [name for name in names if Path(name).name != name or Path(name).suffix != ".safetensors"]
-        if strange or not names:
-            found = ", ".join(strange) or "no weights"
-            raise InputError(f"{index} names {found}; it must name safetensors that lie beside it")
-        if missing := [name for name in names if not (folder / name).is_file()]:
-            raise InputError(f"{index} names {', '.join(missing)}, which is not there; fetch the model again")
-        return [folder / name for name in names]
-    if not (folder / "model.safetensors").is_file():
-        raise InputError(f"{folder} holds no model.safetensors; convert its weights, pickled ones are not loaded")
-    return [folder / "model.safetensors"]
+    if not index.is_file():
+        return ["model.safetensors"]
+    names = sorted(set(read_json(index).get("weight_map", {}).values()))
+    strange = [name for name in names if Path(name).name != name or Path(name).suffix != ".safetensors"]
+    if strange or not names:
+        found = ", ".join(strange) or "no weights"
+        raise InputError(f"{index} names {found}; it must name safetensors that lie beside it")
+    return names
 
 
 def model_files(folder: Path) -> list[Path]:
@@ -153,14 +161,15 @@ def model_files(folder: Path) -> list[Path]:
 def model_identity(model: str) -> str:
     """Digest of a local model by content, or the name of one on a hub (`model.revision` pins its version).
 
-    It covers what a model is, and the code that a trusted one may bring: a `touch`, a README or a hub's `.cache`
+    It covers what a model is, and what the code of a trusted one may be: a `touch`, a README or a hub's `.cache`
     beside the weights change nothing.
     """
     folder = Path(model)
     if not folder.is_dir():
         return model
-    code = sorted(path for pattern in ("*.py", "*.so") for path in folder.rglob(pattern) if path.is_file())
-    files = [*model_files(folder), *code]
+    brought = ("*.py", "*.so", "*.tiktoken")
+    more = sorted(path for pattern in brought for path in folder.rglob(pattern) if path.is_file())
+    files = [*model_files(folder), *more]
     return json_digest({str(path.relative_to(folder)): content_digest(path) for path in files})
 
 
@@ -174,8 +183,10 @@ def without_foreign_files(model: ModelSettings, links: Path) -> Iterator[ModelSe
     if model.trust_remote_code:
         yield model
         return
-    is_folder = Path(model.path).is_dir()
-    folder = Path(model.path) if is_folder else _from_hub(model, (*SMALL_FILES, WEIGHTS_INDEX, "*.safetensors"))
+    folder = Path(model.path)
+    if not folder.is_dir():
+        small = (*SMALL_FILES, WEIGHTS_INDEX)
+        folder = _from_hub(model, (*small, *_weight_names(_from_hub(model, small))))
     shutil.rmtree(links, ignore_errors=True)
     # ms-swift guesses the type of a model by its name.
     shown = links.resolve() / _name(model)

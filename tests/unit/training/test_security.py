@@ -228,19 +228,26 @@ def test_a_part_of_the_weights_that_is_missing_is_named(model):
 
 def test_a_hub_model_is_looked_at_in_the_hubs_cache(model, tmp_path):
     """Offline, in the cache's own layout; a model that is not there ends with a remedy, not with a traceback."""
+    add_foreign_files(model)
     repository = tmp_path / "home/hub/models--some--model"
     (repository / "refs").mkdir(parents=True)
     (repository / "refs/main").write_text("0" * 40)
     (repository / "snapshots").mkdir()
     model.rename(repository / "snapshots" / ("0" * 40))
-    code = "from workflow_scripts.training.base_model import *; import sys; check_model(ModelSettings(sys.argv[1]))"
+    code = """
+import os, sys; from pathlib import Path; from workflow_scripts.training.base_model import *
+check_model(ModelSettings(sys.argv[1]))
+with without_foreign_files(ModelSettings(sys.argv[1]), Path(sys.argv[2])) as seen:
+    print(Path(seen.path).name, seen.revision, *sorted(os.listdir(seen.path)))
+"""
 
     def check(name: str) -> subprocess.CompletedProcess:
         environment = os.environ | {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
-        arguments = [sys.executable, "-c", code, name]
+        arguments = [sys.executable, "-c", code, name, str(tmp_path / "links")]
         return subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True)
 
-    assert check("some/model").returncode == 0
+    seen = check("some/model").stdout.split()
+    assert seen == ["model", "config.json", "model.safetensors", "tokenizer_config.json", "vocab.json"]
     configuration = repository / "snapshots" / ("0" * 40) / "config.json"
     configuration.write_text('{"auto_map": {}}')
     assert "brings code of its own (auto_map in config.json)" in check("some/model").stderr
