@@ -43,8 +43,9 @@ SMALL_FILES = (
     "preprocessor_config.json",
     "processor_config.json",
 )
-# A template that a model needs takes milliseconds.
+# A template that a model needs takes milliseconds; the rest of the memory is the interpreter's.
 TEMPLATE_SECONDS = 5
+TEMPLATE_BYTES = 4 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -224,24 +225,26 @@ def _names_of_code(content: object) -> set[str]:
 
 
 _RENDER = """
-import json, signal, sys
+import contextlib, json, resource, signal, sys
 from transformers.utils.chat_template_utils import render_jinja_template
-templates, messages, seconds = json.load(sys.stdin)
+templates, messages, seconds, memory = json.load(sys.stdin)
 signal.alarm(seconds)
+with contextlib.suppress(OSError, ValueError):  # a system that cannot limit it
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 for template in templates:
     render_jinja_template([messages], chat_template=template, add_generation_prompt=True, bos_token="", eos_token="")
 """
 
 
 def _check_template(name: str, folder: Path) -> None:
-    """Render the chat templates of a model once, in a process of its own: a template can loop for ever."""
+    """Render the chat templates of a model once, in a process of its own: one can loop for ever or fill the memory."""
     templates = list(_templates(folder))
     if not templates:
         return
     messages = [{"role": role, "content": "text"} for role in ("system", "user")]
     result = subprocess.run(
         [sys.executable, "-c", _RENDER],
-        input=json.dumps([templates, messages, TEMPLATE_SECONDS]),
+        input=json.dumps([templates, messages, TEMPLATE_SECONDS, TEMPLATE_BYTES]),
         capture_output=True,
         text=True,
     )

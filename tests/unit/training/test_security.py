@@ -159,6 +159,7 @@ def test_a_chat_template_that_cannot_be_rendered_says_why(model):
         ("{% for i in range(10**9) %}x{% endfor %}", "Range too big"),
         ("{{ raise_exception('no system role') }}", "no system role"),
         ("{% if %}", "Expected an expression"),
+        ("{{ messages[0].role * 10**10 }}", "MemoryError"),
     ):
         (model / "chat_template.jinja").write_text(template)
         with pytest.raises(InputError, match=rf"cannot be used for a system and a user message \(.*{reason}"):
