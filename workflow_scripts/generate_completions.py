@@ -19,7 +19,13 @@ from workflow_scripts.plumbing.files import (
     write_json,
     write_jsonl,
 )
-from workflow_scripts.training.base_model import ModelSettings, check_model, model_identity, without_foreign_files
+from workflow_scripts.training.base_model import (
+    ModelSettings,
+    base_identity,
+    check_model,
+    model_identity,
+    without_foreign_files,
+)
 from workflow_scripts.training.completions import (
     CACHE,
     GenerationSettings,
@@ -77,7 +83,11 @@ def main(args: Namespace) -> str:
                 speed = fill_cache(entry / CACHE, done, batches, digests, f"{label}: of {len(missing)} completed")
     write_jsonl(args.out, [done[digests[row["window_id"]], row["sample"]] for row in wanted])
     # What must be the same for stages that are compared: everything but the weights.
-    conditions |= {"samples": generation.samples, "prompts": json_digest(sorted(digests.values()))}
+    conditions |= {
+        "samples": generation.samples,
+        "prompts": json_digest(sorted(digests.values())),
+        "base_model": base_identity(model.path),
+    }
     write_json(args.conditions, {"digest": json_digest(conditions), **conditions, **origin})
     return f"{label}: {len(missing)} completed, {len(wanted) - len(missing)} from the store{speed}"
 

@@ -14,6 +14,7 @@ from workflow_scripts.training.base_model import (
     MERGED_ADAPTER,
     ModelSettings,
     check_model,
+    merge_record,
     model_options,
     without_foreign_files,
 )
@@ -45,7 +46,7 @@ def main(args: Namespace) -> str:
         }
         run_swift("export", options, Path(args.export_log), swift_environment(model.path), label)
         (temporary / "args.json").unlink(missing_ok=True)
-        write_json(temporary / MERGED_ADAPTER, {"adapter_sha256": file_digest(weights)})
+        write_json(temporary / MERGED_ADAPTER, merge_record(args.settings.path, file_digest(weights)))
     return f"{label}: {folder_size(out) / 1e6:,.1f} MB in {args.out}"
 
 

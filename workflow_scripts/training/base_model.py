@@ -283,11 +283,23 @@ def _from_hub(model: ModelSettings, names: tuple[str, ...]) -> Path:
         ) from error
 
 
-# In a merged model's folder: which adapter went into it.
+# In a merged model's folder: which adapter went into which model.
 MERGED_ADAPTER = "merged_adapter.json"
+
+
+def merge_record(model: str, adapter_sha256: str) -> dict[str, str]:
+    """What a merged model's folder says about where it comes from."""
+    return {"adapter_sha256": adapter_sha256, "base_model": base_identity(model)}
 
 
 def merged_adapter(model: str) -> str | None:
     """SHA-256 of the adapter that was merged into a start model, None where there is none."""
     path = Path(model) / MERGED_ADAPTER
     return read_json(path)["adapter_sha256"] if path.is_file() else None
+
+
+def base_identity(model: str) -> str:
+    """Identity of the model that a merged one was made from, however often; of any other its own."""
+    path = Path(model) / MERGED_ADAPTER
+    record = read_json(path) if path.is_file() else {}
+    return record.get("base_model") or model_identity(model)

@@ -180,6 +180,11 @@ def complete(engine: Any, prompts: list[dict], settings: GenerationSettings, see
         ]
 
 
+def generation_versions(backend: str) -> dict[str, str]:
+    """Versions of the packages that draw completions; stages are compared under the same ones only."""
+    return trainer_versions(*(["vllm"] if backend == "vllm" else []))
+
+
 def generation_conditions(model: ModelSettings, settings: GenerationSettings, seed: int) -> dict[str, object]:
     """Under which conditions completions are drawn, the weights apart: part of their identity in the store."""
     return {
@@ -188,7 +193,7 @@ def generation_conditions(model: ModelSettings, settings: GenerationSettings, se
         # Padding changes sums in low precision.
         "batch_size": settings.batch_size,
         "backend": settings.backend,
-        "versions": trainer_versions(*(["vllm"] if settings.backend == "vllm" else [])),
+        "versions": generation_versions(settings.backend),
     }
 
 

@@ -1,14 +1,23 @@
 """Sampled completions depend on their own row alone: not on the batch that they share, nor on what the store has."""
 
+import argparse
 import dataclasses
+import json
 import sys
 import types
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
+from workflow_scripts import generate_completions
+from workflow_scripts.holdings.evaluation.conditions import check_conditions
+from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.plumbing.files import read_json, write_jsonl
 from workflow_scripts.training import completions
+from workflow_scripts.training.base_model import MERGED_ADAPTER, ModelSettings, merge_record
 from workflow_scripts.training.completions import GenerationSettings, RowSampler, complete, row_seed
 
 ROWS = [
@@ -137,3 +146,36 @@ def test_each_batch_is_on_the_disk_before_the_next_one(tmp_path, monkeypatch):
     assert synced == [1, 2]
     assert set(done) == {("digest a", 0), ("digest b", 0)}
     assert completions.read_cache(cache).keys() == done.keys()
+
+
+def test_stages_on_other_base_models_are_not_compared(tmp_path):
+    """A base model that was swapped in place between two stages: evaluation refuses them."""
+    model, merged = tmp_path / "model", tmp_path / "merged"
+    for folder in (model, merged):
+        folder.mkdir()
+        save_file({"w": np.ones(4)}, folder / "model.safetensors")
+    record = merge_record(str(model), "adapter")
+    (merged / MERGED_ADAPTER).write_text(json.dumps(record))
+    assert merge_record(str(merged), "another adapter")["base_model"] == record["base_model"]
+    write_jsonl(tmp_path / "prompts.jsonl", [])
+
+    def conditions(name: str, folder) -> dict:
+        generation = GenerationSettings()
+        arguments = {
+            "settings": generate_completions.Settings(seed=1, model=ModelSettings(str(folder)), generation=generation),
+            "dataset": tmp_path / "prompts.jsonl",
+            "store": tmp_path / "store",
+            "adapter": "none",
+            "firm_type": "banks",
+            "stage": name,
+            "out": tmp_path / f"{name}.jsonl",
+            "conditions": tmp_path / f"{name}.json",
+        }
+        generate_completions.main(argparse.Namespace(**arguments))
+        return {f"{name}.json": read_json(tmp_path / f"{name}.json")}
+
+    grpo = conditions("grpo", merged)
+    check_conditions(conditions("base", model) | grpo)
+    save_file({"w": np.zeros(4)}, model / "model.safetensors")
+    with pytest.raises(InputError, match=r"grpo.json and base.json differ in .*base_model"):
+        check_conditions(conditions("base", model) | grpo)

@@ -21,7 +21,13 @@ from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.settings.reading import read_config
 from workflow_scripts.training import base_model
-from workflow_scripts.training.base_model import ModelSettings, check_model, model_identity, without_foreign_files
+from workflow_scripts.training.base_model import (
+    ModelSettings,
+    base_identity,
+    check_model,
+    model_identity,
+    without_foreign_files,
+)
 
 
 def demo(**changes) -> dict:
@@ -132,6 +138,7 @@ def test_the_export_neither_sees_nor_reads_the_options_of_a_model_folder(model, 
         )
     )
     (options,) = calls
+    assert base_identity(str(tmp_path / "merged/sft")) == model_identity(str(model)), "whence it comes is written down"
     assert options["load_args"] is False
     assert "args.json" not in options["files"]
     assert sorted(path.name for path in (tmp_path / "merged").iterdir() if path.name != ".lock") == ["sft"]
