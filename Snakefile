@@ -45,8 +45,10 @@ wildcard_constraints:
     stage="|".join(STAGES),
 
 
-if workflow.is_main_process:
-    mark_unrecorded_outputs()
+onstart:
+    check_machine()
+    if workflow.non_local_exec:
+        watch_cluster()
 
 
 rule all:
@@ -90,3 +92,8 @@ rule evaluation:
             table=["metrics", "comparisons"],
         ),
     localrule: True
+
+
+if workflow.is_main_process:
+    check_targets()
+    mark_unrecorded_outputs()

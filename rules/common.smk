@@ -1,17 +1,16 @@
-# The only place for functions: what the rules share.
-from snakemake.persistence.file import FilePersistence
-
+# The only place for functions that rules use.
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, TRAINED_STAGES, stages_by
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES as ALL_FIRM_TYPES
 from workflow_scripts.holdings.rewards.rewards import module_of
 from workflow_scripts.holdings.windows.splits import SPLITS
 from workflow_scripts.plumbing.remembered_digests import content_digest
-from workflow_scripts.plumbing.run_start import made_since_first_start
 from workflow_scripts.settings.checks import SEED_RUN_FILES
 from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED
 from workflow_scripts.settings.uses import run_folder, section, settings_of as settings_of_config, start_stage
-from workflow_scripts.training.store import MANIFEST, model_identity
+from workflow_scripts.training.base_model import model_identity
+from workflow_scripts.training.completions import generation_versions
+from workflow_scripts.training.store import MANIFEST
 from workflow_scripts.training.trainer import ADAPTER_FILES, REWARDS_PLUGIN, TRAINING_LOG
 
 FIRM_TYPES = CONFIG.firm_types
@@ -42,19 +41,6 @@ def saved(command):
     return f"trap : TERM INT; {logged(command)}"
 
 
-def mark_unrecorded_outputs():
-    """Have outputs made again of which Snakemake has no record, although they were made here.
-
-    Ctrl-C on a cluster can come between the end of a job and Snakemake's next look at it. The outputs are then there, and
-    nothing says by which settings they were made, so that a changed one would go unnoticed.
-    """
-    memory = FilePersistence(nolock=True)
-    patterns = [str(output) for rule in workflow.rules for output in rule.output]
-    for path in made_since_first_start(CONFIG.run, patterns):
-        if not Path(memory._record_path(memory._metadata_path, path)).is_file():
-            memory._mark_incomplete(path, None)
-
-
 def panel_slice(wildcards):
     """The slice of a firm type; none where a plan is shown before the data are there."""
     path = f"{PANEL}/{wildcards.firm_type}.parquet"
@@ -76,27 +62,26 @@ def tickers(wildcards):
 def content_of(*inputs):
     """What the user's own files among a rule's inputs hold, as a params function.
 
-    Snakemake looks into an input only where it is newer than the outputs: a file that `cp -p`, `rsync -t` or `mv` put in
-    place is not, nor are weights that were changed inside a folder.
+    Snakemake looks into an input only where it is newer than the outputs: a file that `cp -p`, `rsync -t` or `mv` has put
+    in its place is not.
     """
 
     def content(wildcards):
-        paths = [
-            path
-            for paths_of in inputs
-            for path in paths_of(wildcards)
-            if not path.startswith((f"{RESULTS}/", "<results>"))
-        ]
-        return " ".join(model_identity(path) if Path(path).is_dir() else content_digest(path) for path in paths)
+        paths = [path for paths_of in inputs for path in paths_of(wildcards)]
+        return " ".join(content_digest(path) for path in paths if not path.startswith(f"{RESULTS}/"))
 
     return content
 
 
 def base_model_input(wildcards):
-    """The folder that must exist before the base model can be used; a hub name is no file."""
-    if IS_DEMO_MODEL:
-        return ["<results>/demo_model"]
-    return [CONFIG.model.path] if Path(CONFIG.model.path).is_dir() else []
+    """The demo's model. A model of the user is no input: any page that is put beside its weights makes the folder newer."""
+    return ["<results>/demo_model"] if IS_DEMO_MODEL else []
+
+
+def base_model_content(wildcards):
+    """What the user's model holds, for the stages that start from it; of a model on the hub its name."""
+    is_own = start_stage(CONFIG, wildcards.stage) == BASE and not IS_DEMO_MODEL
+    return model_identity(CONFIG.model.path) if is_own else ""
 
 
 def start_model_input(wildcards):

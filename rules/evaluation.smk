@@ -17,8 +17,10 @@ rule generate_completions:
         "<results>/benchmarks/generate_completions/{firm_type}.{stage}.tsv"
     params:
         code=code_of("workflow_scripts.generate_completions"),
-        content=content_of(start_model_input),
+        model=base_model_content,
         settings=settings_of("generate_completions"),
+        # Other versions complete all stages again: otherwise those of one stage could not be compared with another's.
+        versions=str(generation_versions(CONFIG.generation.backend)),
         adapter=stage_adapter,
         store=f"{RESULTS}/store/{{firm_type}}/completions",
     shell:

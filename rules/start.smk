@@ -1,10 +1,17 @@
-# What a run is started with: the checked configuration and the code that its jobs use.
+# How a run begins: the checked configuration, the code that its jobs use, what is looked at before the first job.
 # Snakemake reads this first, in the process that plans the run and, on a cluster, in each job.
+import difflib
 import functools
 import os
 import shlex
+import shutil
+import signal
 import sys
+import threading
 from pathlib import Path
+
+from snakemake.cli import get_argument_parser
+from snakemake.persistence.file import FilePersistence
 
 # Jobs of a cluster take the settings and the code that the run was started with, whatever has been edited since: the
 # config file that they are given is the one that was set aside.
@@ -14,10 +21,19 @@ sys.path.insert(0, str(START / "code" if START else ROOT))
 
 from workflow_scripts.plumbing.code_digest import code_of as code_below
 from workflow_scripts.plumbing.errors import InputError
-from workflow_scripts.plumbing.run_start import CODE, STARTED_CONFIG, edited_rules, note_first_start, set_aside
+from workflow_scripts.plumbing.lost_jobs import jobs_known_to_slurm, watch
+from workflow_scripts.plumbing.run_start import (
+    CODE,
+    STARTED_CONFIG,
+    edited_rules,
+    made_since_first_start,
+    note_first_start,
+    set_aside,
+)
 from workflow_scripts.settings.checks import missing_inputs
 from workflow_scripts.settings.config import resolved
 from workflow_scripts.settings.reading import read_config
+from workflow_scripts.training.hardware import has_gpu
 
 try:
     CONFIG = read_config(config)
@@ -53,3 +69,82 @@ shell.prefix(
     f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
     f"PYTHONPATH={shlex.quote(str(CODE_ROOT))}" + "${{PYTHONPATH:+:$PYTHONPATH}}; "
 )
+
+
+def check_targets():
+    """Name the targets that there are where one of the command line is none."""
+    if Path(sys.argv[0]).name != "snakemake":
+        return
+    targets = get_argument_parser().parse_known_args(sys.argv[1:])[0].targets
+    for target in targets or ():
+        if (
+            workflow.is_rule(target)
+            or Path(target).exists()
+            or any(rule.is_producer(target) for rule in workflow.rules)
+        ):
+            continue
+        folders, own = Path(target).parts[:2], f"results/{CONFIG.run}"
+        if folders[:1] == ("results",) and "/".join(folders) != own:
+            sys.exit(
+                f"error: {target} belongs to another run than {CONFIG.run}; name its config file with --configfile"
+            )
+        names = [rule.name for rule in workflow.rules if not rule.has_wildcards() and not rule.output]
+        nearest = difflib.get_close_matches(target, names, n=1)
+        hint = f", did you mean {nearest[0]}?" if nearest else ";"
+        sys.exit(
+            f"error: {target} is no target{hint} There are {', '.join(sorted(names))}, and the files below {own}/ "
+            "(results/README.md). Targets stand before --configfile and --config"
+        )
+
+
+def mark_unrecorded_outputs():
+    """Have outputs made again of which Snakemake has no record, although they were made here.
+
+    Ctrl-C on a cluster can come between the end of a job and Snakemake's next look at it. The outputs are then there, and
+    nothing says by which settings they were made, so that a changed one would go unnoticed.
+    """
+    memory = FilePersistence(nolock=True)
+    patterns = [str(output) for rule in workflow.rules for output in rule.output]
+    for path in made_since_first_start(CONFIG.run, patterns):
+        if not Path(memory._record_path(memory._metadata_path, path)).is_file():
+            memory._mark_incomplete(path, None)
+
+
+def check_machine():
+    """End a run before its first job where the machine cannot do the later ones."""
+    if workflow.non_local_exec:
+        if not shutil.which("sbatch"):
+            sys.exit(
+                "error: there is no SLURM here (sbatch is not on the path); start this on a login node of the cluster"
+            )
+        return
+    wants_gpu = {job.rule.name for job in workflow.dag.needrun_jobs()} & {
+        "generate_completions",
+        "train_sft",
+        "train_grpo",
+    }
+    if wants_gpu and CONFIG.model.torch_dtype != "float32" and not has_gpu():
+        sys.exit(
+            f"error: model.torch_dtype: {CONFIG.model.torch_dtype} needs a GPU, and this machine has none; set float32 for "
+            "a small model, or run this where there is one (docs/cluster.md)"
+        )
+
+
+def watch_cluster():
+    """Tell of jobs that SLURM has forgotten, and end a run that waits for nothing else: Snakemake would wait for ever."""
+
+    def awaited():
+        return [str(job.external_jobid) for job in list(workflow.scheduler._executor.active_jobs)]
+
+    def tell(lost, nothing_else):
+        print(
+            f"WARNING: SLURM no longer knows job {', '.join(lost)}, for which this run waits; it was probably restarted. "
+            + ("Ending the run: " if nothing_else else "When the other jobs are done, press Ctrl-C and ")
+            + "give the same command again, which goes on from what is there",
+            file=sys.stderr,
+            flush=True,
+        )
+        if nothing_else:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, args=(awaited, jobs_known_to_slurm, tell), daemon=True).start()

@@ -55,7 +55,7 @@ rule train_sft:
         gpu=stage_gpus,
     params:
         code=code_of("workflow_scripts.train_sft"),
-        content=content_of(start_model_input),
+        model=base_model_content,
         settings=settings_of("train_sft"),
         store=f"{RESULTS}/store/{{firm_type}}/{{stage}}",
         out=subpath(output[0], parent=True),
@@ -84,7 +84,7 @@ rule merge_adapter:
         "<results>/benchmarks/merge_adapter/{firm_type}.{stage}.tsv"
     params:
         code=code_of("workflow_scripts.merge_adapter"),
-        content=content_of(start_model_input),
+        model=base_model_content,
         settings=settings_of("merge_adapter"),
         adapter=subpath(input.adapter, parent=True),
         export_log=f"{RESULTS}/logs/merge_adapter/{{firm_type}}.{{stage}}.swift.log",
@@ -120,7 +120,7 @@ rule train_grpo:
         gpu=stage_gpus,
     params:
         code=code_of("workflow_scripts.train_grpo", REWARDS_PLUGIN, further=stage_rewards),
-        content=content_of(start_model_input),
+        model=base_model_content,
         settings=settings_of("train_grpo"),
         store=f"{RESULTS}/store/{{firm_type}}/{{stage}}",
         out=subpath(output[0], parent=True),

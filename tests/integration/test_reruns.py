@@ -182,6 +182,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("plumbing/random_streams.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
     # What a run is started with reaches the jobs as a whole, settings and code.
     ("plumbing/run_start.py", "", SPARE, {}),
+    ("plumbing/lost_jobs.py", "", SPARE, {}),
     ("plumbing/code_digest.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("plumbing/remembered_digests.py", "", SPARE, {**MODELS, **SUMMARY}),
     # How a configuration is read and checked, and what a rule is given of it, is in the settings that it is given.
@@ -197,6 +198,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("training/base_model.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/completions.py", "", SPARE, {"generate_completions": 6, **SCORES, **EVALUATION, **SUMMARY}),
     ("training/methods.py", "", SPARE, {}),
+    ("training/hardware.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/prompt_lengths.py", "", SPARE, {**GRPO, **SUMMARY}),
     ("training/arguments.py", "", SPARE, {}),
     ("training/model_card.py", "", SPARE, {"write_model_card": 4, "all": 1}),
@@ -345,6 +347,7 @@ def test_nothing_on_a_gpu_depends_on_what_cannot_change_its_result():
         "training",
         "training.base_model",
         "training.checkpoints",
+        "training.hardware",
         "training.store",
         "training.trainer",
         "training.training_settings",

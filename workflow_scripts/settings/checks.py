@@ -1,5 +1,6 @@
 """Checks of a configuration that no bound of a single setting can express: relations between settings."""
 
+import importlib.util
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,8 +44,11 @@ def check_config(config: Config) -> None:
 
 def _check_trainings(config: Config) -> None:
     _check_rewards("evaluation.score_rewards", config.evaluation.score_rewards)
+    _check_installed("vllm", "generation.backend", config.generation.backend == "vllm")
     for stage in TRAINED_STAGES:
         training = section(config, stage)
+        _check_installed("vllm", f"{stage}.use_vllm", getattr(training, "use_vllm", False))
+        _check_installed("deepspeed", f"{stage}.deepspeed", bool(training.deepspeed))
         if isinstance(training, GrpoSettings):
             _check_grpo(stage, training)
         for name in training.extra_args:
@@ -67,6 +71,14 @@ def _check_grpo(stage: str, training: GrpoSettings) -> None:
         raise InputError(
             f"{stage}: per_device_train_batch_size x gradient_accumulation_steps x num_gpus = {batch} completions are "
             f"not divisible by num_generations = {training.num_generations}; a group must not be torn apart"
+        )
+
+
+def _check_installed(package: str, key: str, is_used: bool) -> None:
+    """Refuse a setting whose package is missing: its job would fail when it has waited for its GPU."""
+    if is_used and importlib.util.find_spec(package) is None:
+        raise InputError(
+            f"{key} needs the package {package}, which is not installed beside Snakemake; install it there"
         )
 
 

@@ -6,6 +6,7 @@ Every fault is one line that names the key, what is wrong and the remedy; all fa
 import difflib
 import functools
 import json
+import math
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,11 @@ def read_config(content: Mapping[str, Any]) -> Config:
     unknown = list(_unknown_keys(content, Config))
     if unknown:
         raise InputError("; ".join(unknown))
-    config = _validated(_typed(content, Config))
+    typed = _typed(content, Config)
+    endless = list(_not_finite(typed))
+    if endless:
+        raise InputError("; ".join(endless))
+    config = _validated(typed)
     check_config(config)
     return config
 
@@ -63,6 +68,15 @@ def _unknown_keys(content: Any, cls: type, path: str = "") -> Iterator[str]:
             yield f"{path}{key} is no setting; {hint}"
         elif section := section_class(hints[key]):
             yield from _unknown_keys(value, section, f"{path}{key}.")
+
+
+def _not_finite(value: Any, path: str = "") -> Iterator[str]:
+    """What to say of each number that is none or has no end: a bound from below lets the latter pass."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{path}: {value} is not allowed; write a finite number"
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in parts:
+        yield from _not_finite(one, f"{path}.{key}" if path else str(key))
 
 
 def _elsewhere(name: str) -> list[str]:
@@ -136,4 +150,6 @@ def _fault(location: Sequence[Any], kind: str, message: str, value: Any) -> str:
     for name, words in _WORDS.items():
         if name in message:
             return f"{path}: {value!r} {words}"
+    if kind == "dataclass_type":
+        return f"{path}: {json.dumps(value, default=str)} is no section; write keys with values, as in '{path}={{...}}'"
     return f"{path}: {json.dumps(value, default=str)} is not allowed; {message[0].lower()}{message[1:]}"

@@ -9,10 +9,8 @@ import ctypes
 import dataclasses
 import json
 import os
-import platform
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +29,7 @@ from workflow_scripts.training.base_model import (
     without_foreign_files,
 )
 from workflow_scripts.training.checkpoints import delete_damaged, newest_checkpoint, remember_checkpoints
+from workflow_scripts.training.hardware import hardware
 from workflow_scripts.training.store import (
     MANIFEST,
     alone_in,
@@ -298,16 +297,6 @@ def refuse_dropped(dropped: int, rows: int, limit: float) -> None:
             f"{dropped} of {rows} samples are longer than max_length and would not be trained on, more than the "
             f"share {limit:g} of max_dropped_share; raise max_length, shorten the prompts, or accept a larger share"
         )
-
-
-def hardware() -> dict[str, object]:
-    """Processor, its threads, and the GPUs as the driver names them."""
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    gpus = []
-    if shutil.which(query[0]):
-        result = subprocess.run(query, capture_output=True, text=True)
-        gpus = result.stdout.strip().splitlines() if result.returncode == 0 else []
-    return {"machine": platform.machine(), "system": platform.system(), "cpus": os.cpu_count(), "gpus": gpus}
 
 
 def train(

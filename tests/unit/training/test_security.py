@@ -135,6 +135,7 @@ def test_the_export_neither_sees_nor_reads_the_options_of_a_model_folder(model, 
             out=tmp_path / "merged/sft",
             export_log="log",
             firm_type="",
+            stage="sft",
         )
     )
     (options,) = calls
