@@ -8,7 +8,7 @@ from workflow_scripts.plumbing.remembered_digests import content_digest
 from workflow_scripts.settings.checks import SEED_RUN_FILES
 from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED
 from workflow_scripts.settings.uses import run_folder, section, settings_of as settings_of_config, start_stage
-from workflow_scripts.training.base_model import model_identity
+from workflow_scripts.training.base_model import ModelSettings, model_identity
 from workflow_scripts.training.completions import generation_versions
 from workflow_scripts.training.store import MANIFEST
 from workflow_scripts.training.trainer import ADAPTER_FILES, REWARDS_PLUGIN, TRAINING_LOG
@@ -91,8 +91,9 @@ def start_model_input(wildcards):
 
 
 def arguments_checked(wildcards):
-    """The gate that refuses misspelt extra arguments; without such arguments there is nothing to check."""
-    return ["<results>/arguments/{stage}.json"] if section(CONFIG, wildcards.stage).extra_args else []
+    """The gate that refuses misspelt words of ms-swift's own; those of the published recipe need none."""
+    is_usual = (CONFIG.model.model_type, CONFIG.model.template) == (ModelSettings.model_type, ModelSettings.template)
+    return [] if is_usual and not section(CONFIG, wildcards.stage).extra_args else ["<results>/arguments/{stage}.json"]
 
 
 def stage_dataset(wildcards):

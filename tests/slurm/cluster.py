@@ -149,10 +149,30 @@ def up(folder: Path) -> None:
         link.parent.mkdir(exist_ok=True)
         link.unlink(missing_ok=True)  # one that leads nowhere: an earlier cluster was not taken down
         link.symlink_to(folder / link.name)
-    _run("/usr/sbin/slurmctld")
-    _wait("slurmctld", 30, lambda: "UP" in subprocess.run(["scontrol", "ping"], capture_output=True, text=True).stdout)
+    _start_controller()
     _run("/usr/sbin/slurmd", "-N", host)
     _wait("the node", 60, lambda: "idle" in _run("sinfo", "-h", "-o", "%t"))
+
+
+def _start_controller(*options: str) -> None:
+    _run("/usr/sbin/slurmctld", *options)
+    _wait("slurmctld", 30, lambda: "UP" in subprocess.run(["scontrol", "ping"], capture_output=True, text=True).stdout)
+
+
+def forget_all_jobs(folder: Path) -> None:
+    """Restart the controller without its state, as after the loss of its disk: nobody knows the jobs any more."""
+    _stop("slurmctld", folder)
+    _start_controller("-c")
+
+
+def _stop(name: str, folder: Path) -> None:
+    path = folder / f"{name}.pid"
+    if path.is_file():
+        process = int(path.read_text())
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGTERM)
+        # A dead daemon without a parent that reaps it stays in the table as a zombie.
+        _wait(f"the end of {name}", 30, lambda: not _alive(process))
 
 
 def down(folder: Path) -> None:
@@ -160,13 +180,7 @@ def down(folder: Path) -> None:
     if shutil.which("scancel"):
         subprocess.run(["scancel", "--state=PENDING,RUNNING", "--quiet", "-u", "root"], capture_output=True)
     for name in ("slurmd", "slurmctld"):
-        path = folder / f"{name}.pid"
-        if path.is_file():
-            process = int(path.read_text())
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGTERM)
-            # A dead daemon without a parent that reaps it stays in the table as a zombie.
-            _wait(f"the end of {name}", 30, lambda process=process: not _alive(process))
+        _stop(name, folder)
     for link in LINKS:
         if link.is_symlink() and link.readlink().parent == folder:
             link.unlink()

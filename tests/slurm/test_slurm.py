@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.faults import FullDisk, deterministic_files, differences, is_finished_training
-from tests.project import SECRET, SNAKEMAKE, Project, checkout, files_with, tiny_config
+from tests.project import SECRET, SNAKEMAKE, Project, checkout, files_with, job_counts, tiny_config
 from tests.slurm import cluster
 from tests.waiting import wait_for
 
@@ -197,7 +197,8 @@ def test_the_whole_run_on_slurm(disturbed, slurm):
     # What reads a slice or a model is a job; seconds of work on small files run beside Snakemake.
     assert done == {
         *((rule, "") for rule in ("simulate_panel", "check_panel", "build_windows", "build_stock_quarters",
-                                  "build_demo_model", "train_sft", "merge_adapter", "train_grpo")),
+                                  "build_demo_model")),
+        ("train_sft", "sft"), ("merge_adapter", "sft"), ("train_grpo", "grpo"),
         *(("sample_windows", split) for split in ("sft", "grpo", "test")),
         *(("generate_completions", stage) for stage in ("base", "sft", "grpo")),
     }  # fmt: skip
@@ -242,3 +243,42 @@ def test_no_secret_of_the_environment_is_written(disturbed, slurm):
     assert all(line.endswith(" token") for line in lines), "the jobs have it"
     assert files_with(SECRET, disturbed.root) == []
     assert all(SECRET not in path.read_text() for path in slurm.glob("*.log"))
+
+
+WINDOWS = "results/tiny/banks/windows.parquet"
+
+
+def edit_module(project: Project, module: str, old: str, new: str) -> None:
+    path = project.root / "workflow_scripts" / module
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_what_is_edited_while_jobs_wait_reaches_none_of_them(slurm, finished, tmp_path):
+    """Config file and code are edited when the first job is queued; the plan afterwards says what they would change."""
+    project = project_in(tmp_path)
+    process = start(project, WINDOWS)
+    job_in(project, "simulate_panel", 0, "RUNNING")
+    (project.root / "config/config.yaml").write_text(
+        yaml.safe_dump(tiny_config(firm_types=["banks"], windows={"history_quarters": 3}))
+    )
+    edit_module(project, "build_windows.py", "def main(", "raise SystemExit('code of after the start')\n\n\ndef main(")
+    assert process.wait(600) == 0, output(project)[-8000:]
+    assert project.root.joinpath(WINDOWS).read_bytes() == finished.results("banks/windows.parquet").read_bytes()
+    plan = project.snakemake(WINDOWS, "-n", "--profile", "slurm")
+    assert job_counts(plan.stdout + plan.stderr) == {"build_windows": 1}
+
+
+def test_a_run_ends_when_slurm_has_forgotten_its_jobs(slurm, tmp_path):
+    """Snakemake alone would wait for ever; the same command then goes on."""
+    project = project_in(tmp_path)
+    edit_module(project, "plumbing/lost_jobs.py", "EVERY, LOOKS = 60, 3", "EVERY, LOOKS = 2, 3")
+    edit_module(project, "simulate_panel.py", "def main(", "import time\n\ntime.sleep(60)\n\n\ndef main(")
+    process = start(project, WINDOWS)
+    job_in(project, "simulate_panel", 0, "RUNNING")
+    cluster.forget_all_jobs(slurm)
+    assert process.wait(300) != 0
+    assert "SLURM no longer knows job" in output(project)
+    edit_module(project, "simulate_panel.py", "time.sleep(60)", "time.sleep(0)")
+    finish(project, WINDOWS)

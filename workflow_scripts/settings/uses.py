@@ -215,7 +215,11 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
         "history_quarters": c.windows.history_quarters,
     },
     "build_demo_model": _build_demo_model,
-    "check_arguments": lambda c, w: {"method": STAGES[w.stage].method, "training": _training(c, w.stage)},
+    "check_arguments": lambda c, w: {
+        "method": STAGES[w.stage].method,
+        "training": _training(c, w.stage),
+        "model": _model(c, base_model_path(c)),
+    },
     "train_sft": _train,
     "merge_adapter": _start_model,
     "preflight_rewards": _preflight_rewards,

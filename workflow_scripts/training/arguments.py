@@ -1,15 +1,21 @@
-"""Further options of ms-swift that a config names: which are free to be set."""
+"""What a config says in ms-swift's own words: further options, the type of the model, its chat template."""
 
 import dataclasses
 import difflib
 import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
 
 from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.plumbing.files import json_digest, read_json, write_json
 from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.methods import METHODS
+from workflow_scripts.training.store import trainer_versions
 from workflow_scripts.training.trainer import swift_environment, training_options
 from workflow_scripts.training.training_settings import LoraSettings
 
+# Below the folder in which the workflow runs.
+MEMORY = Path(".snakemake/ms_swift")
 _RESUME = "would take the checkpoints away that a training resumes from"
 _MODEL = "names a model, or what it is loaded by, that nobody checks and no fingerprint covers"
 _CODE = "names code that would run, and that no fingerprint covers"
@@ -45,7 +51,7 @@ FORBIDDEN = {
 }  # fmt: skip
 
 
-def check_extra_args(section: str, settings: LoraSettings, known: set[str]) -> None:
+def check_extra_args(section: str, settings: LoraSettings, known: Collection[str]) -> None:
     """Raise InputError naming every option of `settings.extra_args` that is not free to be set."""
     model = ModelSettings("model", revision="revision", model_type="type", template="template")
     ours = set(training_options(model, dataclasses.replace(settings, extra_args={}), "dataset", 0)) | {"output_dir"}
@@ -57,15 +63,38 @@ def check_extra_args(section: str, settings: LoraSettings, known: set[str]) -> N
         elif name in FORBIDDEN:
             faults.append(f"{name} {FORBIDDEN[name]}")
         elif name not in known:
-            nearest = difflib.get_close_matches(name, known - ours, n=1)
+            nearest = difflib.get_close_matches(name, set(known) - ours, n=1)
             faults.append(f"{name} is no option of ms-swift" + (f", did you mean {nearest[0]}?" if nearest else ""))
     if faults:
         raise InputError(f"{section}.extra_args: {'; '.join(faults)}")
 
 
-def known_options(method: str) -> set[str]:
-    """Names of ms-swift's own options for a training method. Importing them takes many seconds."""
+def check_model_names(model: ModelSettings, known: Mapping[str, Collection[str]]) -> None:
+    """Raise InputError where ms-swift has no such model type or template; an empty text leaves the choice to it."""
+    for key, name in (("model_type", model.model_type), ("template", model.template)):
+        if name and name not in known[key]:
+            nearest = difflib.get_close_matches(name, known[key], n=1)
+            hint = f", did you mean {nearest[0]}?" if nearest else "; an empty text leaves the choice to ms-swift"
+            raise InputError(f"model.{key}: ms-swift has no {name}{hint}")
+
+
+def known_names(memory: Path = MEMORY) -> dict[str, list[str]]:
+    """Names that ms-swift has: the options of each training method, model types and templates.
+
+    Importing them takes many seconds; they are remembered below `memory` for the installed versions.
+    """
+    path = memory / f"{json_digest(trainer_versions())[:16]}.json"
+    if path.is_file():
+        return read_json(path)
     os.environ.update(swift_environment(".", LOG_LEVEL="ERROR"))
     import swift.arguments
+    from swift.model import MODEL_MAPPING
+    from swift.template import TEMPLATE_MAPPING
 
-    return {field.name for field in dataclasses.fields(getattr(swift.arguments, METHODS[method].arguments))}
+    options = {
+        name: [field.name for field in dataclasses.fields(getattr(swift.arguments, method.arguments))]
+        for name, method in METHODS.items()
+    }
+    names = {**options, "model_type": list(MODEL_MAPPING), "template": list(TEMPLATE_MAPPING)}
+    write_json(path, names)
+    return names

@@ -14,7 +14,7 @@ from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import read_json, read_jsonl, whole_file, write_jsonl
 from workflow_scripts.training import store, trainer
-from workflow_scripts.training.arguments import check_extra_args
+from workflow_scripts.training.arguments import check_extra_args, check_model_names, known_names
 from workflow_scripts.training.base_model import ModelSettings, model_options
 from workflow_scripts.training.completions import read_cache
 from workflow_scripts.training.store import (
@@ -303,3 +303,20 @@ def test_leftovers_of_hard_kills_are_deleted_when_they_are_old(tmp_path):
         os.utime(path, (1, 1))
     assert "deleted" in clean_store.main(argparse.Namespace(run_folder=tmp_path))
     assert list((tmp_path / "banks").iterdir()) == [young], "it may belong to a job that is running"
+
+
+def test_names_of_ms_swift_are_asked_once_and_misspelt_ones_refused(tmp_path):
+    known = known_names(tmp_path)
+    (memory,) = tmp_path.iterdir()
+    written = json.loads(memory.read_text())
+    assert written == known
+    assert "beta" in known["grpo"]
+    assert "beta" not in known["sft"]
+    memory.write_text(json.dumps({**written, "template": ["remembered"]}))
+    assert known_names(tmp_path)["template"] == ["remembered"]
+    check_model_names(ModelSettings("x"), known)
+    check_model_names(ModelSettings("x", model_type="", template=""), known)
+    with pytest.raises(InputError, match=r"^model\.template: ms-swift has no qwen2_6, did you mean qwen2_5\?$"):
+        check_model_names(ModelSettings("x", template="qwen2_6"), known)
+    with pytest.raises(InputError, match=r"^model\.model_type: ms-swift has no zzz; an empty text"):
+        check_model_names(ModelSettings("x", model_type="zzz"), known)
