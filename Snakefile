@@ -51,6 +51,10 @@ onstart:
         watch_cluster()
 
 
+onerror:
+    tell_failures()
+
+
 rule all:
     default_target: True
     input:

@@ -411,7 +411,10 @@ def test_a_bad_slice_stops_with_a_message_and_leaves_nothing(tmp_path):
     arguments = ["--config", "run=tiny", f"panel={folder}", 'firm_types=["banks"]']
     result = project.snakemake("datasets", "--cores", "1", "--configfile", "config/demo.yaml", *arguments)
     assert result.returncode != 0
-    assert "not a readable parquet file" in result.stdout + result.stderr
+    output = result.stdout + result.stderr
+    _, _, last = output.rpartition("check_panel banks failed (results/tiny/logs/check_panel/banks.log):\n")
+    assert last.startswith(f"error: {folder}/banks.parquet: not a readable parquet file"), "once more, at the end"
+    assert len(last.splitlines()) < 12
     assert "Traceback" not in project.results("logs/check_panel/banks.log").read_text()
     assert not project.results("banks/panel_report.json").exists()
     assert (folder / "banks.parquet").read_text() == "not parquet"

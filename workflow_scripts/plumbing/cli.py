@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
-from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.plumbing.errors import ERROR, InputError
 from workflow_scripts.plumbing.files import FULL
 
 Settings = TypeVar("Settings")
@@ -29,12 +29,12 @@ def run(main: Callable[[argparse.Namespace], str], doc: str | None, **options: d
     try:
         print(main(args), flush=True)
     except InputError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"{ERROR}{error}")
     except OSError as error:
         if error.errno not in FULL:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"error: {where}{os.strerror(error.errno)}; make room, then run the same command again")
+        sys.exit(f"{ERROR}{where}{os.strerror(error.errno)}; make room, then run the same command again")
 
 
 def read_settings(cls: type[Settings], content: Mapping[str, Any]) -> Settings:
