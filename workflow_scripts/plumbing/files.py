@@ -39,6 +39,13 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def _mode_of_new_files() -> int:
+    """The permissions that the user's umask gives to a file; it can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A temporary name beside `path`, renamed to it on success and removed on failure (but for a hard kill)."""
@@ -58,12 +65,17 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
-    """The same for a folder, which the caller makes under the temporary name, and which replaces what is at `path`."""
+    """The same for a folder, which the caller makes under the temporary name, and which replaces what is at `path`.
+
+    Its files get the mode of any new file: safetensors writes some that no colleague on a cluster could read.
+    """
     path, temporary = Path(path), _temporary(Path(path))
     try:
         yield temporary
         for file in filter(Path.is_file, temporary.rglob("*")):
             _sync(file)
+            if not file.is_symlink():
+                file.chmod(file.stat().st_mode | _mode_of_new_files())
         shutil.rmtree(path, ignore_errors=True)
         temporary.rename(path)
     finally:

@@ -150,3 +150,18 @@ def test_bytes_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
         for name in ("a", "inner/b"):
             (temporary / name).write_text("text")
     assert order == ["sync", "sync", "name"]
+
+
+def test_files_of_a_whole_folder_can_be_read_by_those_who_may_read_new_files(tmp_path):
+    mask = os.umask(0o027)
+    try:
+        with files.whole_folder(tmp_path / "model") as temporary:
+            temporary.mkdir()
+            (temporary / "weights").write_text("w")
+            (temporary / "weights").chmod(0o600)
+            (temporary / "program").write_text("p")
+            (temporary / "program").chmod(0o700)
+    finally:
+        os.umask(mask)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()}
+    assert modes == {"weights": 0o640, "program": 0o740}
