@@ -31,8 +31,9 @@ from workflow_scripts.plumbing.run_start import (
     set_aside,
 )
 from workflow_scripts.settings.checks import missing_inputs
-from workflow_scripts.settings.config import resolved
+from workflow_scripts.settings.config import DEMO, resolved
 from workflow_scripts.settings.reading import read_config
+from workflow_scripts.training.base_model import check_model
 from workflow_scripts.training.hardware import has_gpu
 
 try:
@@ -111,23 +112,23 @@ def mark_unrecorded_outputs():
 
 
 def check_machine():
-    """End a run before its first job where the machine cannot do the later ones."""
-    if workflow.non_local_exec:
-        if not shutil.which("sbatch"):
-            sys.exit(
-                "error: there is no SLURM here (sbatch is not on the path); start this on a login node of the cluster"
-            )
+    """End a run before its first job where the machine or the model cannot do the later ones."""
+    is_cluster = workflow.non_local_exec
+    if is_cluster and not shutil.which("sbatch"):
+        sys.exit("error: there is no SLURM here (sbatch is not on the path); start this on a login node of the cluster")
+    model, rules = CONFIG.model, {job.rule.name for job in workflow.dag.needrun_jobs()}
+    if not rules & {"generate_completions", "train_sft", "train_grpo"}:
         return
-    wants_gpu = {job.rule.name for job in workflow.dag.needrun_jobs()} & {
-        "generate_completions",
-        "train_sft",
-        "train_grpo",
-    }
-    if wants_gpu and CONFIG.model.torch_dtype != "float32" and not has_gpu():
+    if model.torch_dtype != "float32" and not is_cluster and not has_gpu():
         sys.exit(
-            f"error: model.torch_dtype: {CONFIG.model.torch_dtype} needs a GPU, and this machine has none; set float32 for "
-            "a small model, or run this where there is one (docs/cluster.md)"
+            f"error: model.torch_dtype: {model.torch_dtype} needs a GPU, and this machine has none; set float32 for a "
+            "small model, or run this where there is one (docs/cluster.md)"
         )
+    if model.path != DEMO:
+        try:
+            check_model(model)
+        except InputError as error:
+            sys.exit(f"error: {error}")
 
 
 def watch_cluster():

@@ -16,6 +16,7 @@ from snakemake.persistence.file import FilePersistence
 
 from tests.project import SNAKEMAKE, Project, copy_of, tiny_config
 from tests.waiting import wait_for
+from workflow_scripts.training.hardware import has_gpu
 
 
 @pytest.mark.parametrize(
@@ -176,3 +177,48 @@ def test_inputs_are_compared_by_content_whatever_their_times_say(with_own_inputs
     in_place(panel, buffer.getvalue().to_pybytes())
     plan = project.plan(config, *targets)
     assert plan["check_panel"] == plan["build_windows"] == plan["build_stock_quarters"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": {"path": "my_model", "torch_dtype": "bfloat16"}}, "torch_dtype: bfloat16 needs a GPU"),
+        ({"model": {"path": "empty_model"}}, "empty_model holds no model.safetensors"),
+        ({"model": {"path": "endless_model"}}, "its chat template takes more than"),
+    ],
+)
+def test_what_trainings_cannot_use_is_told_before_the_first_job(with_own_inputs, changes, words):
+    project, config, _ = with_own_inputs
+    (project.root / "empty_model").mkdir(exist_ok=True)
+    endless = project.root / "endless_model"
+    shutil.copytree(project.root / "my_model", endless, dirs_exist_ok=True)
+    loop = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}"
+    (endless / "chat_template.jinja").write_text(loop)
+    if "GPU" in words and has_gpu():
+        pytest.skip("this machine has a GPU")
+    result = project.run({**config, "run": "other", **changes}, "results/other/banks/completions/base.jsonl")
+    assert result.returncode == 1
+    assert words in result.stderr
+    assert not (project.root / "results/other/banks").exists(), "no job was begun"
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("panle", "panle is no target, did you mean panel? There are adapters, all"),
+        ("results/other/banks/windows.parquet", "belongs to another run than tiny; name its config file"),
+    ],
+)
+def test_an_unknown_target_is_answered_with_those_that_there_are(finished, target, words):
+    result = finished.run(tiny_config(), target)
+    assert result.returncode == 1
+    assert words in result.stderr.strip().splitlines()[-1]
+
+
+def test_a_cluster_without_slurm_is_told_before_the_first_job(finished):
+    if shutil.which("sbatch"):
+        pytest.skip("this machine has SLURM")
+    config = str(finished.write(tiny_config(seed=2)))
+    result = finished.snakemake("all", "--profile", "slurm", "--configfile", config)
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1].startswith("error: there is no SLURM here")
