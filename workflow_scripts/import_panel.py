@@ -3,8 +3,9 @@
 Steps: choose the recipe of each column of the panel → stream the source by chunks, convert and filter them, put
 the rows of each firm type into a file of its own beside the outputs → sort each of these where it is not,
 add holding_t1 from the next quarter's row, write the slice. The slices appear together at the end, or not
-at all; a firm type without rows gets an empty slice. Fails where a column is missing or a value cannot be
-understood, and where rows with one key differ.
+at all; a firm type without rows gets an empty slice. The slices of the last import are kept below `.last` until there
+are new ones, because Snakemake deletes outputs before a job runs again. Fails where a column is missing or a value
+cannot be understood, and where rows with one key differ.
 """
 
 import contextlib
@@ -36,8 +37,9 @@ from workflow_scripts.holdings.panel.quarters import quarter_labels
 from workflow_scripts.holdings.panel.slices import check_keys, panel_blocks
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.errors import InputError
-from workflow_scripts.plumbing.files import write_json, write_tables, write_text
+from workflow_scripts.plumbing.files import whole_folder, write_json, write_tables, write_text
 
+LAST = ".last"
 SCHEMA = pa.schema(
     [("type", pa.string()), ("mgrno", pa.int64()), ("permno", pa.int64()), ("date", pa.date32())]
     + [(name, pa.float64()) for name in (*FEATURES, *LABELS)]
@@ -77,6 +79,19 @@ def slice_tables(path: Path, report: dict) -> Iterator[pa.Table]:
         yield table.select(PANEL_COLUMNS).cast(SCHEMA)
 
 
+def keep(out: Path) -> None:
+    """Keep the new slices aside as hard links, which need no room, in place of those of the import before."""
+    with whole_folder(out / LAST) as folder:
+        folder.mkdir()
+        for firm_type in FIRM_TYPES:
+            name = f"{firm_type}.parquet"
+            try:
+                os.link(out / name, folder / name)
+            except OSError:
+                # A file system without links.
+                shutil.copyfile(out / name, folder / name)
+
+
 def main(args: Namespace) -> str:
     """Write one slice per firm type to the folder `--out`, and the report to `--report` and `--text`."""
     settings = args.settings
@@ -105,13 +120,15 @@ def main(args: Namespace) -> str:
                 tables = slice_tables(staged / f"{firm_type}.parquet", report)
                 report["rows_kept"] += write_tables(slices / f"{firm_type}.parquet", tables)
         except InputError as error:
-            raise InputError(f"{settings.source}: {error}") from error
+            kept = f"; the slices of the last import are in {out / LAST}" if (out / LAST).is_dir() else ""
+            raise InputError(f"{settings.source}: {error}{kept}") from error
         if not report["rows_kept"]:
             raise InputError(
                 f"{settings.source}: no row is kept of {report['rows_read']} (dropped: {report['dropped']})"
             )
         for firm_type in FIRM_TYPES:
             os.replace(slices / f"{firm_type}.parquet", out / f"{firm_type}.parquet")
+    keep(out)
     write_json(args.report, report)
     write_text(args.text, report_text(report))
     drops = ", ".join(f"{count:,} {cause}" for cause, count in report["dropped"].items() if count) or "none"

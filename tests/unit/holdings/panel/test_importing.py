@@ -353,7 +353,8 @@ def test_files_of_a_folder_may_miss_a_column_differently(tmp_path):
 def test_what_a_killed_import_left_is_removed(tmp_path):
     (tmp_path / "panel/.import-old").mkdir(parents=True)
     run_import(tmp_path, save(vendor_rows(), tmp_path / "raw.dta"))
-    assert sorted(path.suffix for path in (tmp_path / "panel").iterdir()) == [".parquet"] * 7
+    assert [path.name for path in (tmp_path / "panel").iterdir() if path.suffix != ".parquet"] == [".last"]
+    assert len(list((tmp_path / "panel").glob("*.parquet"))) == 7
 
 
 def test_types_by_code_and_by_label():
@@ -441,3 +442,17 @@ def test_parquet_dates_and_dictionaries(tmp_path):
     table = table.set_column(table.column_names.index("type"), "type", table["type"].dictionary_encode())
     pq.write_table(table, tmp_path / "raw.parquet")
     assert run_import(tmp_path, tmp_path / "raw.parquet")["banks"] == BANKS
+
+
+def test_a_failed_import_leaves_the_slices_of_the_last_one(tmp_path):
+    """Snakemake has deleted the declared slices by then."""
+    source = save(vendor_rows(), tmp_path / "raw.csv")
+    run_import(tmp_path, source)
+    kept = next(tmp_path.rglob(".last"))
+    before = {path.name: path.read_bytes() for path in kept.iterdir()}
+    for name in before:
+        (kept.parent / name).unlink()
+    save(vendor_rows(type=8), tmp_path / "raw.csv")
+    with pytest.raises(InputError, match=rf"unknown firm types 8.*the slices of the last import are in {kept}"):
+        run_import(tmp_path, source)
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
