@@ -19,7 +19,7 @@ from workflow_scripts.training.base_model import (
     without_foreign_files,
 )
 from workflow_scripts.training.store import alone_in, folder_size
-from workflow_scripts.training.trainer import ADAPTER_FILES, run_swift, swift_environment
+from workflow_scripts.training.trainer import ADAPTER_FILES, launch, run_swift, swift_environment
 
 
 def main(args: Namespace) -> str:
@@ -44,7 +44,7 @@ def main(args: Namespace) -> str:
             "safe_serialization": True,
             "output_dir": str(temporary.resolve()),
         }
-        run_swift("export", options, Path(args.export_log), swift_environment(model.path), label)
+        run_swift(launch("export"), options, Path(args.export_log), swift_environment(model.path), label)
         (temporary / "args.json").unlink(missing_ok=True)
         write_json(temporary / MERGED_ADAPTER, merge_record(args.settings.path, file_digest(weights)))
     return f"{label}: {folder_size(out) / 1e6:,.1f} MB in {args.out}"

@@ -20,6 +20,7 @@ from workflow_scripts.training.prompt_lengths import prompt_lengths
 from workflow_scripts.training.store import open_entry
 from workflow_scripts.training.trainer import (
     REWARDS_PLUGIN,
+    Training,
     refuse_dropped,
     train,
     training_identity,
@@ -65,11 +66,16 @@ def main(args: Namespace) -> str:
     }
     entry = open_entry(args.store, identity)
     manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": model.path}
-    environment = write_reward_settings(entry, constants)
-    label = f"train_grpo {args.firm_type} {args.stage}"
-    return train(
-        "rlhf", options, settings, model, entry, args.out, manifest, label, environment, leave_out_long_prompts
+    training = Training(
+        label=f"train_grpo {args.firm_type} {args.stage}",
+        command="rlhf",
+        options=options,
+        settings=settings,
+        model=model,
+        environment=write_reward_settings(entry, constants),
+        prepare=leave_out_long_prompts,
     )
+    return train(training, entry, args.out, manifest)
 
 
 if __name__ == "__main__":

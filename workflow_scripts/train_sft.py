@@ -12,7 +12,7 @@ from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_jsonl
 from workflow_scripts.training.base_model import ModelSettings, check_model
 from workflow_scripts.training.store import open_entry
-from workflow_scripts.training.trainer import train, training_identity, training_options
+from workflow_scripts.training.trainer import Training, train, training_identity, training_options
 from workflow_scripts.training.training_settings import LoraSettings
 
 
@@ -34,7 +34,8 @@ def main(args: Namespace) -> str:
     identity = {"stage": args.stage, **training_identity(options, settings.num_gpus)}
     entry = open_entry(args.store, identity)
     manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": model.path}
-    return train("sft", options, settings, model, entry, args.out, manifest, f"train_sft {args.firm_type} {args.stage}")
+    training = Training(f"train_sft {args.firm_type} {args.stage}", "sft", options, settings, model)
+    return train(training, entry, args.out, manifest)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The ways to train a stage: ms-swift's command and class of options, and the settings that belong to it."""
+"""The ways to train a stage: ms-swift's class of options for each, and our class of settings."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,13 @@ from workflow_scripts.training.training_settings import GrpoSettings, LoraSettin
 
 @dataclass(frozen=True)
 class Method:
-    """A method: the command `swift.cli.{command}`, the class of its options in `swift.arguments`, its settings."""
+    """A method: the class of its options in `swift.arguments`, and of its settings."""
 
-    command: str
     arguments: str
     settings: type[LoraSettings]
 
 
 METHODS = {
-    "sft": Method("sft", "SftArguments", LoraSettings),
-    "grpo": Method("rlhf", "RLHFArguments", GrpoSettings),
+    "sft": Method("SftArguments", LoraSettings),
+    "grpo": Method("RLHFArguments", GrpoSettings),
 }

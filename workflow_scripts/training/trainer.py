@@ -6,7 +6,6 @@ child on SIGTERM. Its output goes to a log file, a line of progress per logged s
 
 import contextlib
 import ctypes
-import dataclasses
 import json
 import os
 import re
@@ -16,7 +15,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
@@ -43,7 +44,8 @@ from workflow_scripts.training.training_settings import OWN_SETTINGS, GrpoSettin
 # Loaded by ms-swift, in the process of the trainer.
 REWARDS_PLUGIN = "workflow_scripts.training.rewards_plugin"
 ADAPTER_WEIGHTS, ADAPTER_CONFIG = ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
-TRAINING_LOG = "training_log.jsonl"
+# In a training's entry of the store: all that ms-swift prints, and our log with one line per step, which is published.
+TRAINER_OUTPUT, TRAINING_LOG = "trainer.log", "training_log.jsonl"
 # ms-swift's key of the step in its logging.jsonl; the value reads "10/50".
 STEP = "global_step/max_steps"
 # ms-swift's graceful_exit callback, which saves a checkpoint on SIGTERM, also watches for this file.
@@ -59,12 +61,12 @@ def swift_environment(model: str, **extra: str) -> dict[str, str]:
     return environment | extra
 
 
-def training_options(model: ModelSettings, settings: LoraSettings, dataset: str, seed: int) -> dict[str, object]:
+def training_options(model: ModelSettings, settings: LoraSettings, dataset: str, seed: int) -> dict[str, Any]:
     """All ms-swift options of a training but the output folder: the settings, and what never varies.
 
     `extra_args` come last; `check_arguments` has refused those that would override another option.
     """
-    recipe = {name: value for name, value in dataclasses.asdict(settings).items() if name not in OWN_SETTINGS}
+    recipe = {name: value for name, value in asdict(settings).items() if name not in OWN_SETTINGS}
     for name in ("attn_impl", "deepspeed"):
         if not recipe[name]:
             del recipe[name]
@@ -104,7 +106,7 @@ def training_options(model: ModelSettings, settings: LoraSettings, dataset: str,
     return options | settings.extra_args
 
 
-def command_line(options: dict[str, object]) -> list[str]:
+def command_line(options: dict[str, Any]) -> list[str]:
     """Options as words; a list gives several words, true and false are spelt in small letters.
 
     >>> command_line({"seed": 1, "bf16": True, "reward_funcs": ["a", "b"]})
@@ -123,7 +125,7 @@ def _word(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def training_identity(options: dict[str, object], num_gpus: int = 1) -> dict:
+def training_identity(options: dict[str, Any], num_gpus: int = 1) -> dict:
     """What the fingerprint of a training covers: data and model by content, every option, the versions.
 
     Options that cannot change the result are left out: where files lie, how often checkpoints are
@@ -151,7 +153,7 @@ def _by_content(value: object) -> object:
     return value
 
 
-def _engines(options: dict[str, object]) -> list[str]:
+def _engines(options: dict[str, Any]) -> list[str]:
     """Packages beside the trainer's own that a training uses by its options."""
     return ["deepspeed"] * bool(options.get("deepspeed")) + ["vllm"] * bool(options.get("use_vllm"))
 
@@ -175,22 +177,21 @@ _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def run_swift(
-    command: str,
-    options: dict[str, object],
+    launcher: list[str],
+    options: dict[str, Any],
     log: Path,
     environment: dict[str, str],
     label: str,
-    num_gpus: int = 1,
     check: Callable[[Path], None] = lambda log: None,
 ) -> None:
-    """Run a command of ms-swift; forwards SIGTERM and SIGINT, raises InputError on failure.
+    """Run a command of ms-swift, as `launch` starts it; forwards SIGTERM and SIGINT, raises InputError on failure.
 
-    The exact command line opens the log. While it runs, new lines of the trainer's own `logging.jsonl` are
-    reported, and `check` sees the log: what it raises ends the run.
+    The log begins with the exact command line. While the command runs, new lines of the trainer's own `logging.jsonl`
+    are reported, and `check` is called with the path of the log: what it raises ends the run.
     """
     if STOP_FILE.exists():
         raise InputError(f"{label}: {STOP_FILE} exists, which tells every ms-swift training to stop; remove it")
-    call = [*launch(command, num_gpus), *command_line(options)]
+    call = [*launcher, *command_line(options)]
     output = Path(options["output_dir"])
     log.parent.mkdir(parents=True, exist_ok=True)
     print(f"{label}: trainer log {os.path.relpath(log)}", flush=True)
@@ -206,7 +207,7 @@ def run_swift(
             preexec_fn=_end_with_parent,
             close_fds=False,
         )
-        stopped_by = []
+        stopped_by: list[int] = []
 
         def forward(number: int, _frame: object) -> None:
             stopped_by.append(number)
@@ -279,7 +280,7 @@ def rows_dropped(log: Path) -> tuple[int, int] | None:
 
 def _check_dropped(limit: float) -> Callable[[Path], None]:
     """A check for `run_swift`: fails as soon as the log tells of too many samples that are left out."""
-    told = []
+    told: list[tuple[int, int]] = []
 
     def check(log: Path) -> None:
         if told or (counts := rows_dropped(log)) is None:
@@ -299,56 +300,53 @@ def refuse_dropped(dropped: int, rows: int, limit: float) -> None:
         )
 
 
-def train(
-    command: str,
-    options: dict[str, object],
-    settings: LoraSettings,
-    model: ModelSettings,
-    entry: Path,
-    out: str | Path,
-    manifest: dict,
-    label: str,
-    extra_environment: dict[str, str] | None = None,
-    prepare: Callable[[Path], tuple[str, int]] | None = None,
-) -> str:
+@dataclass(frozen=True)
+class Training:
+    """A training: ms-swift's command and options for it, and the settings and the model that they were made from.
+
+    `label` begins each line of output; `environment` has further variables of the trainer. `prepare` may put another
+    dataset into the store entry: it returns the path of the dataset, and how many samples it left out.
+    """
+
+    label: str
+    command: str
+    options: dict[str, Any]
+    settings: LoraSettings
+    model: ModelSettings
+    environment: dict[str, str] = field(default_factory=dict)
+    prepare: Callable[[Path], tuple[str, int]] | None = None
+
+
+def train(training: Training, entry: Path, out: str | Path, manifest: dict) -> str:
     """Train in the store `entry` unless it is finished, then publish to `out`; returns a summary line.
 
     Continues from the newest complete checkpoint of this entry; waits while another process trains in it.
     Publishes adapter, adapter config, one training log without repeated steps and manifest.
-    `prepare` may put another dataset into the entry; it returns its path and how many samples it left out.
     """
+    label = training.label
     with alone_in(entry, label):
         if is_finished(entry):
             # How much may be left out is no part of the fingerprint, because it changes no result.
             known = read_json(entry / "result" / MANIFEST)
-            refuse_dropped(known["rows_dropped_for_length"], known["rows"], settings.max_dropped_share)
+            refuse_dropped(known["rows_dropped_for_length"], known["rows"], training.settings.max_dropped_share)
             publish(entry, out)
             return f"{label}: fingerprint {entry.name} was trained before; published its adapter"
         left_out = 0
-        manifest = {**manifest, "rows": Path(options["dataset"]).read_bytes().count(b"\n")}
-        if prepare:
-            dataset, left_out = prepare(entry)
-            options = {**options, "dataset": str(Path(dataset).resolve())}
-        environment = extra_environment or {}
-        steps, seconds = _train(command, options, settings, model, entry, manifest, label, environment, left_out)
+        manifest = {**manifest, "rows": Path(training.options["dataset"]).read_bytes().count(b"\n")}
+        if training.prepare:
+            dataset, left_out = training.prepare(entry)
+            training = replace(training, options={**training.options, "dataset": str(Path(dataset).resolve())})
+        steps, seconds = _train(training, entry, manifest, left_out)
         publish(entry, out)
     return f"{label}: {steps} steps in {seconds:.0f} s, fingerprint {entry.name}"
 
 
-def _train(
-    command: str,
-    options: dict[str, object],
-    settings: LoraSettings,
-    model: ModelSettings,
-    entry: Path,
-    manifest: dict,
-    label: str,
-    extra_environment: dict[str, str],
-    left_out: int,
-) -> tuple[int, float]:
+def _train(training: Training, entry: Path, manifest: dict, left_out: int) -> tuple[int, float]:
+    """Train to the last step and put the result into the entry; returns the steps, and the seconds that it took."""
+    started, label = time.time(), training.label
     checkpoints = entry / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
-    options = {**options, "output_dir": str(checkpoints)}
+    options = {**training.options, "output_dir": str(checkpoints)}
     remember_checkpoints(checkpoints)
     if damaged := delete_damaged(checkpoints):
         print(f"{label}: WARNING: {', '.join(damaged)} cut short or damaged, and deleted", flush=True)
@@ -356,35 +354,11 @@ def _train(
     if resumed:
         print(f"{label}: resumes from {resumed.name}", flush=True)
         options["resume_from_checkpoint"] = str(resumed)
-    if settings.num_gpus > 1 and not hardware()["gpus"]:
+    if training.settings.num_gpus > 1 and not hardware()["gpus"]:
         # Otherwise each process on a CPU takes itself for the only one, and all of them write the same checkpoints.
         options["use_cpu"] = True
-    started = time.time()
-    log_file = entry / "trainer.log"
-    check = _check_dropped(settings.max_dropped_share)
-
-    def watch(log: Path) -> None:
-        check(log)
-        remember_checkpoints(checkpoints)
-
-    # A trainer that resumes at its last step does one more: a kill after that step has left nothing to train.
-    done, total = _steps(resumed) if resumed else (0, 1)  # without a checkpoint the total is not known, but not 0
-    if done < total:
-        with without_foreign_files(model, entry / "model") as seen:
-            environment = swift_environment(seen.path, HF_DATASETS_CACHE=str(entry / "datasets"), **extra_environment)
-            # The revision of a hub model has been fetched into the folder that is seen.
-            shown = {name: value for name, value in options.items() if name != "model_revision"} | model_options(seen)
-            run_swift(command, shown, log_file, environment, label, settings.num_gpus, watch)
-    remember_checkpoints(checkpoints, rest=0.0)
-    final = newest_checkpoint(checkpoints)
-    if final is None:
-        raise InputError(f"{label}: the trainer left no whole checkpoint; see {log_file}")
-    done, total = _steps(final)
-    if done != total:
-        remedy = "run it again" if done < total else f"delete {final} and run it again"
-        raise InputError(f"{label}: stopped at step {done} of {total}; {remedy}")
-    check(log_file)
-    dropped = (rows_dropped(log_file) or (0, 0))[0] + left_out
+    final, steps = _run(training, options, entry, resumed)
+    dropped = (rows_dropped(entry / TRAINER_OUTPUT) or (0, 0))[0] + left_out
     if dropped:
         print(f"{label}: WARNING: {dropped} samples are longer than max_length and were not trained on", flush=True)
     log = training_log(checkpoints)
@@ -398,7 +372,7 @@ def _train(
         "options": options,
         "versions": trainer_versions(*_engines(options)),
         "hardware": hardware(),
-        "steps": done,
+        "steps": steps,
         "resumed_from": resumed.name if resumed else None,
         "rows_dropped_for_length": dropped,
         "wall_seconds": round(seconds, 1),
@@ -410,7 +384,42 @@ def _train(
     sources = {ADAPTER_WEIGHTS: final, ADAPTER_CONFIG: entry, TRAINING_LOG: entry}
     files = {name: folder / name for name, folder in sources.items()}
     finish(entry, files, manifest)
-    return done, seconds
+    return steps, seconds
+
+
+def _run(training: Training, options: dict[str, Any], entry: Path, resumed: Path | None) -> tuple[Path, int]:
+    """Run the trainer to its last step, from a checkpoint if there is one; returns the last checkpoint and its step.
+
+    Raises InputError if the trainer fails, stops early, or leaves out too many samples as too long.
+    """
+    checkpoints, output = entry / "checkpoints", entry / TRAINER_OUTPUT
+    check = _check_dropped(training.settings.max_dropped_share)
+
+    def watch(log: Path) -> None:
+        check(log)
+        remember_checkpoints(checkpoints)
+
+    # A trainer that resumes at its last step would do one more. So a training that was killed after that step is not
+    # started again. Without a checkpoint the number of steps is not known, but is not 0.
+    done, total = _steps(resumed) if resumed else (0, 1)
+    if done < total:
+        with without_foreign_files(training.model, entry / "model") as seen:
+            cache = str(entry / "datasets")
+            environment = swift_environment(seen.path, HF_DATASETS_CACHE=cache, **training.environment)
+            # The revision of a hub model has been fetched into the folder that is seen.
+            shown = {name: value for name, value in options.items() if name != "model_revision"} | model_options(seen)
+            launcher = launch(training.command, training.settings.num_gpus)
+            run_swift(launcher, shown, output, environment, training.label, watch)
+    remember_checkpoints(checkpoints, rest=0.0)
+    final = newest_checkpoint(checkpoints)
+    if final is None:
+        raise InputError(f"{training.label}: the trainer left no whole checkpoint; see {output}")
+    done, total = _steps(final)
+    if done != total:
+        remedy = "run it again" if done < total else f"delete {final} and run it again"
+        raise InputError(f"{training.label}: stopped at step {done} of {total}; {remedy}")
+    check(output)
+    return final, done
 
 
 def _steps(checkpoint: Path) -> tuple[int, int]:

@@ -123,7 +123,7 @@ def test_the_export_neither_sees_nor_reads_the_options_of_a_model_folder(model, 
     save_file({"w": np.ones(4)}, adapter / "adapter_model.safetensors")
     calls = []
 
-    def export(command, options, log, environment, label):
+    def export(launcher, options, log, environment, label):
         calls.append(options | {"files": {path.name for path in Path(options["model"]).iterdir()}})
         Path(options["output_dir"]).mkdir()
 

@@ -83,7 +83,8 @@ def test_a_finished_training_is_published_only_within_the_share_that_may_be_left
 
     def train_again(share: float) -> str:
         settings = LoraSettings(max_dropped_share=share)
-        return trainer.train("sft", {}, settings, ModelSettings("model"), entry, tmp_path / "out", {}, "train_sft")
+        training = trainer.Training("train_sft", "sft", {}, settings, ModelSettings("model"))
+        return trainer.train(training, entry, tmp_path / "out", {})
 
     with pytest.raises(InputError, match="30 of 100 samples are longer than max_length"):
         train_again(0.05)
