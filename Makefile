@@ -72,10 +72,11 @@ format: $(STAMP) ## format code and rules
 settings: $(STAMP) ## write config/config.schema.yaml and the table of settings anew from the code
 	$(BIN)/python -m workflow_scripts.settings.pages
 
-lint: $(STAMP) ## check formatting and style
+lint: $(STAMP) ## check formatting, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy
 
 # Versions as installed now; local build tags (torch's +cpu) are cut, so that every machine finds them.
 lock: ## pin the versions that are installed now

@@ -21,7 +21,12 @@ NAMED_TARGETS = {"all", "panel", "datasets", "adapters", "evaluation"}
 
 @pytest.mark.parametrize(
     "command",
-    [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["snakefmt", "--check", "Snakefile", "rules"]],
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["snakefmt", "--check", "Snakefile", "rules"],
+        ["mypy"],
+    ],
     ids=" ".join,
 )
 def test_formatters_and_linters(command):
@@ -190,3 +195,17 @@ def test_arrows_point_one_way(path):
     assert "snakemake" not in outside, "Snakemake's side is in rules/"
     if own is None:
         assert not outside & {"swift"}, "ms-swift is training's"
+
+
+def functions(path: Path) -> list[ast.FunctionDef]:
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT / "workflow_scripts")))
+def test_functions_take_few_parameters_and_a_main_is_short(path):
+    for function in functions(path):
+        arguments = function.args
+        names = [one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+        assert len(set(names) - {"self", "cls"}) <= 6, f"{function.name}: group what belongs together in a dataclass"
+        if function.name == "main":
+            assert function.end_lineno - function.lineno < 60, "move parts into functions with names"

@@ -52,7 +52,8 @@ def read_settings(cls: type[Settings], content: Mapping[str, Any]) -> Settings:
         raise InputError(f"settings of {cls.__module__}.{cls.__name__}: {'; '.join(faults)}")
     values = {}
     for name, value in content.items():
-        inner = next((kind for kind in (hints[name], *typing.get_args(hints[name])) if is_dataclass(kind)), None)
+        kinds = (hints[name], *typing.get_args(hints[name]))
+        inner = next((kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)), None)
         values[name] = read_settings(inner, value) if inner and isinstance(value, Mapping) else value
     return cls(**values)
 

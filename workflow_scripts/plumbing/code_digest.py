@@ -66,7 +66,7 @@ def _parsed(module: str, root: Path) -> tuple[str, frozenset[str]]:
     if path is None:
         raise ValueError(f"{module} is not a module of this project")
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -146,7 +146,9 @@ def write_tables(path: str | Path, tables: Iterable[pa.Table]) -> int:
 
     Without the pandas metadata that would tie the bytes to a version.
     """
-    rows, writer, waiting = 0, None, None
+    rows = 0
+    writer: pq.ParquetWriter | None = None
+    waiting: pa.Table | None = None
     with whole_file(path) as temporary, contextlib.ExitStack() as stack:
         for table in _ahead(tables):
             table = table.replace_schema_metadata(None)
@@ -158,7 +160,7 @@ def write_tables(path: str | Path, tables: Iterable[pa.Table]) -> int:
             while waiting.num_rows >= ROW_GROUP_ROWS:
                 writer.write_table(waiting.slice(0, ROW_GROUP_ROWS), row_group_size=ROW_GROUP_ROWS)
                 waiting = waiting.slice(ROW_GROUP_ROWS)
-        if waiting.num_rows or not rows:
+        if writer is not None and waiting is not None and (waiting.num_rows or not rows):
             writer.write_table(waiting)
     return rows
 
@@ -187,7 +189,7 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Tab
         return pq.read_table(path, columns=columns)
 
 
-def read_batches(path: str | Path, columns: Sequence[str], **options) -> Iterator[pa.Table]:
+def read_batches(path: str | Path, columns: Sequence[str], **options: Any) -> Iterator[pa.Table]:
     """A parquet file part by part, in its order, a row group or two in memory at a time; InputError if it is none."""
     with _reading(path):
         file = pq.ParquetFile(path, pre_buffer=False, **options)

@@ -77,7 +77,8 @@ class GrpoSection(GrpoSettings):
     ] = "sft"
 
 
-# Each reward's constants stand in its own module; a reward without any adds nothing.
+# Each reward's constants stand in its own module; a reward without any adds nothing. Type checkers know no class that
+# is put together at run time.
 RewardSection = make_dataclass(
     "RewardSection",
     [],
@@ -146,7 +147,7 @@ class Config:
     demo_model: Annotated[DemoModelSettings, Doc("The demo's base model.")] = DemoModelSettings()
     sft: Annotated[LoraSettings, Doc("The SFT stage.")] = field(default_factory=LoraSettings)
     grpo: Annotated[GrpoSection, Doc("The GRPO stage.")] = field(default_factory=GrpoSection)
-    rewards: Annotated[RewardSection, Doc("Constants of the rewards.")] = RewardSection()
+    rewards: Annotated[RewardSection, Doc("Constants of the rewards.")] = RewardSection()  # type: ignore[valid-type]
     generation: Annotated[GenerationSettings, Doc("The completions of the test prompts.")] = GenerationSettings()
     evaluation: Annotated[EvaluationSection, Doc("The evaluation.")] = field(default_factory=EvaluationSection)
 

@@ -79,9 +79,12 @@ def _rows(cls: type, path: str) -> Iterator[str]:
 
 
 def _default(one: Field) -> str:
-    if one.default is MISSING and one.default_factory is MISSING:
+    if one.default is not MISSING:
+        value = one.default
+    elif one.default_factory is not MISSING:
+        value = one.default_factory()
+    else:
         return "none: must be given"
-    value = one.default if one.default is not MISSING else one.default_factory()
     text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
     return f"`{text.removesuffix('...' + chr(10)).strip()}`"
 

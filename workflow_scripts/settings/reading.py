@@ -52,7 +52,7 @@ def alternatives(hint: Any) -> list[Any]:
 
 def section_class(hint: Any) -> type | None:
     """The settings class of a section, None for a plain setting."""
-    return next((one for one in alternatives(hint) if is_dataclass(one)), None)
+    return next((one for one in alternatives(hint) if isinstance(one, type) and is_dataclass(one)), None)
 
 
 def _unknown_keys(content: Any, cls: type, path: str = "") -> Iterator[str]:
@@ -95,7 +95,7 @@ def _typed(value: Any, hint: Any) -> Any:
     written-out null where null is allowed, is read as YAML; the bounds then judge it.
     """
     kinds = alternatives(hint)
-    section = next((one for one in kinds if is_dataclass(one)), None)
+    section = section_class(hint)
     if section is not None and isinstance(value, Mapping):
         hints = hints_of(section)
         return {key: _typed(one, hints[key]) for key, one in value.items()}

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from workflow_scripts.holdings.evaluation.settings import BootstrapSettings, EvaluationSettings
 from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, stages_by
+from workflow_scripts.holdings.panel.contract import FirmType
 from workflow_scripts.holdings.panel.simulation import SimulationSettings
 from workflow_scripts.holdings.rewards.rewards import constants_of
 from workflow_scripts.holdings.texts.prompts import PromptStyle
@@ -25,7 +26,7 @@ from workflow_scripts.training.training_settings import GrpoSettings
 class Wildcards(Protocol):
     """The wildcards of a job; a rule has those of its paths."""
 
-    firm_type: str
+    firm_type: FirmType
     split: str
     stage: str
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_doc import Doc
 from annotated_types import MinLen
@@ -84,7 +84,7 @@ class ModelSettings:
         return "" if Path(self.path).is_dir() else self.revision
 
 
-def model_options(model: ModelSettings) -> dict[str, object]:
+def model_options(model: ModelSettings) -> dict[str, Any]:
     """Model, template and precision as ms-swift options that training and export share."""
     options = {
         "model": model.location,

@@ -73,7 +73,7 @@ def chat_text(system: str, user: str) -> str:
 
 def fixed_texts(examples: Sequence[Example]) -> list[str]:
     """What stands between numbers and line ends in at least one example of ten, most frequent first."""
-    counts = Counter()
+    counts: Counter[str] = Counter()
     for example in examples:
         texts = (example.system, example.user, example.completion)
         # Sorted: the order of a set differs from process to process, and ties are broken by the order of arrival.

@@ -14,5 +14,8 @@ def prompt_lengths(rows: list[dict], model: ModelSettings) -> list[int]:
     tokenizer = AutoTokenizer.from_pretrained(
         model.location, revision=model.hub_revision or None, trust_remote_code=model.trust_remote_code
     )
-    options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True}
-    return [len(tokenizer.apply_chat_template(row["messages"], **options)["input_ids"]) for row in rows]
+    encoded = (
+        tokenizer.apply_chat_template(row["messages"], add_generation_prompt=True, tokenize=True, return_dict=True)
+        for row in rows
+    )
+    return [len(one["input_ids"]) for one in encoded]  # type: ignore[call-overload,index]  # return_dict: a dictionary

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import (
@@ -152,7 +153,9 @@ def _state(folder: Path, published: Path) -> str:
     if not _is_free(folder):
         return RUNNING
     # Without a published adapter (Snakemake deletes the outputs of a failed job) everything may still be needed.
-    manifest = read_json(published) if published.is_file() else {"fingerprint": None, "finished_at": 0.0}
+    manifest: dict[str, Any] = (
+        read_json(published) if published.is_file() else {"fingerprint": None, "finished_at": 0.0}
+    )
     if is_finished(folder):
         if manifest["fingerprint"] in (None, folder.name):
             return PUBLISHED if manifest["fingerprint"] else UNPUBLISHED

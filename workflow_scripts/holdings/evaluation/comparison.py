@@ -178,7 +178,10 @@ def _compare_rank_ic(tables: _Tables, baseline: str, candidate: str) -> tuple[fl
     return means[0], means[1], difference[known], draws
 
 
-METRICS: dict[str, Callable] = {"MAE": _compare_mae, "RankIC": _compare_rank_ic}
+METRICS: dict[str, Callable[..., tuple[float, float, Array, dict[str, Array]]]] = {
+    "MAE": _compare_mae,
+    "RankIC": _compare_rank_ic,
+}
 
 
 def compare_forecasts(

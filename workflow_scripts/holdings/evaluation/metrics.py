@@ -199,7 +199,7 @@ def summarize_rankings(true: Array, predicted: Array, quarter: NDArray, k: int) 
     """
     quarterly = metrics_by_quarter(true, predicted, quarter, k)
     ranked = quarterly[~quarterly["trivial_top_k"].astype(bool) & quarterly["Recall"].notna()]
-    correlations = {}
+    correlations: dict[str, float] = {}
     for name in ("IC", "RankIC"):
         correlations |= correlation_summary(name, quarterly[name].to_numpy(float))
     pooled = ranking_metrics(true, predicted, k) if len(true) else dict.fromkeys(RANKING, np.nan)

@@ -131,7 +131,7 @@ def differing_texts(
 
     `think` is how the think blocks of SFT, or the examples in GRPO prompts, are written; None for a split without any.
     """
-    expected = {}
+    expected: dict[str, tuple[str, ...]] = {}
     for sample in samples:
         expected |= _texts(split, build_prompts(sample, settings, tickers), sample, think)
     found = {row["window_id"]: visible(row["messages"]) for row in dataset}

@@ -7,7 +7,6 @@ name of a source column, or a formula of source columns with + - * / and exp, lo
 
 import ast
 import contextlib
-import datetime as dt
 import difflib
 import string
 import struct
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from pandas.io.stata import CategoricalConversionWarning
 
 from workflow_scripts.holdings.panel.checks import FIRST_YEAR, LAST_YEAR
-from workflow_scripts.holdings.panel.contract import FEATURES, IDS, KEYS, MAX_EXAMPLES, PANEL_COLUMNS
+from workflow_scripts.holdings.panel.contract import FEATURES, IDS, KEYS, MAX_EXAMPLES, PANEL_COLUMNS, SourceColumn
 from workflow_scripts.holdings.panel.import_settings import ImportSettings
 from workflow_scripts.holdings.panel.pairs import key_arrays, next_holding, same_pair
 from workflow_scripts.holdings.panel.quarters import quarter_ids, quarter_labels, quarter_starts
@@ -32,7 +31,7 @@ from workflow_scripts.plumbing.errors import InputError
 
 CHUNK_ROWS = 500_000
 # The first recipe whose source columns are all there is taken.
-RECIPES = {
+RECIPES: dict[SourceColumn, tuple[str, ...]] = {
     "type": ("type",),
     "mgrno": ("mgrno",),
     "permno": ("permno",),
@@ -89,8 +88,8 @@ def source_names(formula: str) -> set[str]:
     >>> sorted(source_names("shares * abs(prc) / 1e6"))
     ['prc', 'shares']
     """
-    allowed = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.USub, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Load)
-    allowed += (ast.Call, ast.Name, ast.Constant)
+    operators = (ast.UnaryOp, ast.USub, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div)
+    allowed = (ast.Expression, ast.Call, ast.Name, ast.Load, ast.Constant, *operators)
     try:
         nodes = list(ast.walk(ast.parse(formula, mode="eval")))
     except SyntaxError:
@@ -111,7 +110,7 @@ def recipe_columns(recipe: str, available: Collection[str]) -> set[str]:
     return {recipe} if recipe in available else source_names(recipe)
 
 
-def choose_recipes(available: Sequence[str], overrides: Mapping[str, str | None]) -> dict[str, str | None]:
+def choose_recipes(available: Sequence[str], overrides: Mapping[SourceColumn, str | None]) -> dict[str, str | None]:
     """Recipe of each column of the panel; InputError naming every column for which the source has none."""
     chosen: dict[str, str | None] = {}
     faults = []
@@ -121,7 +120,8 @@ def choose_recipes(available: Sequence[str], overrides: Mapping[str, str | None]
         if column in overrides and overrides[column] is None and column not in NEEDED:
             chosen[column] = None
             continue
-        tried = (overrides[column],) if overrides.get(column) else recipes
+        own = overrides.get(column)
+        tried = (own,) if own else recipes
         fits = [recipe for recipe in tried if recipe_columns(recipe, available) <= set(available)]
         if fits:
             chosen[column] = fits[0]
@@ -362,10 +362,10 @@ def _numbers(chunk: pd.DataFrame, recipe: str | None) -> NDArray[np.float64]:
 
 
 def _quarter_of_day(day: str) -> int:
-    return int(quarter_ids([dt.date.fromisoformat(day)])[0])
+    return int(quarter_ids([day])[0])
 
 
-def _ids(chunk: pd.DataFrame, name: str, recipe: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _ids(chunk: pd.DataFrame, name: str, recipe: str | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Ids as int64 and the mask of missing ones; InputError where a floating point number is no whole id."""
     if recipe in chunk and pd.api.types.is_integer_dtype(chunk[recipe].dtype):
         missing = chunk[recipe].isna().to_numpy()

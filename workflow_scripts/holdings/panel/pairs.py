@@ -4,12 +4,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from workflow_scripts.holdings.panel.contract import IDS
 
-
-def key_arrays(table: pa.Table) -> list[NDArray]:
+def key_arrays(table: pa.Table) -> tuple[NDArray, NDArray, NDArray]:
     """mgrno, permno and quarter of a block, arrays of shape (n,)."""
-    return [table[name].to_numpy() for name in (*IDS, "quarter")]
+    return table["mgrno"].to_numpy(), table["permno"].to_numpy(), table["quarter"].to_numpy()
 
 
 def same_pair(mgrno: NDArray, permno: NDArray, distance: int) -> NDArray[np.bool_]:

@@ -1,5 +1,7 @@
 """Calendar quarters as integers: `quarter = 4 * year + (q - 1)`, so that t + 1 is the next quarter."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -39,7 +41,7 @@ def quarter_labels(quarters: ArrayLike) -> list[str]:
     return [f"{q // 4}Q{q % 4 + 1}" for q in np.asarray(quarters).tolist()]
 
 
-def label_ids(labels: ArrayLike) -> NDArray[np.int32]:
+def label_ids(labels: Iterable[str]) -> NDArray[np.int32]:
     """Quarter ids of labels as `quarter_labels` writes them, shape (n,).
 
     >>> label_ids(["2016Q4", "2017Q1"]).tolist()

@@ -206,7 +206,8 @@ def panel_blocks(path: str | Path, columns: Sequence[str], is_sorted: bool) -> I
     several times faster than whole columns, whose memory would be touched for the first time.
     """
     panel_schema(path, columns)
-    order, waiting = _Order(), []
+    order = _Order()
+    waiting: list[pa.Table] = []
     tables = _numbered(path, columns)
     for table in tables if is_sorted else _sorted(tables):
         if not order.holds(table):

@@ -4,6 +4,7 @@ import contextlib
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -11,6 +12,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -64,7 +66,7 @@ def _legend_columns(labels: Sequence[str]) -> int:
 
 def _legend(sheet: Figure) -> None:
     """One legend below all panels, where it hides no data."""
-    found = {}
+    found: dict[str, Artist] = {}
     for axes in sheet.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
@@ -75,7 +77,7 @@ def _legend(sheet: Figure) -> None:
 
 @contextlib.contextmanager
 def figure(
-    title: str, stem: Path, shape: tuple[int, int], height: float, **options
+    title: str, stem: Path, shape: tuple[int, int], height: float, **options: Any
 ) -> Iterator[tuple[Figure, np.ndarray]]:
     """Figure and panels (rows, columns) to draw in; written at the end as PNG and PDF. `height` is in inches."""
     # The defaults first: a matplotlibrc of the user's would change the bytes.
@@ -96,5 +98,5 @@ def note(axes: Axes, text: str) -> None:
     """Say in the middle of a panel why it is empty."""
     # The box keeps lines of the panel out of the letters.
     box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
-    style = {"ha": "center", "va": "center", "color": "#555555", "bbox": box, "zorder": 6}
+    style: dict[str, Any] = {"ha": "center", "va": "center", "color": "#555555", "bbox": box, "zorder": 6}
     axes.text(0.5, 0.5, text, transform=axes.transAxes, **style)

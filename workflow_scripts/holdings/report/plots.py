@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -337,7 +338,7 @@ def _skill_limits(table: pd.DataFrame) -> tuple[float, float]:
     return _limits(np.append(models, ends[(ends >= low - reach) & (ends <= high + reach)]))
 
 
-def _points(axes: Axes, x: ArrayLike, y: ArrayLike, look: Look, shift: float = 0.0, **options) -> None:
+def _points(axes: Axes, x: ArrayLike, y: ArrayLike, look: Look, shift: float = 0.0, **options: Any) -> None:
     """Points, joined unless `options` say otherwise; an arrow at the edge stands for one outside the limits of y.
 
     `shift` moves the arrows sideways, in units of x: those of several forecasters would hide each other.

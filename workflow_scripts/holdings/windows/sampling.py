@@ -79,7 +79,7 @@ def share_evenly(total: int, parts: int) -> list[int]:
     return [total // parts + (i < total % parts) for i in range(parts)]
 
 
-def _rank_within(groups: NDArray[np.intp]) -> NDArray[np.intp]:
+def _rank_within(groups: NDArray[np.integer]) -> NDArray[np.intp]:
     """How often each element's value has occurred before it. [5, 7, 5] -> [0, 0, 1]."""
     if not len(groups):
         return np.empty(0, dtype=np.intp)
@@ -111,10 +111,10 @@ def _first_pairs(rows: NDArray, turn: NDArray[np.intp], limit: int) -> tuple[NDA
 
 def sample_rows(
     quarter: NDArray[np.int32],
-    pair: NDArray[np.intp],
+    pair: NDArray[np.int32],
     settings: SampleSettings,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+) -> tuple[NDArray[np.intp], NDArray[np.int8]]:
     """Choose windows; returns (ascending row positions, bucket number of every candidate).
 
     `quarter` and `pair` have shape (n,), one entry per candidate window; `pair` numbers the
