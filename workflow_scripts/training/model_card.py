@@ -5,8 +5,6 @@ No training imports this module: another word in the card must not queue a train
 
 from huggingface_hub import ModelCardData
 
-MODEL_CARD = "README.md"
-
 
 def model_card(manifest: dict) -> str:
     """README.md of an adapter: PEFT's metadata, what it is for, how it was made; all of it from the manifest."""

@@ -30,11 +30,6 @@ def format_numbers(values: Iterable[float], decimals: int = MAX_DECIMALS) -> lis
     return texts
 
 
-def format_number(value: float, decimals: int = MAX_DECIMALS) -> str:
-    """`format_numbers` for one value."""
-    return format_numbers([value], decimals)[0]
-
-
 def round_labels(values: ArrayLike, lowest: ArrayLike, decimals: int) -> NDArray[np.float64]:
     """Round values (n,) to `decimals`, but never below their bounds `lowest`, which are at most 0.
 

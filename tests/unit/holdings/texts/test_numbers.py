@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflow_scripts.holdings.texts.numbers import format_number, format_numbers, round_labels
+from workflow_scripts.holdings.texts.numbers import format_numbers, round_labels
 
 
 @pytest.mark.parametrize(
@@ -29,17 +29,17 @@ def test_format_by_hand(value, text):
 
 
 def test_zero_decimals_keeps_trailing_zeros_of_integers():
-    assert format_number(1200.4, 0) == "1200"
+    assert format_numbers([1200.4], 0) == ["1200"]
 
 
 def test_decimals_out_of_range_are_refused():
     with pytest.raises(ValueError, match="decimals is 7"):
-        format_number(1.0, 7)
+        format_numbers([1.0], 7)
 
 
 @given(st.floats(-1e15, 1e15), st.integers(0, 6))
 def test_format_is_plain_and_close(value, decimals):
-    text = format_number(value, decimals)
+    (text,) = format_numbers([value], decimals)
     assert "e" not in text.lower()
     assert text != "-0"
     assert abs(float(text) - value) <= 0.5 * 10**-decimals + 1e-9 * abs(value)
