@@ -1,4 +1,5 @@
-# Checks that stop a run before it wastes a GPU or reports a result that is none: leaks, misspelt arguments, rewards that do not prefer the truth.
+# Checks that stop a run before it wastes a GPU or reports a worthless result: leaks, misspelt arguments, rewards that
+# do not prefer the truth.
 # Required inputs: the slice, samples/*.parquet, datasets/*.jsonl, predictions of the baselines
 # Outputs: audit/{split,baselines}.csv, arguments/{stage}.json, preflight/{stage}.csv
 # Steps: audit_leakage, check_arguments, preflight_rewards (before training); audit_baselines (before evaluation)

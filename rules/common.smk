@@ -31,13 +31,14 @@ def settings_of(rule):
 
 
 def logged(command):
-    """The command, its output shown and kept in the rule's log; `tee` outlives signals, so that the last lines arrive."""
+    """The command, with its output shown and kept in the rule's log. `tee` ignores the signals that end a job, so that
+    the last lines reach the log."""
     return f"{command.strip()} 2>&1 | (trap '' TERM INT; tee {{log:q}})"
 
 
 def saved(command):
-    """A logged command whose shell waits out the signals that end a job: a cluster kills what is left when the shell
-    goes, and the trainer needs the time to save a checkpoint."""
+    """A logged command whose shell survives the signals that end a job. A cluster kills all processes of a job once its
+    shell has ended, and the trainer needs time to save a checkpoint."""
     return f"trap : TERM INT; {logged(command)}"
 
 
@@ -60,10 +61,10 @@ def tickers(wildcards):
 
 
 def content_of(*inputs):
-    """What the user's own files among a rule's inputs hold, as a params function.
+    """Digests of the user's own files among a rule's inputs, as a params function.
 
-    Snakemake looks into an input only where it is newer than the outputs: a file that `cp -p`, `rsync -t` or `mv` has put
-    in its place is not.
+    Snakemake compares the content of an input only if it is newer than the outputs. A file that `cp -p`, `rsync -t` or
+    `mv` has put there can be older, and its new content would go unnoticed.
     """
 
     def content(wildcards):
@@ -74,12 +75,12 @@ def content_of(*inputs):
 
 
 def base_model_input(wildcards):
-    """The demo's model. A model of the user is no input: any page that is put beside its weights makes the folder newer."""
+    """The demo's model. The user's own is no input: any file put beside its weights would make the folder newer."""
     return ["<results>/demo_model"] if IS_DEMO_MODEL else []
 
 
 def base_model_content(wildcards):
-    """What the user's model holds, for the stages that start from it; of a model on the hub its name."""
+    """Digest of the user's model, or its name on the hub, for the stages that start from it; empty for the others."""
     is_own = start_stage(CONFIG, wildcards.stage) == BASE and not IS_DEMO_MODEL
     return model_identity(CONFIG.model.path) if is_own else ""
 
@@ -128,5 +129,5 @@ def stage_adapter(wildcards):
 
 
 def audited_splits(pattern):
-    """The files of the split that is audited; for the last split those of all, because its audit compares splits."""
+    """The files of the split that is audited; for the last split those of all, which its audit compares."""
     return lambda wildcards: expand(pattern, split=SPLITS if wildcards.split == SPLITS[-1] else wildcards.split)

@@ -19,7 +19,8 @@ rule generate_completions:
         code=code_of("workflow_scripts.generate_completions"),
         model=base_model_content,
         settings=settings_of("generate_completions"),
-        # Other versions complete all stages again: otherwise those of one stage could not be compared with another's.
+        # After an update of these packages all stages are completed again, because stages are compared under the same
+        # versions only.
         versions=str(generation_versions(CONFIG.generation.backend)),
         adapter=stage_adapter,
         store=f"{RESULTS}/store/{{firm_type}}/completions",

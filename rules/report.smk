@@ -84,7 +84,7 @@ rule plot_forecasts:
 rule summarize_run:
     input:
         template="workflow_scripts/holdings/report/page.html.j2",
-        # What the runs of other seeds have left, and what this one is, to see that they differ in nothing else.
+        # The results of the runs with other seeds, and this run's configuration: they may differ in nothing else.
         seeds=expand("{folder}/{name}", folder=SEED_RUNS, name=SEED_RUN_FILES),
         config=["<results>/config.yaml"] if SEED_RUNS else [],
         panels=expand("<results>/{firm_type}/panel_report.json", firm_type=FIRM_TYPES),

@@ -1,4 +1,4 @@
-# How a run begins: the checked configuration, the code that its jobs use, what is looked at before the first job.
+# How a run begins: the checked configuration, the code that its jobs use, and the checks before the first job.
 # Snakemake reads this first, in the process that plans the run and, on a cluster, in each job.
 import difflib
 import functools
@@ -13,8 +13,8 @@ from pathlib import Path
 from snakemake.cli import get_argument_parser
 from snakemake.persistence.file import FilePersistence
 
-# Jobs of a cluster take the settings and the code that the run was started with, whatever has been edited since: the
-# config file that they are given is the one that was set aside.
+# Jobs of a cluster use the settings and the code that the run was started with, whatever has been edited since: their
+# config file is the one that was set aside at the start.
 ROOT = Path(workflow.basedir)
 START = None if workflow.is_main_process else Path(workflow.config_settings.configfiles[0]).parent
 sys.path.insert(0, str(START / "code" if START else ROOT))
@@ -43,8 +43,8 @@ except InputError as error:
     sys.exit(f"error: config: {error}")
 
 if workflow.is_main_process:
-    # Snakemake takes outputs that are there for good where the job that makes them lacks its inputs: old tables would
-    # pass for those of this configuration. A plan can be shown before the data are there.
+    # Where a job's outputs are there and its inputs are missing, Snakemake keeps the outputs: old tables would pass for
+    # those of this configuration. A plan can be shown before the data are there.
     missing = missing_inputs(CONFIG)
     if missing and not workflow.output_settings.dryrun:
         sys.exit("\n".join(f"error: {line}" for line in missing))
@@ -61,8 +61,8 @@ elif edited := edited_rules(ROOT, START):
         "give the same command again"
     )
 
-# Where jobs find the modules, and where their digests are taken. A safe path leaves out the working directory, which has
-# the code as it is now. Jobs use the interpreter of the running Snakemake, so that no environment has to be activated.
+# Where jobs find the modules, and where their digests are taken. PYTHONSAFEPATH leaves out the working directory, whose
+# code may have been edited. Jobs use Snakemake's own interpreter, so that no environment has to be activated.
 CODE_ROOT = START / CODE if START else ROOT
 code_of = functools.partial(code_below, root=CODE_ROOT)
 shell.prefix(
@@ -73,7 +73,7 @@ shell.prefix(
 
 
 def check_targets():
-    """Name the targets that there are where one of the command line is none."""
+    """End the run where a target on the command line does not exist, and name those that do."""
     if Path(sys.argv[0]).name != "snakemake":
         return
     targets = get_argument_parser().parse_known_args(sys.argv[1:])[0].targets
@@ -91,7 +91,7 @@ def check_targets():
             )
         names = [rule.name for rule in workflow.rules if not rule.has_wildcards() and not rule.output]
         nearest = difflib.get_close_matches(target, names, n=1)
-        hint = f", did you mean {nearest[0]}?" if nearest else ";"
+        hint = f", did you mean {nearest[0]}?" if nearest else "."
         sys.exit(
             f"error: {target} is no target{hint} There are {', '.join(sorted(names))}, and the files below {own}/ "
             "(results/README.md). Targets stand before --configfile and --config"
@@ -99,10 +99,10 @@ def check_targets():
 
 
 def mark_unrecorded_outputs():
-    """Have outputs made again of which Snakemake has no record, although they were made here.
+    """Make outputs again that were made here, but of which Snakemake has no record.
 
     Ctrl-C on a cluster can come between the end of a job and Snakemake's next look at it. The outputs are then there, and
-    nothing says by which settings they were made, so that a changed one would go unnoticed.
+    nothing says with which settings they were made, so that a changed setting would go unnoticed.
     """
     memory = FilePersistence(nolock=True)
     patterns = [str(output) for rule in workflow.rules for output in rule.output]
@@ -132,7 +132,7 @@ def check_machine():
 
 
 def watch_cluster():
-    """Tell of jobs that SLURM has forgotten, and end a run that waits for nothing else: Snakemake would wait for ever."""
+    """Report jobs that SLURM has forgotten. End a run that waits for nothing else: Snakemake would wait for ever."""
 
     def awaited():
         return [str(job.external_jobid) for job in list(workflow.scheduler._executor.active_jobs)]

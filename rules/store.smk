@@ -1,5 +1,5 @@
-# The store of trainings and completions: what it holds, and what of it no published adapter needs. On demand and always.
-# Required inputs: none. Outputs: none
+# The store of trainings and completions: list it, delete what no published adapter needs.
+# Required inputs: none. Outputs: none, so that a rule runs whenever it is asked for
 # Steps: list_store; clean_store
 
 

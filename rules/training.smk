@@ -1,7 +1,7 @@
 # The demo's base model and the adapters: the rules that want a GPU.
-# Required inputs: the dataset of a stage and what audits.smk says of it, the base model. Outputs: adapters/{stage}/, merged/{stage}/
+# Required inputs: the dataset of a stage, its audit, the base model. Outputs: adapters/{stage}/, merged/{stage}/
 # Steps: train_sft -> merge_adapter -> train_grpo; write_model_card
-# A rule per method of training; which stages there are, and what each starts from, says holdings/forecasts/stages.py.
+# A rule per method of training; holdings/forecasts/stages.py says which stages there are, and what each starts from.
 #
 # Checkpoints and finished results live in <results>/store, which no rule declares: Snakemake deletes the
 # declared outputs of a failed job.
@@ -39,8 +39,8 @@ rule train_sft:
     input:
         start_model_input,
         arguments_checked,
-        # A gate. Not ancient(): Snakemake then overlooks changed settings of all that follows in a run in which the gate
-        # runs again. Its reasons to run again are reasons to train again, too.
+        # A gate. It is not ancient(): in a run in which the gate runs again, Snakemake would overlook changed settings
+        # of everything below. Whatever makes the gate run again is a reason to train again, too.
         stage_audit,
         dataset=stage_dataset,
     output:

@@ -3,7 +3,7 @@
 Fails when a value dated after t changes a text that a model reads, when a window lies outside its split, when a prompt
 names a label column, when a label is in two splits, and, with an embargo, when a label lies in the next split. Counts
 what is allowed but should be known: labels in the next split without an embargo, and prompts that are the same in two
-splits. `audit_baselines` does the like for the baselines.
+splits. `audit_baselines` checks the baselines.
 """
 
 from argparse import Namespace

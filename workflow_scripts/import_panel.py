@@ -107,7 +107,7 @@ def main(args: Namespace) -> str:
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     for left in out.glob(".import-*"):
-        # Of a job that was killed: Snakemake deletes declared outputs only.
+        # Left by a job that was killed: Snakemake deletes declared outputs only.
         shutil.rmtree(left)
     # Beside the outputs, because the system's folder for temporary files may be too small for a panel.
     with tempfile.TemporaryDirectory(dir=out, prefix=".import-") as folder:

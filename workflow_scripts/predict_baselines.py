@@ -1,6 +1,6 @@
 """Forecasts that need no language model, fitted on the SFT and GRPO samples; on a simulated panel also the oracle.
 
-The sample of the test split is asked, and none of its labels is read.
+The windows of the test sample are forecast; none of its labels is read.
 """
 
 from argparse import Namespace

@@ -1,8 +1,8 @@
-"""Score canned policies with the rewards that a GRPO stage will train with, before it does.
+"""Score canned policies with the rewards that a GRPO stage is about to train with.
 
 Writes what each reward, and their weighted total, pays on the stage's split to every policy of
-`holdings/rewards/preflight.py`.
-Fails when the oracle does not beat every other policy: then nothing is written and nothing is trained.
+`holdings/rewards/preflight.py`. Fails when the oracle does not beat every other policy: then nothing is written and
+nothing is trained.
 """
 
 from argparse import Namespace

@@ -124,7 +124,7 @@ def report_parts(
     coverage = coverage.pivot(index=["firm_type", "forecaster"], columns="step", values="share").reset_index()
     return [
         table_part(
-            "What SFT and GRPO are against the others, by MAE and after Holm's correction "
+            "Verdicts on SFT and GRPO against the others, by MAE and after Holm's correction "
             "(*: fewer than 10 quarters or managers)",
             verdict_table(comparisons),
         ),
@@ -133,7 +133,7 @@ def report_parts(
         *([table_part("Before and after the knowledge cut-off", periods, folded=True)] if len(periods) else []),
         table_part("Coverage: share of samples", coverage),
         table_part(
-            "Paired comparisons: bootstraps clustered by quarter and by manager, the wider one",
+            "Paired comparisons: the wider interval of the bootstraps clustered by quarter and by manager",
             comparisons[COMPARISON_COLUMNS],
             folded=True,
         ),

@@ -47,7 +47,7 @@ def main(args: Namespace) -> str:
     rows = read_jsonl(args.dataset, ("messages", "window_id", *reward_columns(rewards.names, rewards.target)))
 
     def leave_out_long_prompts(entry: Path) -> tuple[str, int]:
-        """ms-swift would cut the beginning of a long prompt off, the role and the oldest quarters, and say nothing."""
+        """ms-swift would silently cut off the beginning of a long prompt: the role and the oldest quarters."""
         lengths = prompt_lengths(rows, model)
         kept = [row for row, length in zip(rows, lengths, strict=True) if length <= settings.max_length]
         refuse_dropped(len(rows) - len(kept), len(rows), settings.max_dropped_share)

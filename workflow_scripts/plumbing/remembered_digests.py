@@ -13,7 +13,7 @@ from workflow_scripts.plumbing.files import file_digest, json_digest, write_text
 
 # Below the folder in which the workflow runs; deleting it costs reading the files once more.
 MEMORY = Path(".snakemake/content_digests")
-# A smaller file is read faster than it is worth remembering.
+# Smaller files are read so fast that remembering their digests gains nothing.
 SMALL = 1_000_000
 # A file written twice within one tick of the file system's clock has the same times; one that old is at rest.
 REST_SECONDS = 2.0
@@ -38,7 +38,7 @@ def content_digest(path: str | Path) -> str:
         return known
     started = time.time()
     digest = file_digest(path)
-    # Not while somebody writes it.
+    # A digest is not remembered while somebody writes the file.
     if _state(path) == before and _last_change(path) < started - REST_SECONDS:
         try:
             write_text(memory, digest + "\n")

@@ -71,7 +71,7 @@ def _unknown_keys(content: Any, cls: type, path: str = "") -> Iterator[str]:
 
 
 def _not_finite(value: Any, path: str = "") -> Iterator[str]:
-    """What to say of each number that is none or has no end: a bound from below lets the latter pass."""
+    """What to say of each number that is NaN or infinite: a lower bound lets infinity pass."""
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{path}: {value} is not allowed; write a finite number"
     parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
@@ -89,7 +89,7 @@ def _elsewhere(name: str) -> list[str]:
 
 
 def _typed(value: Any, hint: Any) -> Any:
-    """A value with its text leaves in the types of the annotation.
+    """A value, with its texts turned into the types of the annotation.
 
     Snakemake gives nested values of `--config 'grpo={"beta": 0.04}'` as text. Only text where no text is allowed, or a
     written-out null where null is allowed, is read as YAML; the bounds then judge it.
@@ -131,7 +131,7 @@ def _validated(content: Mapping[str, Any]) -> Config:
 
     renamed = {{key_of(one.name): one.name for one in fields(Config)}.get(key, key): v for key, v in content.items()}
     try:
-        # As JSON, because only there a strict reading takes a mapping for a section, and no text for a number.
+        # As JSON: only there does a strict reading accept a mapping as a section, and still refuse text as a number.
         return TypeAdapter(Config).validate_json(json.dumps(renamed, default=str), strict=True)
     except ValidationError as error:
         faults = [_fault(one["loc"], one["type"], one["msg"], one["input"]) for one in error.errors()]

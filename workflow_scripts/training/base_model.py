@@ -1,4 +1,4 @@
-"""The base model: how it is named and loaded, what it is by content, and what it must not bring.
+"""The base model: how it is named and loaded, what it is by content, and what it must not bring along.
 
 ms-swift loads every model with `trust_remote_code=True` and reads `args.json` beside it, which may name plugins: code
 of a model would run with the rights of the user. Unless the user trusts it, ms-swift therefore sees a folder of links
@@ -43,7 +43,7 @@ SMALL_FILES = (
     "preprocessor_config.json",
     "processor_config.json",
 )
-# A template that a model needs takes milliseconds; the rest of the memory is the interpreter's.
+# An ordinary template is rendered within milliseconds; most of this memory is for the interpreter.
 TEMPLATE_SECONDS = 5
 TEMPLATE_BYTES = 4 * 1024**3
 
@@ -162,8 +162,8 @@ def model_files(folder: Path) -> list[Path]:
 def model_identity(model: str) -> str:
     """Digest of a local model by content, or the name of one on a hub (`model.revision` pins its version).
 
-    It covers what a model is, and what the code of a trusted one may be: a `touch`, a README or a hub's `.cache`
-    beside the weights change nothing.
+    It covers the files of the model, and any code that a trusted one may bring. A `touch`, a README or a hub's `.cache`
+    beside the weights changes nothing.
     """
     folder = Path(model)
     if not folder.is_dir():
@@ -278,7 +278,7 @@ def _from_hub(model: ModelSettings, names: tuple[str, ...]) -> Path:
         return Path(snapshot_download(model.path, revision=model.revision or None, allow_patterns=list(names)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise InputError(
-            f"model.path: {model.path} is neither a folder nor to be had from the hub ({error}); fetch it where there "
+            f"model.path: {model.path} is neither a folder nor available on the hub ({error}); fetch it where there "
             "is a network (docs/cluster.md)"
         ) from error
 
@@ -299,7 +299,7 @@ def merged_adapter(model: str) -> str | None:
 
 
 def base_identity(model: str) -> str:
-    """Identity of the model that a merged one was made from, however often; of any other its own."""
+    """Identity of the model below any number of merges: the model's own where nothing was merged into it."""
     path = Path(model) / MERGED_ADAPTER
     record = read_json(path) if path.is_file() else {}
     return record.get("base_model") or model_identity(model)

@@ -66,7 +66,7 @@ def engine_options(model: ModelSettings) -> dict:
 
 
 def request_options(settings: GenerationSettings, seed: int) -> dict:
-    """The whole request: what is left open, ms-swift takes from the model's own generation config.
+    """The whole request. What it left open, ms-swift would take from the model's own generation config.
 
     Qwen's instruct models, for one, bring a repetition penalty, which GRPO's rollouts do not use and
     which would push digits away that the prompt already has.
@@ -102,8 +102,8 @@ class RowSampler:
     """Draws every row of a batch from a random stream of its own: a logits processor of transformers.
 
     The largest of logits / temperature + Gumbel noise is a draw from the softmax of logits / temperature (Gumbel 1954;
-    Maddison et al. 2014, "A* sampling"), so that a greedy search on what this returns samples. What else is in the
-    batch, and what the store already has, then changes no draw.
+    Maddison et al. 2014, "A* sampling"), so that a greedy search on what this returns samples. So neither the other
+    rows of the batch nor what the store already has changes a draw.
     """
 
     def __init__(self, seeds: list[int], temperature: float) -> None:

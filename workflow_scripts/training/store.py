@@ -102,7 +102,7 @@ def publish(entry: Path, folder: str | Path) -> None:
     Hard links would be faster, but an edit of the published file would then reach into the store.
     """
     result = entry / "result"
-    # The manifest last, and nothing that a hard kill has left beside them.
+    # The manifest comes last. What a hard kill has left beside the files is not copied.
     for name in (*read_json(result / MANIFEST)["files"], MANIFEST):
         _copy(result / name, Path(folder) / name)
 
@@ -117,7 +117,7 @@ PUBLISHED, UNPUBLISHED, FINISHED, RESUMABLE, OUTDATED, RUNNING, KEPT = (
     "completions, kept",
 )
 STALE_STATES = (FINISHED, OUTDATED)
-# A result is there and needed, its checkpoints no more.
+# The result is there and needed; its checkpoints are not needed any more.
 COMPLETE_STATES = (PUBLISHED, UNPUBLISHED)
 
 

@@ -167,7 +167,7 @@ def launch(command: str, num_gpus: int = 1) -> list[str]:
 
 
 def _end_with_parent() -> None:
-    """In the trainer's process: a hard kill of ours asks it to save and stop (Linux; elsewhere it goes on)."""
+    """In the trainer's process: have Linux ask it to save and stop when ours is killed hard; elsewhere it goes on."""
     if _PRCTL is not None:
         _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -224,7 +224,7 @@ def run_swift(
                     print(f"{label}: {_progress(entry)}", flush=True)
                 seen = len(entries)
         finally:
-            # A run that `check` has ended: a launcher of several processes must be able to end them.
+            # Where `check` has ended the run: a launcher of several processes needs time to end them.
             process.terminate()
             try:
                 process.wait(60)

@@ -261,9 +261,7 @@ with without_foreign_files(ModelSettings(sys.argv[1]), Path(sys.argv[2])) as see
     configuration.write_text('{"auto_map": {}}')
     assert "brings code of its own (auto_map in config.json)" in check("some/model").stderr
     for name in ("other/model", "/shared/models/missing"):
-        assert (
-            "InputError: model.path: " + name + " is neither a folder nor to be had from the hub" in check(name).stderr
-        )
+        assert "InputError: model.path: " + name + " is neither a folder nor available on the hub" in check(name).stderr
 
 
 def test_nothing_is_unpickled():

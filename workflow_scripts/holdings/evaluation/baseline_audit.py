@@ -1,4 +1,4 @@
-"""Leakage checks of the baselines; apart from `audit`, so that another baseline queues no training."""
+"""Leakage checks of the baselines; apart from `text_audit`, so that another baseline queues no training."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from workflow_scripts.holdings.forecasts.baselines import baseline_forecasts, wi
 
 
 def differing_features(sample: pa.Table, samples: Iterable[pa.Table], target: str) -> list[str]:
-    """window_ids for which what the baselines read is not what the scrambled samples give."""
+    """window_ids for which the baselines would read other features from the scrambled samples."""
     rebuilt = pa.concat_tables(samples)
     place = {name: row for row, name in enumerate(rebuilt["window_id"].to_pylist())}
     ids = sample["window_id"].to_pylist()

@@ -1,6 +1,6 @@
 """The stages of a model, in the order in which they are trained: what each starts from and learns, and how it looks.
 
-The rules and the settings read this table; an entry module is told what it needs. So a training does not import it, and
+The rules and the settings read this table and tell an entry module what it needs. No training imports it, so that
 another colour queues none.
 """
 

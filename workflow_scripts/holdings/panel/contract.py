@@ -20,7 +20,7 @@ def is_day(text: str) -> bool:
         return False
 
 
-# Its quarter counts.
+# A day stands for its quarter.
 Day = Annotated[str, Predicate(is_day)]
 FirmType = Literal[
     "banks",

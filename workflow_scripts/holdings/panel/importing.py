@@ -70,7 +70,7 @@ TYPE_LABELS = {name: name for name in TYPE_CODES.values()} | {
 }
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 DECIMALS = {"point": ".", "comma": ","}
-# Missing values of Stata and SAS, of which some say why: pandas knows the others.
+# Missing values as Stata and SAS write them, a letter giving the reason; other marks pandas knows by itself.
 MISSING_MARKS = (".", *(f".{letter}" for letter in string.ascii_letters), "._")
 # Rows in which the decimal mark is looked for.
 SNIFFED_ROWS = 1000
@@ -106,7 +106,7 @@ def source_names(formula: str) -> set[str]:
 
 
 def recipe_columns(recipe: str, available: Collection[str]) -> set[str]:
-    """Source columns that a recipe needs: a name that is no formula, with a blank for instance, still is a column."""
+    """Source columns that a recipe needs; the name of a column is a recipe even if no formula can hold it (`a b`)."""
     return {recipe} if recipe in available else source_names(recipe)
 
 
@@ -114,7 +114,7 @@ def choose_recipes(available: Sequence[str], overrides: Mapping[SourceColumn, st
     """Recipe of each column of the panel; InputError naming every column for which the source has none."""
     chosen: dict[str, str | None] = {}
     faults = []
-    # What another column is taken from is no misspelling of this one.
+    # A column from which another one is taken is not suggested as a misspelling of this one.
     taken = {name for recipes in RECIPES.values() for recipe in recipes for name in source_names(recipe)}
     for column, recipes in RECIPES.items():
         if column in overrides and overrides[column] is None and column not in NEEDED:
@@ -168,7 +168,7 @@ def _dataset(path: Path) -> ds.Dataset:
     # The files of a folder may differ: a column that is missing everywhere in one has no type there.
     schemas = [fragment.physical_schema for fragment in found.get_fragments()]
     folders = [folder for file in found.files for folder in Path(file).relative_to(path).parts[:-1] if "=" in folder]
-    # Of a column that stands in the files and in the folders' names, the files' is taken.
+    # Where a column stands both in the files and in the folders' names, the one in the files is taken.
     if {folder.split("=")[0] for folder in folders} - set(found.schema.names):
         found = ds.dataset(path, format="parquet", partitioning="hive")
     return found.replace_schema(pa.unify_schemas([found.schema, *schemas], promote_options="permissive"))
@@ -176,7 +176,7 @@ def _dataset(path: Path) -> ds.Dataset:
 
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Whatever a library finds wrong in a file is the file's fault."""
+    """Turn whatever a library raises about a file into an InputError that names the file."""
     try:
         yield
     except InputError:
@@ -199,7 +199,7 @@ def csv_options(settings: ImportSettings) -> dict[str, Any]:
     """How pandas is to read a CSV: as set; else delimiter and decimal mark as its first rows show them.
 
     A comma is the decimal mark only where no cell of `SNIFFED_ROWS` rows has a decimal point, and not all cells with a
-    comma have three digits behind it, as thousands have. What then is no number ends the import.
+    comma have three digits behind it, as thousands have. A cell that is then no number ends the import.
     """
     path = Path(settings.source)
     options = {"sep": _delimiter(path, settings), "na_values": [*MISSING_MARKS, *settings.missing]}
@@ -234,7 +234,7 @@ def _chunks(settings: ImportSettings, kind: str, columns: list[str]) -> Iterator
     path = Path(settings.source)
     if kind == "stata":
         with warnings.catch_warnings():
-            # Labels of a part of the values are fine: firm types may be codes or labels.
+            # Stata may have labels for some values only, which is fine: firm types may be codes or labels.
             warnings.simplefilter("ignore", CategoricalConversionWarning)
             with pd.read_stata(path, columns=columns, chunksize=CHUNK_ROWS) as reader:
                 yield from reader

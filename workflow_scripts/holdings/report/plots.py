@@ -46,8 +46,8 @@ class Look:
         return {"color": self.colour, "ls": self.line, "label": self.label, "zorder": 2.0 if self.line == "-" else 2.2}
 
 
-# Seven of the palette's colours on white (its yellow is too pale for lines) and a grey: the two names more than that
-# share a colour and differ in line and marker. The styles differ also where colours do, because lines can coincide.
+# Seven of the palette's colours on white (its yellow is too pale for lines) and a grey. Line and marker differ between
+# all names: two pairs share a colour, and lines can coincide.
 FORECASTERS = {
     "no_change": Look("no change", "#999999", ":", "x"),
     "last_change": Look("last change", "#CC79A7", (0, (1, 1)), "<"),
@@ -141,7 +141,7 @@ def residual_histogram(forecaster: pd.Series, residual: pd.Series, width: float)
         low, high = (low, high) if high > low else (low - 0.5, low + 0.5)
         edges = np.linspace(low, high, BINS + 1)
         for name, values in residual.groupby(forecaster, sort=False):
-            # Counted where the bins are equal: sinh(asinh(x)) is not x to the last digit, the largest would fall out.
+            # Counted on the scale of equal bins: sinh(asinh(x)) is not exactly x, and the largest would fall out.
             counts, _ = np.histogram(values if panel == "linear" else signed_log(values, width), edges)
             shown = edges if panel == "linear" else width * np.sinh(edges)
             bins = {"bin_low": shown[:-1], "bin_high": shown[1:]}
@@ -324,7 +324,7 @@ def _limits(values: ArrayLike) -> tuple[float, float]:
 
 
 def _skill_limits(table: pd.DataFrame) -> tuple[float, float]:
-    """`_limits` of the models' skills, and of those other skills and whiskers' ends that lie with the bulk.
+    """`_limits` of the models' skills, and of the other skills and ends of whiskers that lie near the middle half.
 
     A wild baseline, or the endless whiskers of a firm type with few managers, must not set the scale.
     """

@@ -66,7 +66,7 @@ def correct_comparisons(comparisons: pd.DataFrame, confidence: float) -> pd.Data
     not below 1 - confidence, and `undefined` where there is no test.
     """
     table = comparisons.assign(p_holm=holm(comparisons["p_value"].to_numpy(float)))
-    # Less error is better, more correlation is.
+    # A smaller error is better, and so is a larger correlation.
     gain = np.where(table["metric"] == "MAE", -table["difference"], table["difference"])
     shown = table["p_holm"] < 1 - confidence
     table["verdict"] = np.select(
@@ -90,9 +90,9 @@ def verdict_table(comparisons: pd.DataFrame) -> pd.DataFrame:
 
 
 def run_warnings(panels: list[dict], trainings: Sequence[Mapping], metrics: pd.DataFrame) -> list[str]:
-    """What the checks of the slices found, and signs of what is sick in the run, one line each.
+    """What the checks of the slices found, and what looks wrong in the run, one line each.
 
-    Such are trainings, models that repeat the last holding or are silent, and rankings that say nothing.
+    That is: signs of sick trainings, models that repeat the last holding or are silent, rankings that say nothing.
     """
     warnings = [f"panel: {line}" for line in warning_lines(panels)]
     warnings += [f"{t['firm_type']} {t['stage']}: {sign}" for t in trainings for sign in t["warnings"]]

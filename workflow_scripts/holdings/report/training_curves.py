@@ -24,7 +24,7 @@ COLUMNS = {
 }
 STEP = "global_step/max_steps"
 TRAINING_COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
-# A sign counts when the mean of the last quarter of the logged steps passes its limit.
+# A training looks sick when a mean over the last fourth of its logged steps passes one of these limits.
 MAX_ZERO_SPREAD = 0.5
 MAX_KL = 1.0
 MAX_TRUNCATED = 0.2

@@ -28,7 +28,7 @@ def direction_reward(
     settings: DirectionSettings = DirectionSettings(),
     target: str = "holding_delta",
 ) -> list[float]:
-    """1 for the right one of up, flat and down, 0 for a neighbour, -1 for the opposite; -1 where nothing can be parsed.
+    """1 where the direction (up, flat or down) is right, 0 where it is one off, -1 for the opposite or no number.
 
     Flat is a change of at most dead_band * holding_t, so that a forecast of no change is not paid for a move.
 

@@ -1,4 +1,4 @@
-"""What a reward pays to policies that are known beforehand: seen before GPU hours are spent on it.
+"""What a reward pays to policies that are known beforehand, to be seen before GPU hours are spent on it.
 
 Policies, each the same rule for every prompt: oracle (the true change), no_change, sign_flip (minus the true
 change), mean (the split's mean change), huge (10^6 times the position), malformed (no closing tag), empty,
@@ -20,7 +20,7 @@ from workflow_scripts.plumbing.errors import InputError
 TOTAL = "total"
 # Below this spread of the rewards within a group, its advantages are noise or 0.
 SMALLEST_SPREAD = 1e-3
-# Completions of one policy differ by this share of the window's past change: what sampling does to a number.
+# The numbers of a policy that is sampled are spread by this share of the window's past change.
 JITTER = 0.1
 THINK = "."
 

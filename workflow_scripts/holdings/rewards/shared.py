@@ -1,9 +1,9 @@
 """What the reward functions share: reading completions, and a squared error as a reward.
 
 A reward takes a batch of n completions and the columns of their prompts (lists of length n, $ million). It returns n
-floats in [-1, 1] and never raises. What "the batch" is decides the caller: ms-swift passes those that one process
-scores together. A row without a label gets 0 from the rewards that need one: the same for every completion of the
-prompt, hence without effect on the policy.
+floats in [-1, 1] and never raises. The caller decides what "the batch" is: ms-swift passes the completions that one
+process scores together. A row without a label gets 0 from the rewards that need one: the same for every completion
+of the prompt, hence without effect on the policy.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from workflow_scripts.holdings.texts.completions import Parsed, parse_completion
 
 MIN_SCALE = 1e-6
-# Among a reward's columns it stands for the label column of the target.
+# Stands for the label column of the target among a reward's columns.
 LABEL = "label"
 LABELLED = ("holding_t", LABEL)
 

@@ -140,11 +140,12 @@ def grpo_rows(
 ) -> list[dict]:
     """Prompts to answer, with the unrounded labels ($ million) that the reward functions receive.
 
-    A label that a window can lack is there only if the target needs it; InputError if a window lacks it then.
+    The active change, which a window can lack, is among them only if it is the target's change: InputError if a window
+    then lacks it.
 
-    With an `exemplar` an example of a think block closes the user message. ms-swift drops
-    a trailing assistant message before the rollout, so there the policy would never see it; in the
-    prompt it does, and prompt tokens carry no loss.
+    With an `exemplar` an example of a think block closes the user message. In an assistant message at the end the
+    policy would never see it, because ms-swift drops that before the rollout; in the prompt it does, and prompt tokens
+    carry no loss.
     """
     exemplars = think_texts(sample, exemplar.template, exemplar.decimals) if exemplar else None
     rows = []

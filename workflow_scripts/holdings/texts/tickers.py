@@ -14,7 +14,7 @@ MARKUP = frozenset("<>{}[]|")
 
 
 def read_tickers(path: str) -> dict[int, tuple[str, str]]:
-    """permno -> (ticker, company) from a CSV with these columns; rows without a ticker are as good as none.
+    """permno -> (ticker, company) from a CSV with these columns; rows without a ticker are ignored.
 
     Raises InputError naming file and line for a text that is not UTF-8, a missing column, a permno that is no integer
     or occurs twice, a row of more cells than columns, and names that could be taken for something else in a prompt.
@@ -55,7 +55,7 @@ def _fault(name: str) -> str:
         return f"begins with {name.lstrip()[0]}, as a formula does"
     if marks := MARKUP.intersection(name):
         return f"holds {min(marks)}, which marks up prompts"
-    # Control and format characters, line breaks, halves of pairs.
+    # Control and format characters, lone surrogates, line breaks.
     if any(unicodedata.category(one) in ("Cc", "Cf", "Cs", "Zl", "Zp") for one in name):
         return "holds a line break or an invisible character"
     return ""
