@@ -78,6 +78,7 @@ def training(finished, tmp_path):
         settings["model"]["path"] = str(finished.results(model))
         options = {
             "firm-type": "banks",
+            "stage": stage,
             "dataset": finished.results(f"banks/datasets/{stage}.jsonl"),
             "settings": json.dumps(settings),
             "store": tmp_path / "store",
