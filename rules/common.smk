@@ -9,7 +9,7 @@ from workflow_scripts.settings.checks import SEED_RUN_FILES
 from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED
 from workflow_scripts.settings.uses import run_folder, section, settings_of as settings_of_config, start_stage
 from workflow_scripts.training.base_model import ModelSettings, model_identity
-from workflow_scripts.training.completions import generation_versions
+from workflow_scripts.training.generation import generation_versions
 from workflow_scripts.training.store import MANIFEST
 from workflow_scripts.training.trainer import ADAPTER_FILES, REWARDS_PLUGIN, TRAINING_LOG
 

@@ -22,7 +22,7 @@ rule write_config:
     shell:
         logged(r"""
             python -m workflow_scripts.write_config \
-                --config {params.settings:q} \
+                --settings {params.settings:q} \
                 --out {output:q}
             """)
 

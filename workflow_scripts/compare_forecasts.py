@@ -4,7 +4,7 @@ from argparse import Namespace
 from dataclasses import dataclass
 
 from workflow_scripts.holdings.evaluation.comparison import BootstrapSettings, compare_forecasts, skill_intervals
-from workflow_scripts.holdings.evaluation.pairs import PAIRS
+from workflow_scripts.holdings.evaluation.forecaster_pairs import PAIRS
 from workflow_scripts.holdings.evaluation.tables import read_forecasts
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import write_csv

@@ -26,7 +26,7 @@ from workflow_scripts.training.base_model import (
     model_identity,
     without_foreign_files,
 )
-from workflow_scripts.training.completions import (
+from workflow_scripts.training.generation import (
     CACHE,
     GenerationSettings,
     build_engine,

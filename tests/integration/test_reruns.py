@@ -128,7 +128,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/texts/label_settings.py", "", SPARE, {}),
     ("holdings/forecasts/baselines.py", '"max_iter": 100', '"max_iter": 90', {**BASELINES, **EVALUATION, **SUMMARY}),
     ("holdings/forecasts/stages.py", "", SPARE, {**INTERVALS, **FIGURES, **SUMMARY}),
-    ("holdings/evaluation/pairs.py", "", SPARE, {**INTERVALS, **SUMMARY}),
+    ("holdings/evaluation/forecaster_pairs.py", "", SPARE, {**INTERVALS, **SUMMARY}),
     ("holdings/evaluation/baseline_audit.py", "rtol=1e-9", "rtol=1e-8",
      {"audit_baselines": 2, **EVALUATION, **SUMMARY}),
     # The gates: the trainings are queued, and publish what the store has (test_workflow).
@@ -196,7 +196,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("training/store.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/checkpoints.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/base_model.py", "", SPARE, {**MODELS, **SUMMARY}),
-    ("training/completions.py", "", SPARE, {"generate_completions": 6, **SCORES, **EVALUATION, **SUMMARY}),
+    ("training/generation.py", "", SPARE, {"generate_completions": 6, **SCORES, **EVALUATION, **SUMMARY}),
     ("training/methods.py", "", SPARE, {}),
     ("training/hardware.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/prompt_lengths.py", "", SPARE, {**GRPO, **SUMMARY}),
@@ -357,7 +357,7 @@ def test_nothing_on_a_gpu_depends_on_what_cannot_change_its_result():
     expected = {
         "train_sft": shared,
         "merge_adapter": shared,
-        "generate_completions": {*shared, "training.completions"},
+        "generate_completions": {*shared, "training.generation"},
         "train_grpo": {*shared, *rewards, "training.prompt_lengths"},
     }
     for rule, modules in expected.items():

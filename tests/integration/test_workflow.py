@@ -16,7 +16,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from tests.project import checkout, job_counts, tiny_config
-from workflow_scripts.holdings.evaluation.pairs import PAIRS
+from workflow_scripts.holdings.evaluation.forecaster_pairs import PAIRS
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES
 from workflow_scripts.holdings.panel.simulation import SimulationSettings, simulate_panel

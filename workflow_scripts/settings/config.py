@@ -23,8 +23,8 @@ from workflow_scripts.holdings.windows.sampling import SampleLimit, Stratificati
 from workflow_scripts.holdings.windows.splits import SplitSettings
 from workflow_scripts.holdings.windows.windows import WindowSettings
 from workflow_scripts.training.base_model import ModelSettings
-from workflow_scripts.training.completions import GenerationSettings
 from workflow_scripts.training.demo_settings import DemoModelSettings
+from workflow_scripts.training.generation import GenerationSettings
 from workflow_scripts.training.training_settings import GrpoSettings, LoraSettings
 
 SIMULATED = "simulated"

@@ -1,1 +1,1 @@
-"""All that knows ms-swift or torch: trainer, store, base model, demo model, completions, rewards plugin."""
+"""All that knows ms-swift or torch: trainer, store, base model, demo model, generation, rewards plugin."""

@@ -15,7 +15,7 @@ from workflow_scripts.holdings.rewards.rewards import RewardSettings
 from workflow_scripts.plumbing.files import json_digest, write_jsonl
 from workflow_scripts.training import store, trainer
 from workflow_scripts.training.base_model import ModelSettings
-from workflow_scripts.training.completions import GenerationSettings
+from workflow_scripts.training.generation import GenerationSettings
 from workflow_scripts.training.training_settings import GrpoSettings, LoraSettings
 
 # Fields that change no fingerprint, each with its reason.

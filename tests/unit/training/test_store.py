@@ -16,7 +16,7 @@ from workflow_scripts.plumbing.files import read_json, read_jsonl, whole_file, w
 from workflow_scripts.training import store, trainer
 from workflow_scripts.training.arguments import check_extra_args, check_model_names, known_names
 from workflow_scripts.training.base_model import ModelSettings, model_options
-from workflow_scripts.training.completions import read_cache
+from workflow_scripts.training.generation import read_cache
 from workflow_scripts.training.store import (
     alone_in,
     finish,

@@ -7,8 +7,8 @@ import scipy.stats
 from tests.unit.holdings.evaluation.test_tables import rows
 from workflow_scripts.holdings.evaluation import comparison
 from workflow_scripts.holdings.evaluation.comparison import BootstrapSettings, compare_forecasts, skill_intervals
+from workflow_scripts.holdings.evaluation.forecaster_pairs import PAIRS
 from workflow_scripts.holdings.evaluation.metrics import spearman
-from workflow_scripts.holdings.evaluation.pairs import PAIRS
 from workflow_scripts.holdings.evaluation.tables import join_predictions
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.predictions import prediction_table

@@ -16,9 +16,9 @@ from workflow_scripts import generate_completions
 from workflow_scripts.holdings.evaluation.conditions import check_conditions
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import read_json, write_jsonl
-from workflow_scripts.training import completions
+from workflow_scripts.training import generation
 from workflow_scripts.training.base_model import MERGED_ADAPTER, ModelSettings, merge_record
-from workflow_scripts.training.completions import GenerationSettings, RowSampler, complete, row_seed
+from workflow_scripts.training.generation import GenerationSettings, RowSampler, complete, row_seed
 
 ROWS = [
     {"window_id": f"w{number}", "sample": sample, "messages": [{"role": "user", "content": "x" * (number % 3 + 1)}]}
@@ -131,21 +131,21 @@ def test_a_stream_goes_on_from_token_to_token():
 
 def test_each_batch_is_on_the_disk_before_the_next_one(tmp_path, monkeypatch):
     """A node that dies loses one batch."""
-    synced, sync = [], completions.os.fsync
+    synced, sync = [], generation.os.fsync
     cache = tmp_path / "completions.jsonl"
 
     def observed(number: int) -> None:
         synced.append(len(cache.read_text().splitlines()))
         sync(number)
 
-    monkeypatch.setattr(completions.os, "fsync", observed)
+    monkeypatch.setattr(generation.os, "fsync", observed)
     row = {"sample": 0, "completion": "x", "completion_tokens": 1}
     batches = [[row | {"window_id": "a"}], [row | {"window_id": "b"}]]
     done = {}
-    completions.fill_cache(cache, done, batches, {"a": "digest a", "b": "digest b"}, "label")
+    generation.fill_cache(cache, done, batches, {"a": "digest a", "b": "digest b"}, "label")
     assert synced == [1, 2]
     assert set(done) == {("digest a", 0), ("digest b", 0)}
-    assert completions.read_cache(cache).keys() == done.keys()
+    assert generation.read_cache(cache).keys() == done.keys()
 
 
 def test_stages_on_other_base_models_are_not_compared(tmp_path):
