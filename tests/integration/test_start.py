@@ -206,6 +206,7 @@ def test_what_trainings_cannot_use_is_told_before_the_first_job(with_own_inputs,
     ("target", "words"),
     [
         ("panle", "panle is no target, did you mean panel? There are adapters, all"),
+        ("xyzzy", "xyzzy is no target. There are adapters, all"),
         ("results/other/banks/windows.parquet", "belongs to another run than tiny; name its config file"),
     ],
 )
