@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 CORES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slurm chaos benchmark-data benchmark-overhead install lock settings format lint clean-demo
+.PHONY: help demo test test-slurm chaos benchmark-data benchmark-evaluation benchmark-overhead install lock settings format lint clean-demo
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -59,6 +59,11 @@ ROWS ?= 0.2 5 20
 benchmark-data: $(STAMP) ## time and memory of the data stages beside peers
 	$(BIN)/python -m pip install --quiet -r tests/benchmarks/requirements.txt
 	$(BIN)/python tests/benchmarks/data_stages.py --rows $(ROWS) --shuffled
+
+# CPU seconds, wall time and memory of the evaluation of one firm type; WINDOWS may name several sizes.
+WINDOWS ?= 100000
+benchmark-evaluation: $(STAMP) ## time and memory of the evaluation at a hundred thousand windows
+	$(BIN)/python -m tests.benchmarks.evaluation --windows $(WINDOWS)
 
 # Jobs, process starts and seconds of overhead in the demo.
 benchmark-overhead: $(STAMP) ## seconds in which no stage computes
