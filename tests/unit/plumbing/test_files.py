@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from workflow_scripts.plumbing import files
 from workflow_scripts.plumbing.code_digest import ROOT
@@ -165,3 +167,33 @@ def test_files_of_a_whole_folder_can_be_read_by_those_who_may_read_new_files(tmp
         os.umask(mask)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()}
     assert modes == {"weights": 0o640, "program": 0o740}
+
+
+LETTERS = st.text(st.sampled_from("aé ,\"'\n\r;"), max_size=4)
+CSV_COLUMNS = st.one_of(
+    *(
+        st.tuples(st.just(kind), st.lists(values, min_size=7, max_size=7))
+        for kind, values in {
+            "float64": st.one_of(st.floats(), st.sampled_from([0.0, -0.0, 1e-5, 1e16, 123.0, 5e-324])),
+            "int64": st.integers(-(2**63), 2**63 - 1),
+            "bool": st.booleans(),
+            "str": st.one_of(st.none(), LETTERS),
+            "object": st.one_of(st.none(), LETTERS, st.integers(0, 9), st.floats(), st.booleans()),
+        }.items()
+    )
+)
+
+
+@settings(deadline=None)
+@given(st.lists(CSV_COLUMNS, min_size=1, max_size=5), st.integers(0, 7))
+@example([("float64", [0.0, -0.0, np.nan, -np.nan, np.inf, -0.0, 0.1])] * 2, 7)
+@example([("str", [None, "", '"', "a,b", "a\nb", "a\rb", " "])], 7)
+def test_a_csv_has_the_bytes_that_pandas_writes(tmp_path_factory, columns, rows):
+    folder = tmp_path_factory.getbasetemp()
+    frame = pd.DataFrame({f"c,{i}": pd.Series(values, dtype=kind) for i, (kind, values) in enumerate(columns)})[:rows]
+    frame.to_csv(folder / "pandas.csv", index=False, lineterminator="\n")
+    for size in (3, 1000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(files, "CSV_ROWS", size)
+            write_csv(folder / "ours.csv", frame)
+        assert (folder / "ours.csv").read_bytes() == (folder / "pandas.csv").read_bytes()
