@@ -13,7 +13,7 @@ from workflow_scripts.holdings.evaluation import tables as evaluation
 from workflow_scripts.holdings.evaluation.conditions import check_conditions
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
 from workflow_scripts.plumbing import cli
-from workflow_scripts.plumbing.files import read_csv, read_json, read_jsonl, write_csv
+from workflow_scripts.plumbing.files import iterate_jsonl, read_csv, read_json, write_csv
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,16 @@ def main(args: Namespace) -> str:
     """Write the tables below the folder `--out`; a prediction file is named as its forecaster."""
     check_conditions({path: read_json(path) for path in args.conditions})
     predictions = {Path(path).stem: read_csv(path) for path in args.predictions}
-    joined = evaluation.join_predictions(read_jsonl(args.dataset), predictions)
+    joined = evaluation.join_predictions(iterate_jsonl(args.dataset), predictions)
     settings, cutoff = args.settings.metrics, args.settings.knowledge_cutoff
     cutoff = cutoff and dt.date.fromisoformat(cutoff)
+    quarterly = evaluation.quarterly_table(joined, settings)
     tables = {
         "forecasts": evaluation.with_units(joined),
-        "metrics": evaluation.metrics_table(joined, settings),
-        "metrics_by_quarter": evaluation.quarterly_table(joined, settings),
+        "metrics": evaluation.metrics_table(joined, settings, quarterly),
+        "metrics_by_quarter": quarterly,
         "metrics_by_size": evaluation.size_table(joined, settings),
-        "metrics_by_period": evaluation.period_table(joined, settings, cutoff),
+        "metrics_by_period": evaluation.period_table(joined, settings, cutoff, quarterly),
         "metrics_trimmed": evaluation.trimmed_table(joined, settings),
         "coverage": evaluation.coverage_table(joined),
     }

@@ -6,17 +6,26 @@ times sqrt(G / (G - 1)), and Student's t with G - 1 degrees of freedom give inte
 percentiles of the draws of few clusters are too narrow. The clustering with the wider interval is reported.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import scipy.stats
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from workflow_scripts.holdings.evaluation.metrics import MIN_QUARTERS, Array, rank_ic_by_quarter, skill
-from workflow_scripts.holdings.evaluation.settings import BootstrapSettings
-from workflow_scripts.holdings.evaluation.tables import QUANTITIES, Case, Quantity, case_of
+from workflow_scripts.holdings.evaluation.metrics import (
+    MIN_QUARTERS,
+    Array,
+    average_ranks,
+    rank_ic_by_quarter,
+    rows_by_quarter,
+    skill,
+)
+from workflow_scripts.holdings.evaluation.settings import BootstrapSettings, EvaluationSettings
+from workflow_scripts.holdings.evaluation.tables import Case, cases
 from workflow_scripts.holdings.texts.targets import CHANGES
 
 MIN_MANAGERS = 10
@@ -25,7 +34,12 @@ SKILL_COLUMNS = (
     "forecaster", "target", "n_windows", "skill", "clustered_by", "interval_low", "interval_high", "n_quarters",
     "n_managers", "few_quarters", "few_managers",
 )  # fmt: skip
-# Draws at a time: weights of all windows under all draws would be gigabytes.
+# Forecasts no change for all windows, and so ranks none of them.
+UNRANKED = "no_change"
+# The products are small: further threads would only wait for each other.
+_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+# Draws at a time: the moments of all quarters in all draws would be gigabytes. A multiple of 4, the rows that BLAS
+# takes at once: a last block of fewer has other last digits.
 CHUNK = 500
 
 
@@ -35,46 +49,64 @@ class Clusters:
 
     index: NDArray[np.intp]
     number: int
-    counts: NDArray[np.int64]
+    counts: NDArray[np.integer]
+
+    def chunks(self) -> Iterator[tuple[slice, Array]]:
+        """Which draws, and their counts as floats, which numpy multiplies much faster: CHUNK draws at a time."""
+        for start in range(0, len(self.counts), CHUNK):
+            draws = slice(start, start + CHUNK)
+            yield draws, self.counts[draws].astype(float)
 
 
 def draw_clusters(labels: NDArray, draws: int, rng: np.random.Generator) -> Clusters:
     """A bootstrap of whole clusters: a draw is a multinomial count per cluster."""
     names, index = np.unique(labels, return_inverse=True)
     number = len(names)
-    if not number:
-        return Clusters(index, 0, np.zeros((draws, 0), dtype=np.int64))
-    return Clusters(index, number, rng.multinomial(number, np.full(number, 1.0 / number), size=draws))
+    # No cluster is drawn more often than there are clusters.
+    counts = np.empty((draws, number), dtype=np.min_scalar_type(number))
+    for start in range(0, draws, CHUNK) if number else ():
+        part = counts[start : start + CHUNK]
+        part[:] = rng.multinomial(number, np.full(number, 1.0 / number), size=len(part))
+    return Clusters(index, number, counts)
 
 
 def bootstrap_mean(values: Array, clusters: Clusters) -> Array:
     """Mean of `values` (n,) over the windows of every draw; shape (draws,)."""
     sums, sizes = (np.bincount(clusters.index, weights, minlength=clusters.number) for weights in (values, None))
-    return (clusters.counts @ sums) / (clusters.counts @ sizes)
+    return np.concatenate([(counts @ sums) / (counts @ sizes) for _, counts in clusters.chunks()])
 
 
 def bootstrap_rank_ic(true: Array, predicted: Array, quarter: NDArray, clusters: Clusters) -> Array:
-    """RankIC of every quarter in every draw, shape (draws, quarters); NaN where it is undefined.
+    """RankIC of every quarter in every draw; NaN where it is undefined.
 
-    The weighted Pearson correlation of the ranks in the whole quarter: ranks are not computed anew for each draw.
+    `predicted` has shape (n,) or (forecasters, n), the result (draws, quarters) or (forecasters, draws, quarters). The
+    weighted Pearson correlation of the ranks in the whole quarter: ranks are not computed anew for each draw. A draw's
+    moments are sums over clusters of count x moment, so that windows are gone through once and not once per draw.
+    Centred ranks are multiples of 1/2: the sums are exact, in whatever order.
     """
-    quarters = np.unique(quarter)
-    found = np.full((len(clusters.counts), len(quarters)), np.nan)
-    for column, q in enumerate(quarters):
-        inside = np.flatnonzero(quarter == q)
-        x, y = (scipy.stats.rankdata(values[inside]) for values in (true, predicted))
-        x, y = x - x.mean(), y - y.mean()
-        moments = np.column_stack([np.ones(len(x)), x, y, x * x, y * y, x * y])
-        for start in range(0, len(found), CHUNK):
-            weights = clusters.counts[start : start + CHUNK, clusters.index[inside]].astype(float)
-            total, sx, sy, sxx, syy, sxy = (weights @ moments).T
-            with np.errstate(divide="ignore", invalid="ignore"):
-                vx, vy = sxx - sx * sx / total, syy - sy * sy / total
-                # Rounding leaves dust of a spread that is 0.
-                fine = (vx > 1e-9 * sxx) & (vy > 1e-9 * syy)
-                values = (sxy - sx * sy / total) / np.sqrt(vx * vy)
-            found[start : start + CHUNK, column] = np.where(fine, values, np.nan)
-    return found
+    quarters = rows_by_quarter(quarter)
+    values = np.vstack([true, predicted])
+    ranks, cells = np.empty(values.shape), clusters.index * len(quarters)
+    for column, inside in enumerate(quarters.values()):
+        cells[inside] += column
+        for row, its_values in zip(ranks, values, strict=True):
+            row[inside] = average_ranks(its_values[inside]) - (len(inside) + 1) / 2
+    x, y = ranks[0], ranks[1:]
+    weights = (None, x, x * x, *y, *(y * y), *(x * y))
+    sums = [np.bincount(cells, one, minlength=clusters.number * len(quarters)) for one in weights]
+    # A row per cluster, a column per moment and quarter.
+    moments = np.hstack([one.reshape(clusters.number, len(quarters)) for one in sums])
+    found = np.empty((len(y), len(clusters.counts), len(quarters)))
+    for draws, counts in clusters.chunks():
+        total, sx, sxx, *others = np.hsplit(counts @ moments, len(weights))
+        sy, syy, sxy = np.split(np.array(others), 3)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            vx, vy = sxx - sx * sx / total, syy - sy * sy / total
+            # Rounding leaves dust of a spread that is 0.
+            fine = (vx > 1e-9 * sxx) & (vy > 1e-9 * syy)
+            correlations = (sxy - sx * sy / total) / np.sqrt(vx * vy)
+        found[:, draws] = np.where(fine, correlations, np.nan)
+    return found if np.ndim(predicted) > 1 else found[0]
 
 
 def _mean_over_quarters(values: Array) -> Array:
@@ -122,58 +154,67 @@ def sign_test(differences: Array) -> float:
     return float(scipy.stats.binomtest(int((signs > 0).sum()), len(signs)).pvalue) if len(signs) else float("nan")
 
 
-def _by_quarter(values: Array, quarter: NDArray) -> Array:
-    return np.array([values[quarter == q].mean() for q in np.unique(quarter)])
-
-
 class _Tables:
     """The cases of one quantity, their clusters, and what several pairs share."""
 
-    def __init__(self, joined: pd.DataFrame, quantity: Quantity, settings: BootstrapSettings, rng: np.random.Generator):
-        self.settings = settings
-        self.cases: dict[str, Case] = {
-            name: case_of(name, rows.sort_values("window_id"), quantity)
-            for name, rows in joined.groupby("forecaster", sort=False)
-        }
-        first = next(iter(self.cases.values()))
-        self.quarter, self.size = first.quarter, len(first.true)
-        labels = {"quarter": self.quarter, "manager": first.rows["mgrno"].to_numpy()}
+    def __init__(self, cases: dict[str, Case], settings: BootstrapSettings, rng: np.random.Generator):
+        self.cases = cases
+        first = next(iter(cases.values()))
+        self.quantity, self.true, self.quarter, self.size = first.quantity, first.true, first.quarter, len(first.true)
+        labels = {"quarter": self.quarter, "manager": first.column("mgrno")}
         self.clusters = {name: draw_clusters(labels[name], settings.bootstrap_draws, rng) for name in CLUSTERINGS}
         self.numbers = {name: clusters.number for name, clusters in self.clusters.items()}
-        self.rank_draws: dict[tuple[str, str], Array] = {}
 
     def errors(self, forecaster: str) -> Array:
-        one = self.cases[forecaster]
-        return np.abs(one.predicted - one.true)
+        return np.abs(self.cases[forecaster].predicted - self.true)
 
-    def ics(self, forecaster: str, clustering: str) -> Array:
-        """RankICs of the draws, kept for the next pair."""
-        key = forecaster, clustering
-        if key not in self.rank_draws:
-            one = self.cases[forecaster]
-            self.rank_draws[key] = bootstrap_rank_ic(one.true, one.predicted, one.quarter, self.clusters[clustering])
-        return self.rank_draws[key]
+    @cached_property
+    def rank_ics(self) -> dict[str, Array]:
+        """RankIC by quarter of each forecaster that ranks."""
+        return {
+            name: rank_ic_by_quarter(self.true, one.predicted, self.quarter)
+            for name, one in self.cases.items()
+            if name != UNRANKED
+        }
+
+    @cached_property
+    def rank_ic_draws(self) -> dict[str, Array]:
+        """The same in every draw of managers, shape (draws, quarters)."""
+        predicted = np.array([self.cases[name].predicted for name in self.rank_ics])
+        draws = bootstrap_rank_ic(self.true, predicted, self.quarter, self.clusters["manager"])
+        return dict(zip(self.rank_ics, draws, strict=True))
+
+
+def _tables(joined: pd.DataFrame, settings: BootstrapSettings, rng: np.random.Generator) -> Iterator[_Tables]:
+    """By change of CHANGES; windows by id, so that no sum depends on the order of the rows."""
+    window, _ = pd.factorize(joined["window_id"], sort=True)
+    labels = (change.label for change in CHANGES.values())
+    columns = ["forecaster", "quarter", "mgrno", "holding_t", "predicted_delta", *labels]
+    joined = joined[columns].iloc[np.argsort(window, kind="stable")]
+    for name in CHANGES:
+        yield _Tables({one.forecaster: one for one in cases(joined, EvaluationSettings(), (name,))}, settings, rng)
 
 
 def _compare_mae(tables: _Tables, baseline: str, candidate: str) -> tuple[float, float, Array, dict[str, Array]]:
     errors = tables.errors(baseline), tables.errors(candidate)
     difference = errors[1] - errors[0]
     draws = {name: bootstrap_mean(difference, clusters) for name, clusters in tables.clusters.items()}
-    return errors[0].mean(), errors[1].mean(), _by_quarter(difference, tables.quarter), draws
+    by_quarter = np.array([difference[inside].mean() for inside in rows_by_quarter(tables.quarter).values()])
+    return errors[0].mean(), errors[1].mean(), by_quarter, draws
 
 
 def _compare_rank_ic(tables: _Tables, baseline: str, candidate: str) -> tuple[float, float, Array, dict[str, Array]]:
-    cases = (tables.cases[name] for name in (baseline, candidate))
-    ics = [rank_ic_by_quarter(one.true, one.predicted, one.quarter) for one in cases]
+    ics = [tables.rank_ics[name] for name in (baseline, candidate)]
     difference = ics[1] - ics[0]
     known = ~np.isnan(difference)
     draws = {}
     if known.any():
         # A quarter is drawn whole: its RankIC stays what it is, and only how often it counts changes.
-        counts = tables.clusters["quarter"].counts[:, known]
+        # In rows, because the layout decides in which order a sum is made, and so its last digit.
+        counts = tables.clusters["quarter"].counts[:, known].astype(float, order="C")
         drawn = counts.sum(axis=1)
         draws["quarter"] = np.where(drawn > 0, counts @ difference[known] / np.maximum(drawn, 1), np.nan)
-        draws["manager"] = _mean_over_quarters(tables.ics(candidate, "manager") - tables.ics(baseline, "manager"))
+        draws["manager"] = _mean_over_quarters(tables.rank_ic_draws[candidate] - tables.rank_ic_draws[baseline])
     means = [ic[known].mean() if known.any() else np.nan for ic in ics]
     return means[0], means[1], difference[known], draws
 
@@ -184,6 +225,7 @@ METRICS: dict[str, Callable[..., tuple[float, float, Array, dict[str, Array]]]] 
 }
 
 
+@_one_thread
 def compare_forecasts(
     joined: pd.DataFrame,
     pairs: Sequence[tuple[str, str]],
@@ -199,20 +241,19 @@ def compare_forecasts(
     `metrics.holm` over all firm types does that.
     """
     rows = []
-    for quantity in (QUANTITIES[name] for name in CHANGES):
-        tables = _Tables(joined, quantity, settings, rng)
+    for tables in _tables(joined, settings, rng):
         for metric, compare in METRICS.items():
             for baseline, candidate in pairs:
-                if metric == "RankIC" and baseline == "no_change":
-                    continue  # It ranks nothing.
+                if metric == "RankIC" and baseline == UNRANKED:
+                    continue
                 values = compare(tables, baseline, candidate) if tables.size else (np.nan, np.nan, np.empty(0), {})
                 rows.append(
                     {
                         "baseline": baseline,
                         "candidate": candidate,
-                        "target": quantity.name,
+                        "target": tables.quantity.name,
                         "metric": metric,
-                        "unit": quantity.unit if metric == "MAE" else "correlation",
+                        "unit": tables.quantity.unit if metric == "MAE" else "correlation",
                         "n_windows": tables.size,
                         **_inference(*values, tables.numbers, settings.confidence),
                     }
@@ -257,6 +298,7 @@ def _few(numbers: dict[str, int]) -> dict[str, object]:
     }
 
 
+@_one_thread
 def skill_intervals(joined: pd.DataFrame, settings: BootstrapSettings, rng: np.random.Generator) -> pd.DataFrame:
     """Skill = 1 - MAE / MAE(no-change) per forecaster and change of CHANGES, with the wider clustered interval.
 
@@ -264,10 +306,9 @@ def skill_intervals(joined: pd.DataFrame, settings: BootstrapSettings, rng: np.r
     section 6.3): draws of the ratio itself explode where a draw holds hardly any change.
     """
     rows = []
-    for quantity in (QUANTITIES[name] for name in CHANGES):
-        tables = _Tables(joined, quantity, settings, rng)
+    for tables in _tables(joined, settings, rng):
         for forecaster, one in tables.cases.items():
-            if forecaster == "no_change" or not tables.size:
+            if forecaster == UNRANKED or not tables.size:
                 continue
             errors, stay = tables.errors(forecaster), np.abs(one.stay - one.true)
             value = skill(errors.mean(), stay.mean())
@@ -278,6 +319,6 @@ def skill_intervals(joined: pd.DataFrame, settings: BootstrapSettings, rng: np.r
             }
             found = interval(value, spreads, tables.numbers, settings.confidence)
             del found["p_cluster"]
-            row = {"forecaster": forecaster, "target": quantity.name, "n_windows": tables.size, "skill": value}
+            row = {"forecaster": forecaster, "target": tables.quantity.name, "n_windows": tables.size, "skill": value}
             rows.append({**row, **found, **_few(tables.numbers)})
     return pd.DataFrame(rows, columns=SKILL_COLUMNS)

@@ -6,12 +6,14 @@ the tables' column `target` names the scored quantity.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from workflow_scripts.holdings.evaluation.metrics import (
     Array,
@@ -22,8 +24,8 @@ from workflow_scripts.holdings.evaluation.metrics import (
     error_metrics,
     mae,
     metrics_by_quarter,
-    rank_ic_by_quarter,
     relative_metrics,
+    rows_by_quarter,
     skill,
     summarize_rankings,
 )
@@ -93,7 +95,7 @@ _TRUTH = ("holding_t", "label_tp1", *(change.label for change in CHANGES.values(
 PERIODS = ("label_before_cutoff", "label_after_cutoff")
 
 
-def join_predictions(test_rows: Sequence[dict], predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def join_predictions(test_rows: Iterable[dict], predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Long table: one row per forecaster and test window, joined by window_id, in the order of its hash.
 
     Columns: forecaster, window_id, mgrno, permno, quarter (label of t), holding_t, label_tp1, label_delta,
@@ -109,11 +111,12 @@ def join_predictions(test_rows: Sequence[dict], predictions: Mapping[str, pd.Dat
     truth = truth.sort_values("window_id", key=lambda ids: ids.map(json_digest), ignore_index=True)
     tables = []
     for forecaster, table in predictions.items():
-        if table["window_id"].duplicated().any() or set(table["window_id"]) != set(truth["window_id"]):
+        ids = pd.Index(table["window_id"])
+        place = ids.get_indexer(truth["window_id"]) if ids.is_unique else np.empty(0)
+        if not np.array_equal(np.sort(place), np.arange(len(ids))):
             raise InputError(f"{forecaster}: its windows are not the test windows; predict again")
-        joined = truth.merge(
-            table[["window_id", "predicted_delta", "parsed", *SHARES]], on="window_id", validate="one_to_one"
-        )
+        forecasts = table[["predicted_delta", "parsed", *SHARES]].take(place).reset_index(drop=True)
+        joined = pd.concat([truth, forecasts], axis=1)
         joined.insert(0, "forecaster", forecaster)
         tables.append(joined)
     return pd.concat(tables, ignore_index=True)
@@ -134,71 +137,82 @@ def read_forecasts(path: str | Path) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Case:
-    """Forecast against truth of one forecaster and quantity, arrays (n,); `stay` is what no-change forecasts."""
+    """Forecast against truth of one forecaster and quantity, arrays (n,), on some rows of the forecaster's table.
+
+    `stay` is what no-change forecasts, `quarter` the id of each window's quarter t, `kept` the numbers of the rows.
+    """
 
     forecaster: str
     quantity: Quantity
     true: Array
     predicted: Array
     stay: Array
-    rows: pd.DataFrame
+    quarter: NDArray[np.int32]
+    table: pd.DataFrame
+    kept: NDArray[np.intp]
+
+    def column(self, name: str) -> np.ndarray:
+        """A column of the table, shape (n,)."""
+        return self.table[name].to_numpy()[self.kept]
 
     @property
     def held(self) -> Array:
         """holding_t, $ million."""
-        return self.rows["holding_t"].to_numpy(float)
+        return self.column("holding_t")
 
-    @property
-    def quarter(self) -> np.ndarray:
-        """Label of each window's quarter t."""
-        return self.rows["quarter"].to_numpy()
-
-    def take(self, mask: np.ndarray) -> "Case":
+    def take(self, mask: NDArray[np.bool_]) -> "Case":
         """The windows where `mask` holds."""
-        arrays = (self.true[mask], self.predicted[mask], self.stay[mask])
-        return Case(self.forecaster, self.quantity, *arrays, self.rows[mask])
+        arrays = (self.true, self.predicted, self.stay, self.quarter)
+        return Case(self.forecaster, self.quantity, *(array[mask] for array in arrays), self.table, self.kept[mask])
 
 
-def case_of(
-    forecaster: str, rows: pd.DataFrame, quantity: Quantity, log_floor: float = EvaluationSettings.log_floor
-) -> Case:
+def _case(forecaster: str, table: pd.DataFrame, quarter: NDArray, quantity: Quantity, log_floor: float) -> Case:
     """One forecaster's rows as a case; an unparsed forecast is a change of 0.
 
     Windows without the label are left out: an active change can be unknown, a log change needs a position at t. In log
     changes truth and forecast are at least log(log_floor), because a full exit would be minus infinity.
     """
-    held, delta = rows["holding_t"].to_numpy(float), rows["predicted_delta"].fillna(0.0).to_numpy(float)
+    held, delta = table["holding_t"].to_numpy(float), table["predicted_delta"].fillna(0.0).to_numpy(float)
     values = [
-        rows[quantity.label].to_numpy(float),
+        table[quantity.label].to_numpy(float),
         quantity.forecast(held, delta),
-        quantity.forecast(held, np.zeros(len(rows))),
+        quantity.forecast(held, np.zeros(len(table))),
     ]
     if quantity.unit == LOG:
         with np.errstate(divide="ignore", invalid="ignore"):
             values = [np.log(np.maximum(value, log_floor * held) / held) for value in values]
-    true, predicted, stay = values
-    return Case(forecaster, quantity, true, predicted, stay, rows).take(np.isfinite(true) & np.isfinite(predicted))
+    case = Case(forecaster, quantity, *values, quarter, table, np.arange(len(table)))
+    return case.take(np.isfinite(case.true) & np.isfinite(case.predicted))
 
 
 def cases(
-    joined: pd.DataFrame, settings: EvaluationSettings, quantities: Sequence[str] = tuple(QUANTITIES)
+    joined: pd.DataFrame, settings: EvaluationSettings, quantities: Iterable[str] = tuple(QUANTITIES)
 ) -> Iterator[Case]:
     """Every forecaster and quantity, in the order of the table, unparsed counted as no change."""
-    for forecaster, rows in joined.groupby("forecaster", sort=False):
+    codes, labels = pd.factorize(joined["quarter"])
+    quarter = label_ids(labels)[codes]
+    forecasters, names = pd.factorize(joined["forecaster"])
+    for number, forecaster in enumerate(names):
+        rows = np.flatnonzero(forecasters == number)
+        table = joined.take(rows)
         for name in quantities:
-            yield case_of(forecaster, rows, QUANTITIES[name], settings.log_floor)
+            yield _case(forecaster, table, quarter[rows], QUANTITIES[name], settings.log_floor)
 
 
-def answered_by_all(joined: pd.DataFrame) -> pd.DataFrame:
-    """The rows of windows that every forecaster has answered: the same windows for each."""
-    answered = joined.groupby("window_id")["parsed"].transform("all")
-    return joined[answered]
+def _answered_by_all(joined: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows belong to windows that every forecaster has answered: the same windows for each."""
+    window, names = pd.factorize(joined["window_id"])
+    silent = np.zeros(len(names), dtype=bool)
+    silent[window[~joined["parsed"].to_numpy(bool)]] = True
+    return ~silent[window]
 
 
 def _errors(one: Case) -> dict[str, float]:
     """Errors and skills, absolute and (but for log changes) relative to holding_t."""
     errors = error_metrics(one.true, one.predicted)
-    relative, reference = (relative_metrics(one.true, p, one.held) for p in (one.predicted, one.stay))
+    held = one.held
+    relative = relative_metrics(one.true, one.predicted, held)
+    reference = relative_metrics(one.true, one.stay, held, ("MAE",))
     if one.quantity.unit == LOG:
         relative = dict.fromkeys(relative, np.nan)
     stay = mae(one.true, one.stay) if len(one.true) else np.nan
@@ -221,36 +235,52 @@ def _near_zero(change: Array, held: Array, settings: EvaluationSettings) -> floa
     return float(np.mean(directions(change, held, settings.dead_band) == 0)) if len(change) else np.nan
 
 
-def metrics_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
-    """One row per forecaster, quantity and treatment; the columns are described in `dictionary.COLUMNS`."""
+def _quarters_of(one: Case, quarterly: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a case in `quarterly_table`."""
+    return quarterly[(quarterly["forecaster"] == one.forecaster) & (quarterly["target"] == one.quantity.name)]
+
+
+def metrics_table(
+    joined: pd.DataFrame, settings: EvaluationSettings, quarterly: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """One row per forecaster, treatment and quantity; the columns are described in `dictionary.COLUMNS`.
+
+    `quarterly` is the `quarterly_table` where somebody has it already.
+    """
+    quarterly = quarterly_table(joined, settings) if quarterly is None else quarterly
+    joined = joined.assign(answered_by_all=_answered_by_all(joined))
     rows = []
-    for treatment, table in zip(TREATMENTS, (joined, answered_by_all(joined)), strict=True):
-        for one in cases(table, settings):
-            asked = joined[joined["forecaster"] == one.forecaster]
-            answered = one.rows["predicted_delta"].notna().to_numpy()
-            forecast = one.rows["predicted_delta"].to_numpy(float)[answered]
-            moved = one.true if one.quantity.name in CHANGES else one.rows["label_delta"].to_numpy(float)
-            rows.append(
-                {
-                    "forecaster": one.forecaster,
-                    "target": one.quantity.name,
-                    "unit": one.quantity.unit,
-                    "treatment": treatment,
-                    "n_windows": len(one.true),
-                    "n_windows_set_aside": len(asked) - len(one.true),
-                    **_errors(one),
-                    **summarize_rankings(one.true, one.predicted, one.quarter, settings.top_k),
-                    "ranked_by": one.quantity.ranked_by,
-                    **_directions(one, settings),
-                    **calibration(one.true, one.predicted),
-                    "near_zero_share": _near_zero(forecast, one.held[answered], settings),
-                    "near_zero_share_of_truth": _near_zero(moved, one.held, settings),
-                    **{name: asked[name].mean() for name in SHARES},
-                }
-            )
-    table = pd.DataFrame(rows)
-    order = {name: i for i, name in enumerate(joined["forecaster"].unique())}
-    return table.sort_values("forecaster", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+    for forecaster, own in itertools.groupby(cases(joined, settings), key=lambda one: one.forecaster):
+        own = list(own)
+        asked = own[0].table
+        shares = {name: asked[name].mean() for name in SHARES}
+        for treatment in TREATMENTS:
+            for one in own:
+                quarters = _quarters_of(one, quarterly)
+                if treatment == "answered_by_all":
+                    one, quarters = one.take(one.column("answered_by_all")), None
+                held, forecast = one.held, one.column("predicted_delta")
+                answered = ~np.isnan(forecast)
+                moved = one.true if one.quantity.name in CHANGES else one.column("label_delta")
+                rows.append(
+                    {
+                        "forecaster": forecaster,
+                        "target": one.quantity.name,
+                        "unit": one.quantity.unit,
+                        "treatment": treatment,
+                        "n_windows": len(one.true),
+                        "n_windows_set_aside": len(asked) - len(one.true),
+                        **_errors(one),
+                        **summarize_rankings(one.true, one.predicted, one.quarter, settings.top_k, quarters),
+                        "ranked_by": one.quantity.ranked_by,
+                        **_directions(one, settings),
+                        **calibration(one.true, one.predicted),
+                        "near_zero_share": _near_zero(forecast[answered], held[answered], settings),
+                        "near_zero_share_of_truth": _near_zero(moved, held, settings),
+                        **shares,
+                    }
+                )
+    return pd.DataFrame(rows)
 
 
 def quarterly_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
@@ -258,7 +288,8 @@ def quarterly_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.Da
     tables = []
     for one in cases(joined, settings):
         table = metrics_by_quarter(one.true, one.predicted, one.quarter, settings.top_k)
-        stay = [mae(one.true[one.quarter == q], one.stay[one.quarter == q]) for q in table["quarter"]]
+        table["quarter"] = quarter_labels(table["quarter"])
+        stay = [mae(one.true[inside], one.stay[inside]) for inside in rows_by_quarter(one.quarter).values()]
         table["skill"] = [skill(*pair) for pair in zip(table["MAE"], stay, strict=True)]
         for name, value in (("unit", one.quantity.unit), ("target", one.quantity.name), ("forecaster", one.forecaster)):
             table.insert(0, name, value)
@@ -290,19 +321,31 @@ def size_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
-def period_table(joined: pd.DataFrame, settings: EvaluationSettings, cutoff: dt.date | None) -> pd.DataFrame:
+def period_table(
+    joined: pd.DataFrame,
+    settings: EvaluationSettings,
+    cutoff: dt.date | None,
+    quarterly: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Errors of windows whose label lies before and after the base model's knowledge cut-off; no rows without one.
 
     A label belongs to the first period if its quarter t+1 ends on or before the cut-off: the model may have read it.
+    `quarterly` is the `quarterly_table` where somebody has it already.
     """
+
+    def known(quarter: NDArray[np.int32]) -> NDArray[np.bool_]:
+        return quarter_starts(quarter + 2) <= np.datetime64(cutoff) + np.timedelta64(1, "D")
+
     rows = []
+    if cutoff and quarterly is None:
+        quarterly = quarterly_table(joined, settings)
     for one in cases(joined, settings) if cutoff else ():
-        after_label = quarter_starts(label_ids(one.rows["quarter"]) + 2)
-        known = after_label <= np.datetime64(cutoff) + np.timedelta64(1, "D")
-        for period, mask in zip(PERIODS, (known, ~known), strict=True):
-            group = one.take(mask)
-            rank_ic = rank_ic_by_quarter(group.true, group.predicted, group.quarter)
-            rows.append({**_group_row(group), "period": period, **correlation_summary("RankIC", rank_ic)})
+        quarters = _quarters_of(one, quarterly)
+        before, rank_ic = known(label_ids(quarters["quarter"])), quarters["RankIC"].to_numpy(float)
+        windows_before = known(one.quarter)
+        for period, mask, part in zip(PERIODS, (windows_before, ~windows_before), (before, ~before), strict=True):
+            summary = correlation_summary("RankIC", rank_ic[part])
+            rows.append({**_group_row(one.take(mask)), "period": period, **summary})
     columns = [*_group_row(next(cases(joined, settings))), "period", *correlation_summary("RankIC", np.empty(0))]
     return pd.DataFrame(rows, columns=columns)
 

@@ -94,7 +94,9 @@ def change_pairs(joined: pd.DataFrame) -> pd.DataFrame:
     """window_id, forecaster, forecast_musd and truth_musd of the change, $ million; unparsed counts as no change."""
     columns = ["window_id", "forecaster", "forecast_musd", "truth_musd"]
     tables = [
-        pd.DataFrame(dict(zip(columns, (c.rows["window_id"], c.forecaster, c.predicted, c.true), strict=True)))
+        pd.DataFrame(
+            dict(zip(columns, (c.table["window_id"].iloc[c.kept], c.forecaster, c.predicted, c.true), strict=True))
+        )
         for c in cases(joined, EvaluationSettings(), ("change",))
     ]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
