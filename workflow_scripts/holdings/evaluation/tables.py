@@ -8,7 +8,7 @@ the tables' column `target` names the scored quantity.
 import datetime as dt
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -162,8 +162,8 @@ class Case:
 
     def take(self, mask: NDArray[np.bool_]) -> "Case":
         """The windows where `mask` holds."""
-        arrays = (self.true, self.predicted, self.stay, self.quarter)
-        return Case(self.forecaster, self.quantity, *(array[mask] for array in arrays), self.table, self.kept[mask])
+        names = ("true", "predicted", "stay", "quarter", "kept")
+        return replace(self, **{name: getattr(self, name)[mask] for name in names})
 
 
 def _case(forecaster: str, table: pd.DataFrame, quarter: NDArray, quantity: Quantity, log_floor: float) -> Case:
@@ -173,15 +173,15 @@ def _case(forecaster: str, table: pd.DataFrame, quarter: NDArray, quantity: Quan
     changes truth and forecast are at least log(log_floor), because a full exit would be minus infinity.
     """
     held, delta = table["holding_t"].to_numpy(float), table["predicted_delta"].fillna(0.0).to_numpy(float)
-    values = [
-        table[quantity.label].to_numpy(float),
-        quantity.forecast(held, delta),
-        quantity.forecast(held, np.zeros(len(table))),
-    ]
+    values = {
+        "true": table[quantity.label].to_numpy(float),
+        "predicted": quantity.forecast(held, delta),
+        "stay": quantity.forecast(held, np.zeros(len(table))),
+    }
     if quantity.unit == LOG:
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = [np.log(np.maximum(value, log_floor * held) / held) for value in values]
-    case = Case(forecaster, quantity, *values, quarter, table, np.arange(len(table)))
+            values = {name: np.log(np.maximum(value, log_floor * held) / held) for name, value in values.items()}
+    case = Case(forecaster, quantity, **values, quarter=quarter, table=table, kept=np.arange(len(table)))
     return case.take(np.isfinite(case.true) & np.isfinite(case.predicted))
 
 
@@ -250,8 +250,8 @@ def metrics_table(
     quarterly = quarterly_table(joined, settings) if quarterly is None else quarterly
     joined = joined.assign(answered_by_all=_answered_by_all(joined))
     rows = []
-    for forecaster, own in itertools.groupby(cases(joined, settings), key=lambda one: one.forecaster):
-        own = list(own)
+    for forecaster, group in itertools.groupby(cases(joined, settings), key=lambda one: one.forecaster):
+        own = list(group)
         asked = own[0].table
         shares = {name: asked[name].mean() for name in SHARES}
         for treatment in TREATMENTS:
