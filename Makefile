@@ -54,11 +54,11 @@ SEED ?= 1
 chaos: $(STAMP) ## kill a run at random moments and compare with an undisturbed one
 	$(BIN)/python -m tests.chaos --kills $(KILLS) --seed $(SEED)
 
-# Wall time and memory of the data stages beside peers; ROWS in millions, "0.2 5 20 100" for the largest.
+# Wall time, CPU time and memory of the data stages beside peers; ROWS in millions, "0.2 5 20 100" for the largest.
 ROWS ?= 0.2 5 20
 benchmark-data: $(STAMP) ## time and memory of the data stages beside peers
 	$(BIN)/python -m pip install --quiet -r tests/benchmarks/requirements.txt
-	$(BIN)/python tests/benchmarks/data_stages.py --rows $(ROWS) --shuffled
+	$(BIN)/python -m tests.benchmarks.data_stages --rows $(ROWS) --shuffled
 
 # CPU seconds, wall time and memory of the evaluation of one firm type; WINDOWS may name several sizes.
 WINDOWS ?= 100000

@@ -1,20 +1,29 @@
-"""Wall time and peak memory of the data stages, whole processes, beside peers that find the same windows.
+"""Wall time, CPU time and peak memory of the data stages, whole processes, beside peers that find the same windows.
 
     make benchmark-data                      slices of 0.2, 5 and 20 million rows
     make benchmark-data ROWS="0.2 5 20 100"  with 100 million: some 10 GB of disk, a quarter of an hour
 
 Every process runs `--repeat` times (once beyond 5 million rows), in turn, on a simulated slice; the table shows the
-fastest. All must find the same number of windows. `--shuffled` measures the stages on an unsorted copy as well.
+fastest. All must find the same number of windows. The line `all stages that read the slice` is the sum of check,
+windows, stock-quarters, the three samples and the four audits, to be held against `read`, which only reads the six
+columns that windows need. `--shuffled` measures the stages on an unsorted copy as well.
 """
 
 import argparse
+import functools
 import json
 import os
 import re
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+
+from workflow_scripts.holdings.forecasts.baselines import BASELINES
+from workflow_scripts.settings.reading import read_config
+from workflow_scripts.settings.uses import USES
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ["read", "pandas", "polars", "polars-trusting", "duckdb", "loop"]
@@ -25,53 +34,117 @@ LARGEST = {"loop": 0.2, "pandas": 20}
 # Up to here processes run several times.
 REPEATED = 5
 SIMULATION = {"stocks": 4000, "stocks_per_manager": 100, "first_year": 2000, "last_year": 2019}
-SPLITS = {"sft": (None, "2016-12-31"), "grpo": ("2017-01-01", "2018-12-31"), "test": ("2019-01-01", None)}
+FIRM_TYPE = "banks"
+SPLITS = ("sft", "grpo", "test")
+CONFIG = read_config({"run": "benchmark", "panel": "panel", "firm_types": [FIRM_TYPE]})
 PROMPTS = 20_000
 
 
-def measured(command: list) -> tuple[float, float, str]:
-    """Seconds, peak memory in MB and output of a process."""
+@dataclass(frozen=True)
+class Cost:
+    """What a process took: seconds of wall time, seconds of CPU in the program and in the kernel, peak memory in MB."""
+
+    wall: float
+    user: float
+    system: float
+    memory: float
+
+    def __add__(self, other: "Cost") -> "Cost":
+        times = (getattr(self, name) + getattr(other, name) for name in ("wall", "user", "system"))
+        return Cost(*times, max(self.memory, other.memory))
+
+    def row(self, name: str, read: "Cost") -> str:
+        """A line of the table; the ratios are those of wall time and of all CPU time."""
+        ratios = self.wall / read.wall, (self.user + self.system) / (read.user + read.system)
+        times = "".join(f"{value:>9.2f}" for value in (self.wall, self.user, self.system, *ratios))
+        return f"{name:<32}{times}{self.memory:>8,.0f}"
+
+
+HEADER = f"{'process':<32}{'wall':>9}{'user':>9}{'system':>9}{'/ read':>9}{'CPU /':>9}{'MB':>8}"
+
+
+def measured(command: list) -> tuple[Cost, str]:
+    """Cost and output of a process."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, *map(str, command)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"failed: {command}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024, output
+    return Cost(time.perf_counter() - start, usage.ru_utime, usage.ru_stime, usage.ru_maxrss / 1024), output
 
 
 def module(name: str, **options) -> list:
     pairs = [(f"--{key.replace('_', '-')}", value) for key, value in options.items()]
-    return ["-m", f"workflow_scripts.{name}", *(f"{key}={value}" for key, value in pairs)]
+    lists = [[key, *value] if isinstance(value, list) else [f"{key}={value}"] for key, value in pairs]
+    return ["-m", f"workflow_scripts.{name}", *(part for option in lists for part in option)]
 
 
-def commands(slice_path: Path, folder: Path) -> dict[str, list]:
-    """Our stages in the order in which they need each other."""
-    shared = {"panel": slice_path, "firm_type": "banks"}
+def settings(rule: str, split: str = "", **changes) -> str:
+    """What the rule is given in a run with the settings' defaults."""
+    return json.dumps(USES[rule](CONFIG, SimpleNamespace(firm_type=FIRM_TYPE, split=split)) | changes)
+
+
+def reading(slice_path: Path, folder: Path) -> dict[str, list]:
+    """Our stages that read the slice, up to the samples, in the order in which they need each other."""
+    shared = {"panel": slice_path, "firm_type": FIRM_TYPE}
     report, windows = folder / "report.json", folder / "windows.parquet"
+    checks = {"settings": settings("check_panel"), "out": report, "text": folder / "report.txt"}
     stages = {
-        "check_panel": module("check_panel", **shared, settings="{}", out=report, text=folder / "report.txt"),
-        "build_windows": module("build_windows", **shared, report=report, settings="{}", out=windows),
+        "check_panel": module("check_panel", **shared, **checks),
+        "build_windows": module(
+            "build_windows", **shared, report=report, settings=settings("build_windows"), out=windows
+        ),
         "build_stock_quarters": module("build_stock_quarters", **shared, out=folder / "stock_quarters.parquet"),
     }
-    for split, period in SPLITS.items():
-        stages[f"sample_windows {split}"] = sampling(shared, windows, folder, split, period, {})
+    for split in SPLITS:
+        stages[f"sample_windows {split}"] = sampling(slice_path, folder, split, settings("sample_windows", split))
     return stages
 
 
-def sampling(shared: dict, windows: Path, folder: Path, split: str, period: tuple, sample: dict) -> list:
-    settings = {
-        "seed": 1,
-        "history_quarters": 4,
-        "sample": sample,
-        "period": dict(zip(("start", "end"), period, strict=True)),
-        "next_start": None,
-        "embargo_quarters": 0,
-        "needs_active_change": False,
-    }
-    stocks, out = folder / "stock_quarters.parquet", folder / f"{split}.parquet"
-    files = {"windows": windows, "stocks": stocks, "out": out, "report": out.with_suffix(".json")}
-    return module("sample_windows", **shared, **files, split=split, settings=json.dumps(settings))
+def sampling(slice_path: Path, folder: Path, split: str, content: str) -> list:
+    out = folder / f"samples/{split}.parquet"
+    files = {"windows": folder / "windows.parquet", "stocks": folder / "stock_quarters.parquet"}
+    files |= {"out": out, "report": out.with_suffix(".json")}
+    return module("sample_windows", panel=slice_path, firm_type=FIRM_TYPE, **files, split=split, settings=content)
+
+
+def texts(folder: Path) -> dict[str, list]:
+    """What lies between the samples and the audits, and reads no slice."""
+    stages = {}
+    for split in SPLITS:
+        rule, prompts = f"build_{split}_dataset", folder / f"prompts/{split}.jsonl"
+        options = {"firm_type": FIRM_TYPE, "sample": folder / f"samples/{split}.parquet"}
+        stages[f"build_prompts {split}"] = module(
+            "build_prompts", **options, split=split, settings=settings("build_prompts"), out=prompts
+        )
+        options |= {"prompts": prompts, "out": folder / f"datasets/{split}.jsonl"}
+        options |= {"settings": settings(rule)} if rule in USES else {}
+        options |= {"report": folder / "datasets/sft.json"} if split == "sft" else {}
+        stages[rule] = module(rule, **options)
+    train, test = ([folder / f"samples/{split}.parquet" for split in splits] for splits in (SPLITS[:-1], SPLITS[-1:]))
+    options = {"train": train, "test": test[0], "firm_type": FIRM_TYPE, "settings": settings("predict_baselines")}
+    return {**stages, "predict_baselines": module("predict_baselines", **options, out=forecasts(folder))}
+
+
+def forecasts(folder: Path) -> list[Path]:
+    return [folder / f"predictions/{name}.csv" for name in BASELINES]
+
+
+def audits(slice_path: Path, folder: Path) -> dict[str, list]:
+    shared = {"panel": slice_path, "firm_type": FIRM_TYPE}
+    stages = {}
+    for split in SPLITS:
+        audited = SPLITS if split == SPLITS[-1] else (split,)
+        files = {
+            kind: [folder / f"{kind}/{name}.{end}" for name in audited]
+            for kind, end in (("samples", "parquet"), ("datasets", "jsonl"))
+        }
+        options = {"split": split, "settings": settings("audit_leakage", split), "out": folder / f"audit/{split}.csv"}
+        stages[f"audit_leakage {split}"] = module("audit_leakage", **shared, **files, **options)
+    files = {"samples": [folder / f"samples/{split}.parquet" for split in SPLITS], "predictions": forecasts(folder)}
+    options = {"settings": settings("audit_baselines"), "out": folder / "audit/baselines.csv"}
+    return {**stages, "audit_baselines": module("audit_baselines", **shared, **files, **options)}
 
 
 def number_of_windows(name: str, output: str) -> int | None:
@@ -81,52 +154,59 @@ def number_of_windows(name: str, output: str) -> int | None:
 
 def benchmark(millions: float, folder: Path, repeat: int, shuffled: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    slice_path = folder / "banks.parquet"
+    slice_path = folder / f"{FIRM_TYPE}.parquet"
     simulation = {**SIMULATION, "managers": max(1, round(millions * 1e6 / ROWS_PER_MANAGER))}
-    settings = json.dumps({"seed": 1, "simulation": simulation, "drift": -0.04})
-    options = {"firm_type": "banks", "settings": settings, "out": slice_path}
-    seconds, memory, output = measured(module("simulate_panel", **options))
-    print(f"\n{output.strip()} in {seconds:.1f} s, {memory:,.0f} MB; {slice_path.stat().st_size / 1e6:,.0f} MB on disk")
-    stages = commands(slice_path, folder)
+    law = json.dumps({"seed": 1, "simulation": simulation, "drift": -0.04})
+    cost, output = measured(module("simulate_panel", firm_type=FIRM_TYPE, settings=law, out=slice_path))
+    print(f"\n{output.strip()} in {cost.wall:.1f} s; {slice_path.stat().st_size / 1e6:,.0f} MB on disk")
+    ours, between = reading(slice_path, folder), texts(folder)
+    chain = {**ours, **audits(slice_path, folder)}
     peers = [name for name in PEERS if millions <= LARGEST.get(name, millions)]
     repeat = repeat if millions <= REPEATED else 1
+    stages = ours | between | chain
     stages |= {
         name: [Path(__file__).with_name("peers.py"), name, slice_path, folder / "peer.parquet"] for name in peers
     }
     if shuffled:
         copy = folder / "shuffled.parquet"
-        subprocess.run([sys.executable, __file__, "--shuffle", slice_path, copy], check=True)
-        (folder / "unsorted").mkdir(exist_ok=True)
-        stages |= {f"{name} (unsorted)": command for name, command in commands(copy, folder / "unsorted").items()}
-    best: dict[str, tuple[float, float]] = {}
+        subprocess.run(
+            [sys.executable, "-m", "tests.benchmarks.data_stages", "--shuffle", slice_path, copy], cwd=ROOT, check=True
+        )
+        stages |= {f"{name} (unsorted)": command for name, command in reading(copy, folder / "unsorted").items()}
+    best: dict[str, Cost] = {}
     windows: dict[str, int] = {}
     for turn in range(repeat):
         for name, command in stages.items():
-            if name == "loop" and turn:
+            if turn and (name == "loop" or name in between):
                 continue
-            seconds, memory, output = measured(command)
-            best[name] = min(best.get(name, (seconds, memory)), (seconds, memory))
+            cost, output = measured(command)
+            best[name] = min(best.get(name, cost), cost, key=lambda one: one.wall)
             if (found := number_of_windows(name.removesuffix(" (unsorted)"), output)) is not None:
                 windows[name] = found
     if len(set(windows.values())) != 1:
         sys.exit(f"the numbers of windows differ: {windows}")
-    read = best["read"][0]
     print(f"{next(iter(windows.values())):,} windows, found by {', '.join(windows)}")
-    print(f"{'process':<32}{'seconds':>9}{'/ read':>8}{'MB':>8}")
-    for name, (seconds, memory) in best.items():
-        print(f"{name:<32}{seconds:>9.2f}{seconds / read:>8.2f}{memory:>8,.0f}")
+    sums = {"all stages that read the slice": chain, "windows, stocks, one sample": list(ours)[1:4]}
+    print(HEADER)
+    for name, cost in best.items():
+        print(cost.row(name, best["read"]))
+    for name, parts in sums.items():
+        print(functools.reduce(Cost.__add__, (best[part] for part in parts)).row(name, best["read"]))
     prompts(slice_path, folder)
 
 
 def prompts(slice_path: Path, folder: Path) -> None:
     """Prompts per second, the whole process, on a sample that is large enough to tell."""
-    shared = {"panel": slice_path, "firm_type": "banks"}
-    settings = {"per_type_limit": PROMPTS, "max_per_pair": 50}
-    measured(sampling(shared, folder / "windows.parquet", folder, "sft", (None, None), settings))
-    options = {"sample": folder / "sft.parquet", "firm_type": "banks", "split": "sft", "settings": "{}"}
-    seconds, memory, output = measured(module("build_prompts", **options, out=folder / "prompts.jsonl"))
+    folder_of_many = folder / "many"
+    folder_of_many.mkdir(exist_ok=True)
+    for name in ("windows.parquet", "stock_quarters.parquet"):
+        (folder_of_many / name).unlink(missing_ok=True)
+        (folder_of_many / name).symlink_to(folder / name)
+    many = {"sample": {"per_type_limit": PROMPTS, "max_per_pair": 50}, "period": {"start": None, "end": None}}
+    measured(sampling(slice_path, folder_of_many, "sft", settings("sample_windows", "sft", **many)))
+    cost, output = measured(texts(folder_of_many)["build_prompts sft"])
     count = int(re.search(r"([\d,]+) prompts", output)[1].replace(",", ""))
-    print(f"build_prompts: {count:,} prompts in {seconds:.2f} s, {count / seconds:,.0f} per second, {memory:,.0f} MB")
+    print(f"build_prompts: {count:,} prompts in {cost.wall:.2f} s, {count / cost.wall:,.0f} per second")
 
 
 def shuffle(source: str, target: str) -> None:
