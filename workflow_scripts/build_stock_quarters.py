@@ -26,4 +26,5 @@ def main(args: Namespace) -> str:
 
 
 if __name__ == "__main__":
+    cli.without_pandas()
     cli.run(main, __doc__, panel=cli.TEXT, firm_type=cli.TEXT, out=cli.TEXT)

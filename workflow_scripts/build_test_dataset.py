@@ -15,4 +15,5 @@ def main(args: Namespace) -> str:
 
 
 if __name__ == "__main__":
+    cli.without_pandas()
     cli.run(main, __doc__, prompts=cli.TEXT, sample=cli.TEXT, firm_type=cli.TEXT, out=cli.TEXT)

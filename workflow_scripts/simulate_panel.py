@@ -26,6 +26,7 @@ def main(args: Namespace) -> str:
 
 
 if __name__ == "__main__":
+    cli.without_pandas()
     cli.run(
         main,
         __doc__,

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from workflow_scripts.plumbing.errors import ERROR, InputError
 from workflow_scripts.plumbing.files import FULL
 
@@ -35,6 +37,29 @@ def run(main: Callable[[argparse.Namespace], str], doc: str | None, **options: d
             raise
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(f"{ERROR}{where}{os.strerror(error.errno)}; make room, then run the same command again")
+
+
+class _NoPandas:
+    """A finder of modules for which pandas is not installed."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+def without_pandas() -> None:
+    """Keep pyarrow from importing pandas in a stage that uses none: the import takes longer than all other start-up.
+
+    pyarrow looks for pandas once, when the first array is made, and does without where there is none. What cannot do
+    without, as `to_pandas`, looks again and finds it.
+    """
+    if "pandas" not in sys.modules:
+        sys.meta_path.insert(0, _NoPandas)  # type: ignore[arg-type]
+        try:
+            pa.array([])
+        finally:
+            sys.meta_path.remove(_NoPandas)  # type: ignore[arg-type]
 
 
 def read_settings(cls: type[Settings], content: Mapping[str, Any]) -> Settings:

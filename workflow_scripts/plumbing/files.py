@@ -193,8 +193,8 @@ def _reading(path: str | Path) -> Iterator[None]:
 
 def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
     """A parquet file as a whole; InputError if it is none."""
-    with _reading(path):
-        return pq.read_table(path, columns=columns)
+    with _reading(path), pq.ParquetFile(path) as file:
+        return file.read(columns)
 
 
 def read_batches(path: str | Path, columns: Sequence[str], **options: Any) -> Iterator[pa.Table]:

@@ -1,0 +1,60 @@
+"""Stages that use no pandas do not import it, not even through pyarrow: it is more than half of a small slice's time."""
+
+import json
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import make_panel, make_run
+from workflow_scripts.plumbing.code_digest import ROOT
+
+RUN = """
+import runpy, sys
+runpy.run_module(sys.argv.pop(1), run_name="__main__")
+print("pandas imported:", "pandas" in sys.modules)
+"""
+SAMPLE = {"seed": 1, "history_quarters": 4, "sample": {}, "period": {}, "next_start": None, "embargo_quarters": 0,
+          "needs_active_change": False}  # fmt: skip
+
+
+@pytest.fixture
+def stages(tmp_path) -> dict[str, dict]:
+    """The options of the stages up to the SFT data, each of which reads what those before it wrote."""
+    panel, windows, stocks, sample = (tmp_path / f"{name}.parquet" for name in ("banks", "windows", "stocks", "sft"))
+    report, prompts = tmp_path / "report.json", tmp_path / "prompts.jsonl"
+    pq.write_table(make_panel([row for m in range(1, 9) for row in make_run(m, 7, [1.0, 2, 3, 4, 5, 6])]), panel)
+    read = {"panel": panel, "firm-type": "banks"}
+    texts = {"sample": sample, "firm-type": "banks"}
+    labels = json.dumps({"target": "holding_delta", "decimals": 2, "think_template": ""})
+    return {
+        "check_panel": {**read, "settings": "{}", "out": report, "text": tmp_path / "report.txt"},
+        "build_windows": {**read, "report": report, "settings": "{}", "out": windows},
+        "build_stock_quarters": {**read, "out": stocks},
+        "sample_windows": {**read, "windows": windows, "stocks": stocks, "split": "sft", "out": sample,
+                           "settings": json.dumps(SAMPLE), "report": tmp_path / "sample.json"},
+        "build_prompts": {**texts, "split": "sft", "settings": "{}", "out": prompts},
+        "build_sft_dataset": {**texts, "prompts": prompts, "settings": labels, "out": tmp_path / "sft.jsonl",
+                              "report": tmp_path / "sft.json"},
+    }  # fmt: skip
+
+
+def test_data_stages_start_without_pandas(stages):
+    for stage, options in stages.items():
+        arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+        command = [sys.executable, "-c", RUN, f"workflow_scripts.{stage}", *arguments]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert result.stdout.endswith("pandas imported: False\n"), f"{stage}: {result.stdout}{result.stderr}"
+
+
+def test_who_needs_pandas_after_all_gets_it():
+    code = """
+import pyarrow as pa
+from workflow_scripts.plumbing import cli
+cli.without_pandas()
+frame = pa.table({"a": [1.5, None]}).to_pandas()
+print(pa.array(frame["a"]).null_count, pa.Table.from_pandas(frame).column_names)
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout == "1 ['a']\n", result.stderr
