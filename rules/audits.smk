@@ -1,13 +1,13 @@
 # Checks that stop a run before it wastes a GPU or reports a worthless result: leaks, misspelt arguments, rewards that
 # do not prefer the truth.
-# Required inputs: the slice, samples/*.parquet, datasets/*.jsonl, predictions of the baselines
+# Required inputs: samples/*.parquet, histories/*.parquet, datasets/*.jsonl, predictions of the baselines
 # Outputs: audit/{split,baselines}.csv, arguments/{stage}.json, preflight/{stage}.csv
 # Steps: audit_leakage, check_arguments, preflight_rewards (before training); audit_baselines (before evaluation)
 
 
 rule audit_leakage:
     input:
-        panel=panel_slice,
+        history="<results>/{firm_type}/histories/{split}.parquet",
         tickers=tickers,
         samples=audited_splits("<results>/{{firm_type}}/samples/{split}.parquet"),
         datasets=audited_splits("<results>/{{firm_type}}/datasets/{split}.jsonl"),
@@ -20,12 +20,12 @@ rule audit_leakage:
     localrule: True
     params:
         code=code_of("workflow_scripts.audit_leakage"),
-        content=content_of(panel_slice, tickers),
+        content=content_of(tickers),
         settings=settings_of("audit_leakage"),
     shell:
         logged(r"""
             python -m workflow_scripts.audit_leakage \
-                --panel {input.panel:q} \
+                --history {input.history:q} \
                 --samples {input.samples:q} \
                 --datasets {input.datasets:q} \
                 --tickers {input.tickers:q} \
@@ -38,7 +38,7 @@ rule audit_leakage:
 
 rule audit_baselines:
     input:
-        panel=panel_slice,
+        histories=expand("<results>/{{firm_type}}/histories/{split}.parquet", split=SPLITS),
         samples=expand("<results>/{{firm_type}}/samples/{split}.parquet", split=SPLITS),
         predictions=expand("<results>/{{firm_type}}/predictions/{forecaster}.csv", forecaster=BASELINES),
     output:
@@ -50,12 +50,11 @@ rule audit_baselines:
     localrule: True
     params:
         code=code_of("workflow_scripts.audit_baselines"),
-        content=content_of(panel_slice),
         settings=settings_of("audit_baselines"),
     shell:
         logged(r"""
             python -m workflow_scripts.audit_baselines \
-                --panel {input.panel:q} \
+                --histories {input.histories:q} \
                 --samples {input.samples:q} \
                 --predictions {input.predictions:q} \
                 --firm-type {wildcards.firm_type} \

@@ -1,5 +1,5 @@
 # Windows of a firm type and the stratified sample of them.
-# Required inputs: the checked slice. Outputs: windows.parquet, stock_quarters.parquet, samples/{split}.parquet
+# Required inputs: the checked slice. Outputs: windows.parquet, stock_quarters.parquet, samples/{split}.parquet, histories/{split}.parquet
 # Steps: build_windows, build_stock_quarters -> sample_windows (per split)
 
 
@@ -59,6 +59,8 @@ rule sample_windows:
         stocks="<results>/{firm_type}/stock_quarters.parquet",
     output:
         sample="<results>/{firm_type}/samples/{split}.parquet",
+        # The panel rows of the sampled pairs: the audits need not read the slice again.
+        history="<results>/{firm_type}/histories/{split}.parquet",
         report="<results>/{firm_type}/samples/{split}.json",
     log:
         "<results>/logs/sample_windows/{firm_type}.{split}.log",
@@ -77,6 +79,6 @@ rule sample_windows:
                 --firm-type {wildcards.firm_type} \
                 --split {wildcards.split} \
                 --settings {params.settings:q} \
-                --out {output.sample:q} \
+                --out {output.sample:q} {output.history:q} \
                 --report {output.report:q}
             """)

@@ -13,7 +13,6 @@ import pyarrow as pa
 from workflow_scripts.holdings.evaluation import baseline_audit
 from workflow_scripts.holdings.evaluation.text_audit import checks_table, found_by, samples_without_future
 from workflow_scripts.holdings.texts.targets import TargetName
-from workflow_scripts.holdings.windows.history import read_history
 from workflow_scripts.holdings.windows.splits import SPLITS
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_csv, read_table, write_csv
@@ -34,11 +33,11 @@ def main(args: Namespace) -> str:
     settings = args.settings
     rng = random_stream(settings.seed, "audit", args.firm_type, "baselines")
     samples = {Path(path).stem: read_table(path) for path in args.samples}
+    histories = {Path(path).stem: read_table(path) for path in args.histories}
     predictions = {Path(path).stem: read_csv(path) for path in args.predictions}
     checks = []
     for split, sample in samples.items():
-        panel = read_history(args.panel, sample)
-        unknown = samples_without_future(sample, panel, args.firm_type, settings.history_quarters, rng)
+        unknown = samples_without_future(sample, histories[split], args.firm_type, settings.history_quarters, rng)
         found = baseline_audit.differing_features(sample, unknown, settings.target)
         checks.append(found_by(f"{split}: features that change with what is dated after t", found))
     train = pa.concat_tables([samples[split] for split in SPLITS[:-1]])
@@ -52,7 +51,7 @@ if __name__ == "__main__":
     cli.run(
         main,
         __doc__,
-        panel=cli.TEXT,
+        histories={**cli.FILES, "help": "the panel rows of the sampled pairs, from sample_windows"},
         samples=cli.FILES,
         predictions=cli.FILES,
         firm_type=cli.TEXT,

@@ -18,7 +18,6 @@ from workflow_scripts.holdings.evaluation.text_audit import Check, checks_table,
 from workflow_scripts.holdings.texts.conversations import ThinkStyle
 from workflow_scripts.holdings.texts.prompts import PromptSettings
 from workflow_scripts.holdings.texts.tickers import read_tickers
-from workflow_scripts.holdings.windows.history import read_history
 from workflow_scripts.holdings.windows.splits import Period
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_jsonl, read_table, write_csv
@@ -41,9 +40,8 @@ def audit_split(args: Namespace, sample: pa.Table, dataset: list[dict], rng: np.
     """The checks of one split by itself."""
     settings = args.settings
     tickers = read_tickers(args.tickers[0]) if args.tickers else None
-    panel = read_history(args.panel, sample)
     quarters = settings.prompts.history_quarters
-    unknown = list(audit.samples_without_future(sample, panel, args.firm_type, quarters, rng))
+    unknown = list(audit.samples_without_future(sample, read_table(args.history), args.firm_type, quarters, rng))
     checks = [
         found_by(
             "texts that change with what is dated after t",
@@ -88,7 +86,7 @@ if __name__ == "__main__":
     cli.run(
         main,
         __doc__,
-        panel=cli.TEXT,
+        history={**cli.TEXT, "help": "the panel rows of the sampled pairs, from sample_windows"},
         samples={**cli.FILES, "help": "of this split, or of all splits for what needs them"},
         datasets={**cli.FILES, "help": "of the same splits"},
         tickers={**cli.OPTIONAL_FILES, "help": "CSV permno,ticker,company"},

@@ -1,9 +1,9 @@
 """Draw the stratified sample of one split and attach the history of every sampled window.
 
 Steps: windows of the split, by the quarter of t → drop those without a label (and at zero holding) →
-sample → read the panel rows of the sampled pairs → add the next quarter's price and splits → write the sample
-and the account of what was dropped. Where the active change is the target, windows without one are dropped too.
-Fails when no window is left.
+sample → read the panel rows of the sampled pairs → add the next quarter's price and splits → write the sample,
+these rows (the audits rebuild the sample from them) and the account of what was dropped. Where the active change is
+the target, windows without one are dropped too. Fails when no window is left.
 """
 
 from argparse import Namespace
@@ -38,7 +38,7 @@ class Settings:
 
 
 def main(args: Namespace) -> str:
-    """Write the sample to `--out` and the account to `--report`."""
+    """Write the sample and the rows of its pairs to the two files of `--out`, and the account to `--report`."""
     settings = args.settings
     windows = read_batches(args.windows, [*IDS, "quarter", "zero_holding", "delta_sign"])
     in_split = partial(
@@ -57,12 +57,14 @@ def main(args: Namespace) -> str:
         candidates, settings.sample, random_stream(settings.seed, args.firm_type, args.split)
     )
     account |= {"sampled": sample.num_rows, "sampled_per_bucket": per_bucket}
-    sample = attach_history(sample, read_history(args.panel, sample), args.firm_type, settings.history_quarters)
+    history = read_history(args.panel, sample)
+    sample = attach_history(sample, history, args.firm_type, settings.history_quarters)
     sample = attach_prices(sample, stocks, settings.history_quarters)
     price_ratio, split_ratio = (sample[name].to_numpy() for name in ("price_ratio", "split_ratio"))
     account["sampled_split_like"] = int(np.isfinite(split_ratio).sum())
     account["sampled_without_price"] = int(np.isnan(price_ratio).sum())
-    write_table(args.out, sample)
+    for path, table in zip(args.out, (sample, history), strict=True):
+        write_table(path, table)
     write_json(args.report, {"firm_type": args.firm_type, "split": args.split, **account})
     counts = f"{account['sampled']:,} of {account['candidates']:,} candidates"
     return f"sample_windows {args.firm_type} {args.split}: {counts}"
@@ -79,6 +81,6 @@ if __name__ == "__main__":
         firm_type=cli.TEXT,
         split=cli.TEXT,
         settings=cli.settings_option(Settings),
-        out=cli.TEXT,
+        out={"nargs": 2, "metavar": ("SAMPLE", "HISTORY")},
         report=cli.TEXT,
     )

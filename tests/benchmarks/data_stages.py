@@ -105,8 +105,12 @@ def reading(slice_path: Path, folder: Path) -> dict[str, list]:
 def sampling(slice_path: Path, folder: Path, split: str, content: str) -> list:
     out = folder / f"samples/{split}.parquet"
     files = {"windows": folder / "windows.parquet", "stocks": folder / "stock_quarters.parquet"}
-    files |= {"out": out, "report": out.with_suffix(".json")}
+    files |= {"out": [out, history(folder, split)], "report": out.with_suffix(".json")}
     return module("sample_windows", panel=slice_path, firm_type=FIRM_TYPE, **files, split=split, settings=content)
+
+
+def history(folder: Path, split: str) -> Path:
+    return folder / f"histories/{split}.parquet"
 
 
 def texts(folder: Path) -> dict[str, list]:
@@ -131,8 +135,8 @@ def forecasts(folder: Path) -> list[Path]:
     return [folder / f"predictions/{name}.csv" for name in BASELINES]
 
 
-def audits(slice_path: Path, folder: Path) -> dict[str, list]:
-    shared = {"panel": slice_path, "firm_type": FIRM_TYPE}
+def audits(folder: Path) -> dict[str, list]:
+    shared = {"firm_type": FIRM_TYPE}
     stages = {}
     for split in SPLITS:
         audited = SPLITS if split == SPLITS[-1] else (split,)
@@ -140,9 +144,11 @@ def audits(slice_path: Path, folder: Path) -> dict[str, list]:
             kind: [folder / f"{kind}/{name}.{end}" for name in audited]
             for kind, end in (("samples", "parquet"), ("datasets", "jsonl"))
         }
+        files["history"] = history(folder, split)
         options = {"split": split, "settings": settings("audit_leakage", split), "out": folder / f"audit/{split}.csv"}
         stages[f"audit_leakage {split}"] = module("audit_leakage", **shared, **files, **options)
     files = {"samples": [folder / f"samples/{split}.parquet" for split in SPLITS], "predictions": forecasts(folder)}
+    files["histories"] = [history(folder, split) for split in SPLITS]
     options = {"settings": settings("audit_baselines"), "out": folder / "audit/baselines.csv"}
     return {**stages, "audit_baselines": module("audit_baselines", **shared, **files, **options)}
 
@@ -160,7 +166,7 @@ def benchmark(millions: float, folder: Path, repeat: int, shuffled: bool) -> Non
     cost, output = measured(module("simulate_panel", firm_type=FIRM_TYPE, settings=law, out=slice_path))
     print(f"\n{output.strip()} in {cost.wall:.1f} s; {slice_path.stat().st_size / 1e6:,.0f} MB on disk")
     ours, between = reading(slice_path, folder), texts(folder)
-    chain = {**ours, **audits(slice_path, folder)}
+    chain = {**ours, **audits(folder)}
     peers = [name for name in PEERS if millions <= LARGEST.get(name, millions)]
     repeat = repeat if millions <= REPEATED else 1
     stages = ours | between | chain

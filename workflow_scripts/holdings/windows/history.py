@@ -20,8 +20,8 @@ def prompt_columns(history_quarters: int) -> list[str]:
 
 
 def read_history(panel_path: str | Path, sample: pa.Table) -> pa.Table:
-    """The panel rows of the sampled pairs, all features and the label, in the order of the slice."""
-    return read_pairs(panel_path, (*IDS, "date", *FEATURES, *LABELS), sample)
+    """The panel rows of the sampled pairs: ids, quarter, all features and the label, in the order of the slice."""
+    return read_pairs(panel_path, (*IDS, "date", *FEATURES, *LABELS), sample).drop_columns(["date"])
 
 
 def attach_history(sample: pa.Table, panel: pa.Table, firm_type: str, history_quarters: int) -> pa.Table:
