@@ -83,7 +83,7 @@ def sample_of(panel: pa.Table, history_quarters: int = 4, rows: int | None = Non
     """The first `rows` windows of a slice of banks, with their history."""
     windows = windows_of(panel, history_quarters).slice(0, rows)
     sample = attach_history(windows, typed_table(panel), "banks", history_quarters)
-    return attach_prices(sample, StockQuarters(stock_quarters(lambda: [typed_table(panel)])), history_quarters)
+    return attach_prices(sample, StockQuarters(stock_quarters(lambda columns: [typed_table(panel)])), history_quarters)
 
 
 @pytest.fixture

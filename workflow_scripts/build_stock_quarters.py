@@ -8,14 +8,14 @@ from argparse import Namespace
 import numpy as np
 
 from workflow_scripts.holdings.panel.slices import panel_batches
-from workflow_scripts.holdings.panel.stock_quarters import STOCK_COLUMNS, stock_quarters
+from workflow_scripts.holdings.panel.stock_quarters import stock_quarters
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import write_table
 
 
 def main(args: Namespace) -> str:
     """Write the stock-quarters to `--out`."""
-    table = stock_quarters(lambda: panel_batches(args.panel, STOCK_COLUMNS))
+    table = stock_quarters(lambda columns: panel_batches(args.panel, columns))
     write_table(args.out, table)
     splits = int(np.isfinite(table["split_ratio"].to_numpy()).sum())
     unpriced = int(np.isnan(table["prc"].to_numpy()).sum())

@@ -10,14 +10,17 @@ before without the split, has a density proportional to 1 / (UNTRADED + |trade|)
 The stock's return, with the density of Laplace, counts as one more witness, and the rarity of splits is a threshold.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-# What is read of a slice to find prices and splits.
-STOCK_COLUMNS = ("permno", "date", "holding_t", "holding_t1", "prc")
+from workflow_scripts.plumbing.files import ROW_GROUP_ROWS
+
+# What is read of a slice, first to find prices, then to find splits.
+PRICE_COLUMNS = ("permno", "date", "prc")
+HOLDER_COLUMNS = ("permno", "date", "holding_t", "holding_t1")
 # Holders that disagree by more than this share of the price leave a stock-quarter without one.
 PRICE_TOLERANCE = 0.01
 COMMON_RATIOS = np.array([3 / 2, 2, 3, 4, 5, 10, 20])
@@ -38,109 +41,134 @@ MIN_WITNESSES, LARGE_RATIO = 2, 2.0
 UNIT = 1e-6
 
 
-class _Grid:
-    """Cells of stocks x quarters as one range of integers, a quarter longer than the data: t+1 is the next cell."""
+class _Keys:
+    """Distinct stock-quarters, sorted, which are found by bisection: memory is that of those that there are."""
 
     def __init__(self, permno: NDArray[np.int64], quarter: NDArray[np.int32]) -> None:
         self.permnos = np.unique(permno)
-        self.first = int(quarter.min())
-        self.span = int(quarter.max()) - self.first + 2
-        self.size = len(self.permnos) * self.span
+        self.codes = self._codes(np.searchsorted(self.permnos, permno), quarter)
 
-    def cells(self, permno: NDArray[np.int64], quarter: NDArray[np.int32]) -> NDArray[np.int64]:
-        """The cell of each stock-quarter, shape (n,); the last one, which is never used, for one outside the grid."""
+    @staticmethod
+    def _codes(stock: NDArray[np.int64], quarter: NDArray[np.int32]) -> NDArray[np.int64]:
+        # Not by permno itself, which may be any integer.
+        return (stock << 32) + quarter
+
+    def rows(self, permno: NDArray[np.int64], quarter: NDArray[np.int32]) -> NDArray[np.int64]:
+        """The row of each stock-quarter, shape (n,); one past the last row for those that are not there."""
+        if not len(self.codes):
+            return np.zeros(len(permno), dtype=np.int64)
         stock = np.minimum(np.searchsorted(self.permnos, permno), len(self.permnos) - 1)
-        place = quarter.astype(np.int64) - self.first
-        inside = (self.permnos[stock] == permno) & (place >= 0) & (place < self.span - 1)
-        return np.where(inside, stock * self.span + place, self.size - 1)
+        code = self._codes(stock, quarter)
+        row = np.minimum(np.searchsorted(self.codes, code), len(self.codes) - 1)
+        return np.where((self.permnos[stock] == permno) & (self.codes[row] == code), row, len(self.codes))
 
 
-def stock_quarters(read: Callable[[], Iterable[pa.Table]]) -> pa.Table:
+def stock_quarters(read: Callable[[Sequence[str]], Iterable[pa.Table]]) -> pa.Table:
     """One row per (permno, quarter) of a slice, sorted: prc, prc_t1 ($), holders and split_ratio.
 
-    `read` gives the slice's rows (`STOCK_COLUMNS` typed, and `quarter`) in any order, twice, part by part. prc is the
-    price that the rows agree on, NaN where none has a positive one or they differ by more than `PRICE_TOLERANCE`;
-    prc_t1 is that of the next quarter. `holders` counts the positions held at t and t+1 whose shares can be compared.
-    `split_ratio` (shares after / before) is the one of `SPLIT_RATIOS` that explains the holders' shares best, NaN where
-    no split does, or where the price did not move in the opposite direction by about as much. Holders are those of the
-    slice: a firm type's results depend on no other's.
+    `read` gives columns of the slice's rows (typed, with `quarter`) in any order, part by part; it is
+    called twice. prc is the price that the rows agree on, NaN where none has a positive one or they differ by more than
+    `PRICE_TOLERANCE`; prc_t1 is that of the next quarter. `holders` counts the positions held at t and t+1 whose shares
+    can be compared. `split_ratio` (shares after / before) is the one of `SPLIT_RATIOS` that explains the holders'
+    shares best, NaN where no split does, or where the price did not move in the opposite direction by about as much.
+    Holders are those of the slice: a firm type's results depend on no other's.
     """
-    prices = _prices(read())
-    grid = _Grid(prices["permno"], prices["quarter"])
-    cell = grid.cells(prices["permno"], prices["quarter"])
-    price = np.full(grid.size, np.nan)
+    prices = _prices(read(PRICE_COLUMNS))
+    keys = _Keys(prices["permno"], prices["quarter"])
     agree = prices["prc_max"] <= prices["prc_min"] * (1 + PRICE_TOLERANCE)
-    price[cell] = np.where(agree, (prices["prc_min"] + prices["prc_max"]) / 2, np.nan)
-    following = np.append(price[1:], np.nan)
+    price = np.where(agree, (prices["prc_min"] + prices["prc_max"]) / 2, np.nan)
+    # The row below is t+1 where it is the same stock's and one quarter later.
+    following = np.where(np.append(np.diff(keys.codes) == 1, False), np.append(price[1:], np.nan), np.nan)
     log_price_ratio = np.log(following) - np.log(price)
 
-    holders = np.zeros(grid.size, dtype=np.int64)
+    holders = np.zeros(len(price), dtype=np.int64)
     splits = [_Split(ratio, log_price_ratio) for ratio in SPLIT_RATIOS]
-    for table in read():
-        cells = grid.cells(table["permno"].to_numpy(), table["quarter"].to_numpy())
+    for table in read(HOLDER_COLUMNS):
         held, next_held = (table[name].to_numpy() for name in ("holding_t", "holding_t1"))
-        known = (held > 0) & (next_held > 0) & ~np.isnan(log_price_ratio[cells])
-        cells = cells[known]
-        np.add.at(holders, cells, 1)
-        moved = np.abs(log_price_ratio[cells]) >= SMALLEST_MOVE
-        cells, log_value = cells[moved], np.log(next_held[known][moved] / held[known][moved])
+        known = np.flatnonzero((held > 0) & (next_held > 0))
+        rows = keys.rows(table["permno"].to_numpy()[known], table["quarter"].to_numpy()[known])
+        log_price = log_price_ratio[rows]
+        np.add.at(holders, rows[~np.isnan(log_price)], 1)
+        moved = np.abs(log_price) >= SMALLEST_MOVE
+        rows, log_price, known = rows[moved], log_price[moved], known[moved]
+        log_shares = np.log(next_held[known] / held[known]) - log_price
         for split in splits:
-            split.add(cells, log_value - log_price_ratio[cells])
-    ratio = _likeliest(splits, grid.size)
+            split.add(rows, log_price, log_shares)
     return pa.table(
         {
             "permno": prices["permno"],
             "quarter": prices["quarter"],
-            "prc": price[cell],
-            "prc_t1": following[cell],
-            "holders": holders[cell],
-            "split_ratio": ratio[cell],
+            "prc": price,
+            "prc_t1": following,
+            "holders": holders,
+            "split_ratio": _likeliest(splits, len(price)),
         }
     )
 
 
 def _prices(tables: Iterable[pa.Table]) -> dict[str, NDArray]:
     """Least and greatest positive price by (permno, quarter), sorted; NaN where there is none."""
-    parts, keys = [], ["permno", "quarter"]
+    names = ["permno", "quarter", "prc_min", "prc_max"]
+    known = {name: np.empty(0, dtype=kind) for name, kind in zip(names, ("i8", "i4", "f8", "f8"), strict=True)}
+    keys, waiting, n_waiting = _Keys(known["permno"], known["quarter"]), [], 0
     for table in tables:
-        prc = table["prc"].to_numpy()
-        table = table.select(keys).append_column("prc", pa.array(np.where(prc > 0, prc, np.nan), from_pandas=True))
-        parts.append(table.group_by(keys).aggregate([("prc", "min"), ("prc", "max")]))
-        if len(parts) > 64:
-            parts = [_merge(parts, keys)]
-    merged = _merge(parts, keys).sort_by([(key, "ascending") for key in keys])
-    return {name: merged[name].to_numpy() for name in merged.column_names}
+        permno, quarter, prc = (table[name].to_numpy() for name in ("permno", "quarter", "prc"))
+        prc = np.where(prc > 0, prc, np.nan)
+        rows = keys.rows(permno, quarter)
+        new = rows == len(keys.codes)
+        # Most stock-quarters have been seen before; the others wait until they are as many.
+        np.fmin.at(known["prc_min"], rows[~new], prc[~new])
+        np.fmax.at(known["prc_max"], rows[~new], prc[~new])
+        waiting.append(dict(zip(names, (permno[new], quarter[new], prc[new], prc[new]), strict=True)))
+        n_waiting += len(waiting[-1]["prc_min"])
+        if n_waiting > max(len(keys.codes), ROW_GROUP_ROWS):
+            known = _merged([known, *waiting])
+            keys, waiting, n_waiting = _Keys(known["permno"], known["quarter"]), [], 0
+    return _merged([known, *waiting])
 
 
-def _merge(parts: list[pa.Table], keys: list[str]) -> pa.Table:
-    merged = pa.concat_tables(parts).group_by(keys).aggregate([("prc_min", "min"), ("prc_max", "max")])
-    return merged.rename_columns([*keys, "prc_min", "prc_max"])
+def _merged(parts: list[dict[str, NDArray]]) -> dict[str, NDArray]:
+    """Parts of `_prices` as one, in which each stock-quarter occurs once."""
+    permno, quarter, low, high = (np.concatenate([part[name] for part in parts]) for name in parts[0])
+    order = np.lexsort((quarter, permno))
+    permno, quarter = permno[order], quarter[order]
+    begins = np.flatnonzero(np.append(True, (permno[1:] != permno[:-1]) | (quarter[1:] != quarter[:-1])))
+    values = (
+        permno[begins],
+        quarter[begins],
+        np.fmin.reduceat(low[order], begins),
+        np.fmax.reduceat(high[order], begins),
+    )
+    return dict(zip(parts[0], values, strict=True))
 
 
 class _Split:
     """What speaks for one ratio, in the stock-quarters whose price allows it."""
 
     def __init__(self, ratio: float, log_price_ratio: NDArray[np.float64]) -> None:
-        self.ratio, self.log_ratio, self.log_price_ratio = ratio, np.log(ratio), log_price_ratio
-        self.cells = np.flatnonzero(self._is_allowed(log_price_ratio))
-        self.gain = np.zeros(len(self.cells), dtype=np.int64)
-        self.witnesses = np.zeros(len(self.cells), dtype=np.int64)
+        self.ratio, self.log_ratio = ratio, np.log(ratio)
+        self.rows = np.flatnonzero(self._is_allowed(log_price_ratio))
+        self.log_price_ratio = log_price_ratio[self.rows]
+        self.gain = np.zeros(len(self.rows), dtype=np.int64)
+        self.witnesses = np.zeros(len(self.rows), dtype=np.int64)
 
     def _is_allowed(self, log_price_ratio: NDArray[np.float64]) -> NDArray[np.bool_]:
         return np.abs(log_price_ratio + self.log_ratio) <= _tolerance(self.log_ratio)
 
-    def add(self, cells: NDArray[np.int64], log_shares: NDArray[np.float64]) -> None:
-        """Positions held before and after, and the logarithm of shares after / before."""
-        allowed = np.flatnonzero(self._is_allowed(self.log_price_ratio[cells]))
-        at, unsplit = np.searchsorted(self.cells, cells[allowed]), np.abs(log_shares[allowed])
+    def add(
+        self, rows: NDArray[np.int64], log_price_ratio: NDArray[np.float64], log_shares: NDArray[np.float64]
+    ) -> None:
+        """Positions held before and after: their stock-quarters, logarithms of price and of shares after / before."""
+        allowed = np.flatnonzero(self._is_allowed(log_price_ratio))
+        at, unsplit = np.searchsorted(self.rows, rows[allowed]), np.abs(log_shares[allowed])
         split = np.abs(log_shares[allowed] - self.log_ratio)
         gain = np.log((UNTRADED + unsplit) / (UNTRADED + split))
         np.add.at(self.gain, at, np.rint(gain / UNIT).astype(np.int64))
         np.add.at(self.witnesses, at, split <= UNTRADED)
 
     def evidence(self) -> NDArray[np.float64]:
-        """Log likelihood ratio to no split, shape of `cells`; -inf where the holders alone do not speak for it."""
-        price = self.log_price_ratio[self.cells]
+        """Log likelihood ratio to no split, shape of `rows`; -inf where the holders alone do not speak for it."""
+        price = self.log_price_ratio
         total = self.gain * UNIT + (np.abs(price) - np.abs(price + self.log_ratio)) / RETURN_SCALE
         enough = self.gain > 0
         if max(self.ratio, 1 / self.ratio) < LARGE_RATIO:
@@ -162,8 +190,8 @@ def _likeliest(splits: list[_Split], size: int) -> NDArray[np.float64]:
     ratio, most = np.full(size, np.nan), np.zeros(size)
     for split, threshold in zip(splits, THRESHOLDS, strict=True):
         beyond = split.evidence() - threshold
-        wins = beyond > most[split.cells]
-        won = split.cells[wins]
+        wins = beyond > most[split.rows]
+        won = split.rows[wins]
         ratio[won], most[won] = split.ratio, beyond[wins]
     return ratio
 
@@ -172,23 +200,21 @@ class StockQuarters:
     """Prices and splits of stock-quarters, found by stock and quarter; NaN where unknown."""
 
     def __init__(self, stocks: pa.Table) -> None:
-        keys = [stocks[name].to_numpy() for name in ("permno", "quarter")]
-        self._grid = _Grid(*keys)
-        cells = self._grid.cells(*keys)
-        self._columns = {name: np.full(self._grid.size, np.nan) for name in ("prc", "prc_t1", "split_ratio")}
-        for name, whole in self._columns.items():
-            whole[cells] = stocks[name].to_numpy()
+        self._keys = _Keys(*(stocks[name].to_numpy() for name in ("permno", "quarter")))
+        # One row more, for what is not there.
+        self._columns = {name: np.append(stocks[name].to_numpy(), np.nan) for name in ("prc", "prc_t1", "split_ratio")}
 
     def find(self, name: str, permno: NDArray, quarter: NDArray) -> NDArray[np.float64]:
         """A column of `stock_quarters`, shape (n,)."""
-        return self._columns[name][self._grid.cells(permno, quarter)]
+        return self._columns[name][self._keys.rows(permno, quarter)]
 
     def next_prices(self, permno: NDArray, quarter: NDArray) -> dict[str, NDArray[np.float64]]:
         """prc_t1 ($), price_ratio (prc_t1 / prc) and split_ratio, shape (n,).
 
         All are label-side: they are dated t+1 and never enter a prompt.
         """
-        prc, prc_t1, split_ratio = (self.find(name, permno, quarter) for name in self._columns)
+        rows = self._keys.rows(permno, quarter)
+        prc, prc_t1, split_ratio = (column[rows] for column in self._columns.values())
         return {"prc_t1": prc_t1, "price_ratio": prc_t1 / prc, "split_ratio": split_ratio}
 
     def has_active_change(self, permno: NDArray, quarter: NDArray) -> NDArray[np.bool_]:

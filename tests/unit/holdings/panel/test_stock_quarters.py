@@ -1,5 +1,7 @@
 """Prices of t+1 come from any holder of the stock, and a split is told from trading."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -28,7 +30,7 @@ def panel_of(shares: list[list[float]], prices: list[float | None], permno: int 
 
 
 def stocks_of(*panels: pa.Table) -> pa.Table:
-    return stock_quarters(lambda: [typed_table(panel) for panel in panels])
+    return stock_quarters(lambda columns: [typed_table(panel) for panel in panels])
 
 
 def column(table: pa.Table, name: str) -> list:
@@ -95,6 +97,23 @@ def test_the_order_and_the_parts_of_the_slice_do_not_matter():
     assert whole["permno"].to_pylist() == [7] * 8 + [10107] * 8
 
 
+def test_many_stocks_over_many_quarters_need_the_memory_of_their_rows():
+    """A grid of these stocks and quarters would have 9 * 10^7 cells."""
+    n = 100_000
+    permno = np.arange(n) * 10**13 - 5 * 10**17
+    rows = [(1, 1, 1900 + i % 4 * 75, 1, 1.0, None) for i in range(8)]
+    panel = typed_table(make_panel(rows).take(np.arange(n) % 8))
+    panel = panel.set_column(panel.column_names.index("permno"), "permno", pa.array(permno))
+    tracemalloc.start()
+    stocks = stock_quarters(lambda columns: [panel])
+    found = StockQuarters(stocks).find("prc", permno[::-1], panel["quarter"].to_numpy()[::-1])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found == 20.0).all()
+    assert np.isnan(StockQuarters(stocks).find("prc", permno + 1, panel["quarter"].to_numpy())).all()
+    assert peak < 1000 * n
+
+
 def test_next_prices_are_found_by_stock_and_quarter():
     stocks = stocks_of(panel_of([[5, 5]], [20.0, 25.0]), panel_of([[5, 5]], [4.0, 2.0], permno=99))
     first = stocks["quarter"][0].as_py()
@@ -126,7 +145,7 @@ def test_splits_of_the_past_do_not_look_ahead():
     )
     quarter = int(panel["quarter"].to_numpy().min()) + 2
     scrambled = scramble_after(panel, quarter, rng)
-    before, after = (stock_quarters(lambda table=table: [table]) for table in (panel, scrambled))
+    before, after = (stock_quarters(lambda columns, table=table: [table]) for table in (panel, scrambled))
     assert column(before, "split_ratio")[:2] == column(after, "split_ratio")[:2] == [None, 3.0]
 
 
