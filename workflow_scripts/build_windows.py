@@ -1,6 +1,6 @@
 """Find all windows of one slice: runs of strictly consecutive quarters of a (mgrno, permno) pair.
 
-The slice is streamed by blocks of whole managers, so that memory does not grow with it. The report of
+The slice is streamed by blocks of whole pairs, so that memory does not grow with it. The report of
 `check_panel` says whether the slice is sorted.
 """
 

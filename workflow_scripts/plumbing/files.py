@@ -30,6 +30,7 @@ ROW_GROUP_ROWS = 250_000
 # Types of columns that `write_csv` can put into words itself, and rows of text in memory at a time.
 CSV_TYPES = {"float64", "int64", "bool", "str"}
 CSV_ROWS = 50_000
+READ_BUFFER = 2**20
 
 
 def _temporary(path: Path) -> Path:
@@ -198,9 +199,10 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Tab
 
 
 def read_batches(path: str | Path, columns: Sequence[str], **options: Any) -> Iterator[pa.Table]:
-    """A parquet file part by part, in its order, a row group or two in memory at a time; InputError if it is none."""
+    """A parquet file part by part, in its order, `ROW_GROUP_ROWS` at a time in memory; InputError if it is none."""
     with _reading(path):
-        file = pq.ParquetFile(path, pre_buffer=False, **options)
+        # With a buffer a row group's columns are read piece by piece, however large it is.
+        file = pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BUFFER, **options)
         batches = file.iter_batches(ROW_GROUP_ROWS, columns=list(columns))
     while True:
         with _reading(path):

@@ -78,10 +78,12 @@ UNIT_RANGES = {
     "holding_t / me": (1e-9, 3.0),
     "me / prc (million shares)": (0.1, 2e4),
 }
+SHARE_OF_ASSETS, SHARE_OF_STOCK, SHARES = UNIT_RANGES
 # $ million: no company and no manager is worth 20 trillion dollars.
 LARGEST_MEDIAN = 2e7
 # A jump is a change of a position by 10^3 or 10^6, within half an order of magnitude, up or down.
 JUMPS = (3.0, 6.0)
+SMALLEST_JUMP = 10**2.4
 MIN_POSITIONS = 3
 
 
@@ -137,6 +139,32 @@ class _LogMedian:
         return float(10 ** (self.LOWEST + (at + 0.5) * self.STEP))
 
 
+@dataclass(frozen=True)
+class _Cells:
+    """Manager-quarters: the manager, the quarter from FIRST_YEAR on, sums over the rows; arrays of shape (n,)."""
+
+    manager: NDArray
+    index: NDArray
+    held: NDArray
+    assets: NDArray
+    positions: NDArray
+    jumps: NDArray
+
+    def where(self, mask: NDArray[np.bool_]) -> "_Cells":
+        return _Cells(**{name: values[mask] for name, values in vars(self).items()})
+
+    def joined(self, others: "_Cells") -> "_Cells":
+        return _Cells(**{name: np.append(values, getattr(others, name)) for name, values in vars(self).items()})
+
+    def summed(self) -> "_Cells":
+        """The cells of one manager, each quarter once."""
+        _, first, cell = np.unique(self.index, return_index=True, return_inverse=True)
+        assets = np.empty(len(first))
+        assets[cell] = self.assets
+        positions, jumps = (np.bincount(cell, counts).astype(np.int64) for counts in (self.positions, self.jumps))
+        return _Cells(self.manager[first], self.index[first], np.bincount(cell, self.held), assets, positions, jumps)
+
+
 @dataclass
 class _Slice:
     """What the blocks seen so far have shown."""
@@ -150,12 +178,13 @@ class _Slice:
     days: set[int] = field(default_factory=set)
     stocks: set[int] = field(default_factory=set)
     infinite: set[str] = field(default_factory=set)
+    waiting: _Cells | None = None
     managers: int = 0
     pairs: int = 0
     gaps: int = 0
 
     def add(self, block: pa.Table) -> None:
-        """Check one block of whole managers, sorted."""
+        """Check one block of whole pairs, sorted."""
         mgrno, permno, quarter = key_arrays(block)
         value = {name: block[name].to_numpy() for name in (*FEATURES, *LABELS)}
         holding, label = value["holding_t"], value["holding_t1"]
@@ -187,12 +216,13 @@ class _Slice:
         for findings, masks in ((self.errors, bad), (self.warnings, odd)):
             for name, mask in masks.items():
                 findings[name].add(block, mask)
-        self.managers += int((mgrno[1:] != mgrno[:-1]).sum()) + 1
+        goes_on = self.waiting is not None and self.waiting.manager[0] == mgrno[0]
+        self.managers += int((mgrno[1:] != mgrno[:-1]).sum()) + (not goes_on)
         self.pairs += int((~following).sum())
         self.gaps += int((following & (step > 1)).sum())
         self.stocks.update(pc.unique(block["permno"]).to_pylist())
         self.days.update(pc.unique(block["date"].cast(pa.int32())).to_pylist())
-        index = index.clip(0, N_QUARTERS - 1)
+        index = index.clip(0, N_QUARTERS - 1).astype(np.intp)
         self._count("rows", index)
         self._count("labelled", index[~np.isnan(label)])
         self._count("zero_holding", index[holding == 0])
@@ -205,31 +235,54 @@ class _Slice:
         self.coverage[name] = self.coverage.get(name, 0) + counts
 
     def _check_units(self, mgrno: NDArray, index: NDArray, value: dict[str, NDArray], has_next: NDArray) -> None:
-        holding, aum, me, prc = (value[name] for name in ("holding_t", "aum", "me", "prc"))
-        # A cell is a manager's quarter: numbered by what occurs, because managers may be many and small.
-        begins = np.append(True, mgrno[1:] != mgrno[:-1])
-        manager = np.cumsum(begins) - 1
-        codes, cell = np.unique(manager * N_QUARTERS + index, return_inverse=True)
-        held = np.bincount(cell, np.nan_to_num(holding))
-        assets = np.full(len(codes), np.nan)
-        assets[cell] = aum
-        self._count("managers", codes % N_QUARTERS)
+        holding, label, aum, me, prc = (value[name] for name in ("holding_t", "holding_t1", "aum", "me", "prc"))
         for name, median in self.money.items():
             median.add(value[name])
         with np.errstate(divide="ignore", invalid="ignore"):
-            log_jump = np.abs(np.log10(value["holding_t1"] / holding))
-            for name, ratio in zip(UNIT_RANGES, (held / assets, holding / me, me / prc), strict=True):
-                self.ratios[name].add(ratio)
-        continuing = has_next & np.isfinite(log_jump)
-        jumped = continuing & np.any([np.abs(log_jump - jump) < 0.5 for jump in JUMPS], axis=0)
-        positions, jumps = (np.bincount(cell[mask], minlength=len(codes)) for mask in (continuing, jumped))
-        cells = np.flatnonzero((positions >= MIN_POSITIONS) & (jumps > positions / 2))
+            self.ratios[SHARE_OF_STOCK].add(holding / me)
+            self.ratios[SHARES].add(me / prc)
+            growth = label / holding
+        continuing = has_next & (growth > 0) & np.isfinite(growth)
+        # Few positions grow or shrink that much: only their logarithms are needed.
+        jumped = np.flatnonzero(continuing & ((growth > SMALLEST_JUMP) | (growth < 1 / SMALLEST_JUMP)))
+        log_jump = np.abs(np.log10(growth[jumped]))
+        jumped = jumped[np.any([np.abs(log_jump - jump) < 0.5 for jump in JUMPS], axis=0)]
+        # A cell is a manager's quarter: numbered by what occurs, because managers may be many and small.
+        begins = np.append(True, mgrno[1:] != mgrno[:-1])
+        numbered = pc.dictionary_encode(pa.array((np.cumsum(begins) - 1) * N_QUARTERS + index))
+        codes, cell = numbered.dictionary.to_numpy(), numbered.indices.to_numpy()
+        assets = np.empty(len(codes))
+        assets[cell] = aum
+        cells = _Cells(
+            manager=mgrno[begins][codes // N_QUARTERS],
+            index=codes % N_QUARTERS,
+            held=np.bincount(cell, np.nan_to_num(holding)),
+            assets=assets,
+            positions=np.bincount(cell[continuing], minlength=len(codes)),
+            jumps=np.bincount(cell[jumped], minlength=len(codes)),
+        )
+        # The last manager may go on in the next block.
+        if self.waiting is not None:
+            goes_on = cells.manager == self.waiting.manager[0]
+            cells = self.waiting.joined(cells.where(goes_on)).summed().joined(cells.where(~goes_on))
+        is_last = cells.manager == mgrno[-1]
+        self._judge(cells.where(~is_last))
+        self.waiting = cells.where(is_last)
+
+    def _judge(self, cells: "_Cells") -> None:
+        """What whole manager-quarters say."""
+        self._count("managers", cells.index)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.ratios[SHARE_OF_ASSETS].add(cells.held / cells.assets)
+        odd = np.flatnonzero((cells.positions >= MIN_POSITIONS) & (cells.jumps > cells.positions / 2))
+        odd = odd[np.lexsort((cells.index[odd], cells.manager[odd]))]
         finding = self.warnings["unit_jump"]
-        finding.count += len(cells)
-        for at in cells[: MAX_EXAMPLES - len(finding.examples)]:
-            quarter = quarter_labels([codes[at] % N_QUARTERS + 4 * FIRST_YEAR])[0]
-            name = mgrno[begins][codes[at] // N_QUARTERS]
-            finding.examples.append(f"mgrno {name} after {quarter}: {jumps[at]} of {positions[at]} positions")
+        finding.count += len(odd)
+        for at in odd[: MAX_EXAMPLES - len(finding.examples)]:
+            quarter = quarter_labels([cells.index[at] + 4 * FIRST_YEAR])[0]
+            finding.examples.append(
+                f"mgrno {cells.manager[at]} after {quarter}: {cells.jumps[at]} of {cells.positions[at]} positions"
+            )
 
     def unit_fault(self, rows: int, settings: CheckSettings) -> str:
         """What is wrong with the unit of the money, and the remedy; empty where nothing is. After `finish`."""
@@ -252,6 +305,7 @@ class _Slice:
 
     def finish(self) -> None:
         """Findings about the slice as a whole."""
+        self._judge(self.waiting)
         months = np.array(sorted(self.days), dtype="datetime64[D]").astype("datetime64[M]").astype(np.int64)
         quarter, stamps = np.unique(months // 3, return_counts=True)
         finding = self.warnings["days_per_quarter"]

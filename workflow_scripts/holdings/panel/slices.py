@@ -1,6 +1,6 @@
 """How slices of any size are read, once it is sure that they have the columns and types of the panel contract.
 
-A slice is never read whole: `panel_blocks` gives it as sorted blocks of whole managers. A sorted slice
+A slice is never read whole: `panel_blocks` gives it as sorted blocks of whole pairs. A sorted slice
 is streamed in its own order. An unsorted one is sorted by DuckDB, which spills to disk (TMPDIR) beyond
 `SORT_MEMORY`: that costs one external sort per stage, and is the reason to keep slices sorted.
 """
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.contract import IDS, LABELS, MAX_EXAMPLES, PANEL_COLUMNS, PanelError
-from workflow_scripts.holdings.panel.pairs import key_arrays
+from workflow_scripts.holdings.panel.pairs import key_arrays, same_pair
 from workflow_scripts.holdings.panel.quarters import quarter_ids
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import ROW_GROUP_ROWS, read_batches
@@ -198,12 +198,13 @@ def _with_plain_type(table: pa.Table) -> pa.Table:
 
 
 def panel_blocks(path: str | Path, columns: Sequence[str], is_sorted: bool) -> Iterator[pa.Table]:
-    """A slice as consecutive blocks of whole managers, sorted by (mgrno, permno, quarter).
+    """A slice as consecutive blocks of whole (mgrno, permno) pairs, sorted by (mgrno, permno, quarter).
 
     `columns` has mgrno, permno and date; each block also has `quarter` (int32 id) and `row` (int64, its
     place in the file, from 0). `is_sorted` is what `check_keys` said; PanelError if the slice has
-    changed since. A block has `ROW_GROUP_ROWS` rows, give or take what one manager holds: small enough to be
-    several times faster than whole columns, whose memory would be touched for the first time.
+    changed since. A block has at most `ROW_GROUP_ROWS` rows: small enough to be several times faster than
+    whole columns, whose memory would be touched for the first time. A pair that goes on from one of the file's parts
+    to the next is a block of its own, so that no other row is copied.
     """
     panel_schema(path, columns)
     order = _Order()
@@ -212,15 +213,22 @@ def panel_blocks(path: str | Path, columns: Sequence[str], is_sorted: bool) -> I
     for table in tables if is_sorted else _sorted(tables):
         if not order.holds(table):
             raise PanelError(f"{path}: not sorted, against its report; run check_panel again")
-        # The last manager may go on in the next batch.
-        managers = table["mgrno"].to_numpy()
-        cut = int(np.searchsorted(managers, managers[-1]))
-        goes_on = bool(waiting) and waiting[0]["mgrno"][0].as_py() == managers[-1]
-        if not goes_on:
-            if waiting or cut:
-                yield pa.concat_tables([*waiting, table.slice(0, cut)]).combine_chunks()
-            waiting, table = [], table.slice(cut)
-        waiting.append(table)
+        mgrno, permno = (table[name].to_numpy() for name in IDS)
+        changes = np.flatnonzero(~same_pair(mgrno, permno, 1)) + 1
+        if waiting:
+            goes_on = all(waiting[0][name][0].as_py() == ids[0] for name, ids in zip(IDS, (mgrno, permno), strict=True))
+            if goes_on and not len(changes):
+                waiting.append(table)
+                continue
+            head = int(changes[0]) if goes_on else 0
+            yield pa.concat_tables([*waiting, table.slice(0, head)]).combine_chunks()
+        else:
+            head = 0
+        # The last pair may go on in the next part.
+        tail = int(changes[-1]) if len(changes) else 0
+        if head < tail:
+            yield table.slice(head, tail - head)
+        waiting = [table.slice(tail)]
     if waiting:
         yield pa.concat_tables(waiting).combine_chunks()
 

@@ -26,7 +26,7 @@ WINDOW_COLUMNS = ("mgrno", "permno", "date", "holding_t", "holding_t1", "aum")
 
 
 def build_windows(block: pa.Table, history_quarters: int = 4) -> pa.Table:
-    """The windows of whole managers, from their whole history, sorted by (mgrno, permno, quarter).
+    """The windows of whole pairs, from their whole history, sorted by (mgrno, permno, quarter).
 
     `block` comes from `panel_blocks` and has mgrno, permno, quarter, holding_t, holding_t1 and aum ($ million).
     The result has one row per window: mgrno, permno, quarter (id of t), aum at t, `zero_holding` (holding_t is

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import make_panel, make_run
+from workflow_scripts.holdings.panel import slices as slices_module
 from workflow_scripts.holdings.panel.checks import (
     ERRORS,
     WARNINGS,
@@ -20,6 +21,7 @@ from workflow_scripts.holdings.panel.checks import (
     warning_lines,
 )
 from workflow_scripts.holdings.panel.contract import PanelError
+from workflow_scripts.plumbing import files as files_module
 from workflow_scripts.plumbing.code_digest import ROOT
 
 
@@ -118,6 +120,24 @@ def test_monthly_dates_are_duplicates(tmp_path):
 
 UNITS = [row for p in range(1, 6) for row in make_run(1, p, [40.0, 41.0])]
 JUMP = [row for p in range(1, 6) for row in make_run(1, p, [4.0, 4.1, 4100.0, 4000.0])]
+
+
+@pytest.mark.parametrize("block_rows", [1, 3, 4, 7, 20])
+def test_a_manager_may_be_larger_than_a_block(tmp_path, monkeypatch, block_rows):
+    others = [(m, *row[1:]) for m in (1, 3, 4) for row in (GOOD if m == 3 else JUMP)]
+    table = make_panel(sorted([*others, *((2, *row[1:]) for row in UNITS)]))
+    for order in (np.arange(len(table)), np.random.default_rng(2).permutation(len(table))):
+        path = write(tmp_path, table.take(order))
+        whole = check_panel(path, "banks", CheckSettings(max_share_above=1))
+        with monkeypatch.context() as patched:
+            patched.setattr(files_module, "ROW_GROUP_ROWS", block_rows)
+            patched.setattr(slices_module, "ROW_GROUP_ROWS", block_rows)
+            assert check_panel(path, "banks", CheckSettings(max_share_above=1)) == whole
+        assert whole["managers"] == 4
+        assert whole["warnings"]["unit_jump"]["count"] == 2
+        assert [one["managers"] for one in whole["coverage"]] == [4, 4, 3, 2]
+
+
 ODD = {
     "label_missing": (make_panel(replaced(0, h1=None)), 1),
     "holding_above_aum": (make_panel(GOOD, aum=lambda i: 3.5), 1),

@@ -1,4 +1,4 @@
-"""Slices are read in sorted blocks of whole managers, whatever their order and size; broken ones are refused."""
+"""Slices are read in sorted blocks of whole pairs, whatever their order and size; broken ones are refused."""
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +34,7 @@ def many_managers() -> pa.Table:
 
 @pytest.mark.parametrize("block_rows", [1, 7, 50, 10_000])
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_blocks_are_whole_managers_in_order_and_know_their_rows(tmp_path, monkeypatch, block_rows, shuffled):
+def test_blocks_are_whole_pairs_in_order_and_know_their_rows(tmp_path, monkeypatch, block_rows, shuffled):
     monkeypatch.setattr(files_module, "ROW_GROUP_ROWS", block_rows)
     monkeypatch.setattr(panel_module, "ROW_GROUP_ROWS", block_rows)
     table = many_managers()
@@ -42,8 +42,9 @@ def test_blocks_are_whole_managers_in_order_and_know_their_rows(tmp_path, monkey
     path = write(tmp_path, stored, row_group_size=20)
     assert check_keys(path) is not shuffled
     blocks = list(panel_blocks(path, COLUMNS, is_sorted=not shuffled))
-    managers = [set(block["mgrno"].to_pylist()) for block in blocks]
-    assert sum(map(len, managers)) == len(set().union(*managers)) == 11, "no manager is in two blocks"
+    pairs = [set(zip(block["mgrno"].to_pylist(), block["permno"].to_pylist(), strict=True)) for block in blocks]
+    assert sum(map(len, pairs)) == len(set().union(*pairs)) > 11, "no pair is in two blocks"
+    assert all(0 < len(block) <= max(block_rows, 11) for block in blocks), "a block is a part of the file, or a pair"
     assert len(blocks) > 1 or block_rows > len(table)
     together = pa.concat_tables(blocks)
     assert together["holding_t"].to_pylist() == table["holding_t"].to_pylist()
