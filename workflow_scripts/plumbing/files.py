@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +21,7 @@ from workflow_scripts.plumbing.errors import InputError
 if TYPE_CHECKING:
     import pandas  # Its import would cost the stages that use no frame half of their start-up time.
 
+Item = TypeVar("Item")
 # A full disk, a used-up quota.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # The end of a temporary name; what a hard kill leaves of it is deleted by clean_store.
@@ -140,7 +141,7 @@ def read_jsonl(path: str | Path, columns: Iterable[str] = ()) -> list[dict]:
     return list(iterate_jsonl(path, columns))
 
 
-def _ahead(items: Iterable[pa.Table]) -> Iterator[pa.Table]:
+def _ahead(items: Iterable[Item]) -> Iterator[Item]:
     """The items, the next one in the making on a thread while this one is used."""
     items, end = iter(items), object()
     with ThreadPoolExecutor(1) as thread:
@@ -199,11 +200,14 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Tab
 
 
 def read_batches(path: str | Path, columns: Sequence[str], **options: Any) -> Iterator[pa.Table]:
-    """A parquet file part by part, in its order, `ROW_GROUP_ROWS` at a time in memory; InputError if it is none."""
+    """A parquet file in its order, `ROW_GROUP_ROWS` rows at a time, the next of them read while these are used.
+
+    InputError if it is none.
+    """
     with _reading(path):
         # With a buffer a row group's columns are read piece by piece, however large it is.
         file = pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BUFFER, **options)
-        batches = file.iter_batches(ROW_GROUP_ROWS, columns=list(columns))
+        batches = _ahead(file.iter_batches(ROW_GROUP_ROWS, columns=list(columns)))
     while True:
         with _reading(path):
             batch = next(batches, None)
