@@ -113,7 +113,13 @@ def _boosted_trees(train: Array, relative: Array) -> Callable[[Array], Array]:
     # One thread: sums over several are added in an order that changes.
     with threadpool_limits(1):
         model = HistGradientBoostingRegressor(**BOOSTING).fit(train, relative)
-    return model.predict
+
+    def predict(values: Array) -> Array:
+        # Several would wait for each other at each of many small trees.
+        with threadpool_limits(1):
+            return model.predict(values)
+
+    return predict
 
 
 def baseline_forecasts(train: pa.Table, test: pa.Table, target: str) -> dict[str, Array]:

@@ -57,7 +57,10 @@ class _Keys:
         """The row of each stock-quarter, shape (n,); one past the last row for those that are not there."""
         if not len(self.codes):
             return np.zeros(len(permno), dtype=np.int64)
-        stock = np.minimum(np.searchsorted(self.permnos, permno), len(self.permnos) - 1)
+        # In a sorted slice many rows of one stock follow each other: it is looked for once.
+        begins = np.flatnonzero(np.append(True, permno[1:] != permno[:-1])[: len(permno)])
+        stock = np.minimum(np.searchsorted(self.permnos, permno[begins]), len(self.permnos) - 1)
+        stock = np.repeat(stock, np.diff(begins, append=len(permno)))
         code = self._codes(stock, quarter)
         row = np.minimum(np.searchsorted(self.codes, code), len(self.codes) - 1)
         return np.where((self.permnos[stock] == permno) & (self.codes[row] == code), row, len(self.codes))
