@@ -63,8 +63,10 @@ def main(args: Namespace) -> str:
     price_ratio, split_ratio = (sample[name].to_numpy() for name in ("price_ratio", "split_ratio"))
     account["sampled_split_like"] = int(np.isfinite(split_ratio).sum())
     account["sampled_without_price"] = int(np.isnan(price_ratio).sum())
-    for path, table in zip(args.out, (sample, history), strict=True):
-        write_table(path, table)
+    sample_path, history_path = args.out
+    write_table(sample_path, sample)
+    # Other values hardly repeat: a dictionary of them costs more time than all else of writing, and saves nothing.
+    write_table(history_path, history, use_dictionary=[*IDS, "quarter"])
     write_json(args.report, {"firm_type": args.firm_type, "split": args.split, **account})
     counts = f"{account['sampled']:,} of {account['candidates']:,} candidates"
     return f"sample_windows {args.firm_type} {args.split}: {counts}"

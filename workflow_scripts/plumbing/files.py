@@ -151,10 +151,10 @@ def _ahead(items: Iterable[Item]) -> Iterator[Item]:
             yield item
 
 
-def write_tables(path: str | Path, tables: Iterable[pa.Table]) -> int:
+def write_tables(path: str | Path, tables: Iterable[pa.Table], **options) -> int:
     """Write tables of one schema, at least one, one after the other as one parquet file (zstd); returns the rows.
 
-    Without the pandas metadata that would tie the bytes to a version.
+    Without the pandas metadata that would tie the bytes to a version. `options` are those of pyarrow's writer.
     """
     rows = 0
     writer: pq.ParquetWriter | None = None
@@ -163,7 +163,7 @@ def write_tables(path: str | Path, tables: Iterable[pa.Table]) -> int:
         for table in _ahead(tables):
             table = table.replace_schema_metadata(None)
             if writer is None:
-                writer = stack.enter_context(pq.ParquetWriter(temporary, table.schema, compression="zstd"))
+                writer = stack.enter_context(pq.ParquetWriter(temporary, table.schema, compression="zstd", **options))
             rows += table.num_rows
             # Row groups of one size, however the rows arrive: the same content, the same bytes.
             waiting = table if waiting is None else pa.concat_tables([waiting, table])
@@ -175,9 +175,9 @@ def write_tables(path: str | Path, tables: Iterable[pa.Table]) -> int:
     return rows
 
 
-def write_table(path: str | Path, table: pa.Table) -> None:
+def write_table(path: str | Path, table: pa.Table, **options) -> None:
     """`write_tables` for one table."""
-    write_tables(path, [table])
+    write_tables(path, [table], **options)
 
 
 @contextlib.contextmanager
