@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.contract import FEATURES, LABELS
-from workflow_scripts.holdings.panel.pairs import key_arrays
+from workflow_scripts.holdings.panel.pairs import pair_numbers
 from workflow_scripts.holdings.panel.quarters import quarter_ids
 from workflow_scripts.holdings.texts.conversations import REFERENCE, ThinkStyle, grpo_rows, holdout_rows, sft_rows
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
@@ -88,10 +88,10 @@ def samples_without_future(
     known = [name for name in sample.column_names if name.startswith(lagged("split_ratio", ""))]
     sample = scramble_labels(sample, rng)
     quarters = sample["quarter"].to_numpy()
-    pairs = pd.MultiIndex.from_arrays(key_arrays(panel)[:2])
+    pairs_there, pairs = pair_numbers(panel, sample)
     for quarter in np.unique(quarters):
-        chosen = sample.filter(pa.array(quarters == quarter))
-        theirs = pairs.isin(pd.MultiIndex.from_arrays(key_arrays(chosen)[:2]))
+        rows = quarters == quarter
+        chosen, theirs = sample.filter(pa.array(rows)), np.isin(pairs_there, pairs[rows])
         unknown = scramble_after(panel.filter(pa.array(theirs)), int(quarter), rng)
         rebuilt = attach_history(chosen, unknown, firm_type, history_quarters)
         for name in ("prc_t1", "price_ratio", "split_ratio", *known):

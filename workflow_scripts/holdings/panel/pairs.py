@@ -15,6 +15,16 @@ def same_pair(mgrno: NDArray, permno: NDArray, distance: int) -> NDArray[np.bool
     return (mgrno[distance:] == mgrno[:-distance]) & (permno[distance:] == permno[:-distance])
 
 
+def pair_numbers(*tables: pa.Table) -> list[NDArray[np.intp]]:
+    """A number for every pair, the same in all tables, in whatever order their rows are; arrays of shape (n,)."""
+    mgrno, permno = (np.concatenate([table[name].to_numpy() for table in tables]) for name in IDS)
+    order = np.lexsort((permno, mgrno))
+    begins = np.append(True, ~same_pair(mgrno[order], permno[order], 1))[: len(order)]
+    number = np.empty(len(order), dtype=np.intp)
+    number[order] = np.cumsum(begins)
+    return np.split(number, np.cumsum([table.num_rows for table in tables])[:-1])
+
+
 def next_holding(
     mgrno: NDArray, permno: NDArray, quarter: NDArray, holding_t: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

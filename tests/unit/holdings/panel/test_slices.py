@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.conftest import make_panel, make_run
 from workflow_scripts.holdings.panel import slices as panel_module
 from workflow_scripts.holdings.panel.contract import PANEL_COLUMNS, PanelError
-from workflow_scripts.holdings.panel.pairs import key_arrays
+from workflow_scripts.holdings.panel.pairs import key_arrays, pair_numbers
 from workflow_scripts.holdings.panel.slices import check_keys, panel_blocks, panel_schema, read_pairs
 from workflow_scripts.plumbing import files as files_module
 
@@ -95,6 +95,15 @@ def test_pairs_are_read_by_both_ids(tmp_path):
     table = make_panel(make_run(1, 1, [1.0, 2.0]) + make_run(1, 2, [3.0]) + make_run(2, 1, [4.0]))
     pairs = pa.table({"mgrno": [2, 1], "permno": [1, 1]})
     assert read_pairs(write(tmp_path, table), COLUMNS, pairs)["holding_t"].to_pylist() == [1.0, 2.0, 4.0]
+
+
+def test_pairs_have_the_same_number_in_every_table():
+    first = pa.table({"mgrno": [2, 1, 1, 2**62], "permno": [1, 2, 1, -5]})
+    second = pa.table({"mgrno": [1, 2], "permno": [2, 1]})
+    numbers, again = pair_numbers(first, second)
+    assert len(set(numbers.tolist())) == 4
+    assert again.tolist() == [numbers[1], numbers[0]]
+    assert [len(one) for one in pair_numbers(first.slice(0, 0), second.slice(0, 0))] == [0, 0]
 
 
 def test_numbers_get_one_type_and_one_missing_value(tmp_path):
