@@ -55,11 +55,11 @@ def without_pandas() -> None:
     without, as `to_pandas`, looks again and finds it.
     """
     if "pandas" not in sys.modules:
-        sys.meta_path.insert(0, _NoPandas)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _NoPandas)
         try:
             pa.array([])
         finally:
-            sys.meta_path.remove(_NoPandas)  # type: ignore[arg-type]
+            sys.meta_path.remove(_NoPandas)
 
 
 def read_settings(cls: type[Settings], content: Mapping[str, Any]) -> Settings:

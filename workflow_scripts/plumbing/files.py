@@ -143,15 +143,15 @@ def read_jsonl(path: str | Path, columns: Iterable[str] = ()) -> list[dict]:
 
 def _ahead(items: Iterable[Item]) -> Iterator[Item]:
     """The items, the next one in the making on a thread while this one is used."""
-    items, end = iter(items), object()
+    waiting = iter(items)
     with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(next, items, end)
-        while (item := following.result()) is not end:
-            following = thread.submit(next, items, end)
+        following = thread.submit(next, waiting, None)
+        while (item := following.result()) is not None:
+            following = thread.submit(next, waiting, None)
             yield item
 
 
-def write_tables(path: str | Path, tables: Iterable[pa.Table], **options) -> int:
+def write_tables(path: str | Path, tables: Iterable[pa.Table], **options: Any) -> int:
     """Write tables of one schema, at least one, one after the other as one parquet file (zstd); returns the rows.
 
     Without the pandas metadata that would tie the bytes to a version. `options` are those of pyarrow's writer.
@@ -175,7 +175,7 @@ def write_tables(path: str | Path, tables: Iterable[pa.Table], **options) -> int
     return rows
 
 
-def write_table(path: str | Path, table: pa.Table, **options) -> None:
+def write_table(path: str | Path, table: pa.Table, **options: Any) -> None:
     """`write_tables` for one table."""
     write_tables(path, [table], **options)
 

@@ -299,13 +299,14 @@ class _Slice:
         remedy = (
             "This looks like dollars, or thousands of them; the contract is $ million: divide by 1e6 or 1e3"
             if large or far
-            else f"At most {settings.max_share_above:.1%} may be (checks.max_share_above): bring all money to $ million"
+            else f"At most {settings.max_share_above:.1%} may (checks.max_share_above): bring all money to $ million"
         )
         return f"{'; '.join([*large, *odd, *many, *first])}. {remedy} (data/README.md)"
 
     def finish(self) -> None:
         """Findings about the slice as a whole."""
-        self._judge(self.waiting)
+        if self.waiting is not None:
+            self._judge(self.waiting)
         months = np.array(sorted(self.days), dtype="datetime64[D]").astype("datetime64[M]").astype(np.int64)
         quarter, stamps = np.unique(months // 3, return_counts=True)
         finding = self.warnings["days_per_quarter"]

@@ -4,6 +4,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from workflow_scripts.holdings.panel.contract import IDS
+
 
 def key_arrays(table: pa.Table) -> tuple[NDArray, NDArray, NDArray]:
     """mgrno, permno and quarter of a block, arrays of shape (n,)."""
