@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 CORES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slurm chaos benchmark-data benchmark-evaluation benchmark-overhead install lock settings format lint clean-demo
+.PHONY: help demo test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-overhead install lock settings format lint clean-demo
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -41,10 +41,17 @@ demo: $(STAMP) ## the whole workflow on this machine, without a GPU, in some min
 	@echo "  results/demo/banks/completions/grpo.jsonl         what they answered"
 	@echo "  results/demo/banks/adapters/grpo/manifest.json    how an adapter was made"
 
-test: $(STAMP) ## the whole suite
-	$(BIN)/python -m pytest
+test: $(STAMP) ## unit tests, one whole tiny run, what reruns when: some minutes
+	$(BIN)/python -m pytest -m "not slow"
 
-# The cluster command on a real SLURM that it brings up; part of `make test` where the machine is Debian and root.
+test-all: $(STAMP) ## every test: also faults, kills, resuming, a real SLURM, and the mutants
+	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.mutants
+
+mutants: $(STAMP) ## break the code in known ways: do the unit tests notice?
+	$(BIN)/python -m tests.mutants
+
+# The cluster command on a real SLURM that it brings up; part of `make test-all` where the machine is Debian and root.
 test-slurm: $(STAMP) ## the cluster tests alone, on a SLURM that they bring up
 	$(BIN)/python -m pytest tests/slurm -s
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from tests.plans import snakemake_in_a_fork
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.files import json_digest
 
@@ -22,7 +23,7 @@ TINY = {
     "run": "tiny",
     "simulation": {"managers": 8, "stocks": 20, "stocks_per_manager": 6, "first_year": 2014},
     "sample": {name: {"per_type_limit": 16} for name in ("sft", "grpo", "test")},
-    "demo_model": {"steps": 12},
+    "demo_model": {"steps": 12, "batch": 4, "windows_per_type": 200},
     "sft": {"max_steps": 2, "per_device_train_batch_size": 4, "save_steps": 1, "logging_steps": 1},
     "grpo": {"max_steps": 2, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1, "save_steps": 1,
              "max_completion_length": 24},
@@ -59,9 +60,13 @@ class Project:
 
     def plan(self, config: dict, *targets: str) -> dict[str, int]:
         """Jobs per rule that a run would start."""
-        result = self.snakemake(*targets, "-n", "--cores", "2", "--configfile", str(self.write(config)))
-        assert result.returncode == 0, result.stdout + result.stderr
-        return job_counts(result.stdout + result.stderr)
+        status, output = snakemake_in_a_fork(self.root, self.environment, self.planning(config, *targets))
+        assert status == 0, output
+        return job_counts(output)
+
+    def planning(self, config: dict, *targets: str) -> list[str]:
+        """The arguments of the command that shows a plan."""
+        return [*targets, "-n", "--cores", "2", "--configfile", str(self.write(config))]
 
     def write(self, config: dict) -> Path:
         # A name of its own, so that several plans can be made at a time.

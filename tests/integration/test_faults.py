@@ -9,6 +9,8 @@ from tests.faults import FullDisk, deterministic_files, differences
 from tests.project import SECRET, checkout, files_with, tiny_config
 from workflow_scripts.plumbing.files import read_jsonl
 
+pytestmark = pytest.mark.slow
+
 
 def test_files_that_were_cut_short_are_named_and_mended(edited, finished):
     """As an interrupted copy leaves them: the run stops at each with the remedy, and the remedy works."""

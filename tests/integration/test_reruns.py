@@ -5,6 +5,7 @@ Each test plans a run after one change in a copy of the finished workflow, and c
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.plans import snakemake_in_a_fork
 from tests.project import Project, checkout, copy_of, job_counts, tiny_config
 from workflow_scripts.plumbing.code_digest import ROOT, imported_modules
 
@@ -320,6 +322,22 @@ def test_another_stage_is_a_row_and_a_section(edited):
 
 def test_a_second_run_does_nothing(finished):
     assert finished.plan(tiny_config()) == {}
+
+
+def words_of_a_plan(output: str) -> list[str]:
+    """What a plan says but for its head and the times; independent jobs and the files of a reason have no order."""
+    plan = re.sub(r"SNAKEMAKE\n=+\n( .*\n)*|^\[.*\]$", "", output, flags=re.MULTILINE)
+    return sorted(re.split(r"[\s,;]+", plan))
+
+
+@pytest.mark.parametrize("changes", [{}, {"sft": {"learning_rate": 0.001}}, {"run": "other"}], ids=str)
+def test_a_plan_in_a_fork_is_what_the_command_prints(finished, changes):
+    """All plans here are made in forks (tests/plans.py)."""
+    arguments = finished.planning(tiny_config(**changes))
+    command = finished.snakemake(*arguments)
+    status, output = snakemake_in_a_fork(finished.root, finished.environment, arguments)
+    assert status == command.returncode == 0
+    assert words_of_a_plan(output) == words_of_a_plan(command.stdout + command.stderr)
 
 
 def test_a_setting_on_the_command_line(finished):

@@ -19,6 +19,7 @@ from workflow_scripts.settings.uses import settings_of
 from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.prompt_lengths import prompt_lengths
 
+pytestmark = pytest.mark.slow
 STEPS = 12
 
 

@@ -53,6 +53,7 @@ def test_a_firm_type_without_its_slice_is_an_error(edited):
     assert "my_panel has no slice for mutual_funds; there are: banks" in result.stderr
 
 
+@pytest.mark.slow
 def test_code_that_is_edited_during_a_run_is_not_used(edited):
     """The run ends with the code of its start, and the next plan says what the edit changes."""
     config = tiny_config(simulation={"noise_sd": 0.3})
@@ -76,6 +77,7 @@ def job(project: Project, config: str, rule: str, target: str) -> subprocess.Com
     return project.snakemake(*command, "--ignore-incomplete", "--cores", "1", "--configfile", config)
 
 
+@pytest.mark.slow
 def test_a_job_uses_settings_and_code_of_the_start(edited):
     """What is edited while jobs of a cluster wait reaches none of them; edited rules are refused."""
     config = tiny_config(windows={"history_quarters": 3})
@@ -103,6 +105,7 @@ def test_a_job_uses_settings_and_code_of_the_start(edited):
     assert "rules/windows.smk changed since this run was started" in result.stderr
 
 
+@pytest.mark.slow
 def test_outputs_without_a_record_are_made_again(edited):
     """Ctrl-C on a cluster can leave outputs of which Snakemake has no record: later settings would pass them by."""
     memory = FilePersistence(nolock=True, path=edited.root / ".snakemake")
@@ -148,6 +151,7 @@ def in_place(path, content: bytes) -> None:
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns - 10**12))
 
 
+@pytest.mark.slow
 def test_inputs_are_compared_by_content_whatever_their_times_say(with_own_inputs):
     project, config, targets = with_own_inputs
     panel, tickers = project.root / "my_panel/banks.parquet", project.root / "tickers.csv"

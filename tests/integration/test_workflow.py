@@ -63,6 +63,7 @@ def test_adapters_are_those_of_the_config(finished):
         assert len(read_jsonl(folder / "training_log.jsonl")) == 2
 
 
+@pytest.mark.slow
 def test_an_adapter_loads_with_peft_alone(finished):
     """The rank of the GRPO adapter differs from the SFT's: only the merged model is its base."""
     code = """
@@ -125,6 +126,7 @@ def test_rewards_that_pay_for_errors_train_nothing(edited):
     assert "rule train_grpo" not in output
 
 
+@pytest.mark.slow
 def test_a_misspelt_argument_fails_before_any_training(edited):
     config = tiny_config(sft={"extra_args": {"weight_decy": 0.1, "lora_rank": 4}})
     result = edited.run(config, "results/tiny/banks/adapters/sft/manifest.json")
@@ -146,6 +148,7 @@ def test_training_curves(finished):
     assert finished.results("banks/training/grpo.png").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_the_store_is_listed_and_cleaned_of_what_nobody_needs(edited):
     store = edited.results("store/banks/sft")
     published = next(store.iterdir())
@@ -192,6 +195,7 @@ def test_rows_are_joined_by_window_id(finished):
     assert len({(c["model"], c["adapter"]) for c in conditions}) == 3
 
 
+@pytest.mark.slow
 def test_samples_differ_and_a_killed_job_completes_what_is_missing(finished, tmp_path):
     generation = {"backend": "transformers", "batch_size": 8, "max_tokens": 24, "temperature": 0.9, "samples": 3}
     model = {"path": "results/tiny/demo_model", "torch_dtype": "float32"}
@@ -250,6 +254,7 @@ def test_every_column_is_in_the_dictionary(finished):
                 assert (f"{Path(folder).name}/{path.name}", column) in described, (path.name, column)
 
 
+@pytest.mark.slow
 def test_a_planted_leak_stops_the_run_before_training(edited):
     """A feature of the test windows taken from the next quarter, as a careless merge would."""
     path = edited.root / "workflow_scripts/holdings/windows/history.py"
@@ -266,6 +271,7 @@ def test_a_planted_leak_stops_the_run_before_training(edited):
     assert not edited.results("banks/audit/sft.csv").exists()
 
 
+@pytest.mark.slow
 def test_another_preflight_queues_a_training_that_publishes_what_the_store_has(edited):
     path = edited.root / "workflow_scripts/holdings/rewards/preflight.py"
     path.write_text(path.read_text().replace("JITTER = 0.1", "JITTER = 0.2"))
@@ -274,6 +280,7 @@ def test_another_preflight_queues_a_training_that_publishes_what_the_store_has(e
     assert "was trained before" in edited.results("logs/train_grpo/banks.grpo.log").read_text()
 
 
+@pytest.mark.slow
 def test_labels_baselines_and_preflight_follow_the_active_target(tmp_path):
     project = checkout(tmp_path)
     config = tiny_config(prompts={"target": "active_delta"}, firm_types=["banks"])
@@ -291,6 +298,7 @@ def test_labels_baselines_and_preflight_follow_the_active_target(tmp_path):
     pd.testing.assert_series_equal(last, expected, check_names=False)
 
 
+@pytest.mark.slow
 def test_seeds_are_averaged_where_runs_are_named(edited):
     other = edited.root / "results/tiny2"
     shutil.copytree(edited.results("."), other)
@@ -317,6 +325,7 @@ def test_the_resolved_config_is_kept(finished):
     assert yaml.safe_load(finished.results("config.yaml").read_text()) == resolved(read_config(tiny_config()))
 
 
+@pytest.mark.slow
 def test_a_lost_output_is_republished_without_training(edited):
     for name in ("adapter_model.safetensors", "manifest.json"):
         edited.results(f"banks/adapters/sft/{name}").unlink()
@@ -332,6 +341,7 @@ def test_a_lost_output_is_republished_without_training(edited):
     )
 
 
+@pytest.mark.slow
 def test_data_stages_are_byte_identical_in_another_folder(finished, tmp_path):
     again = checkout(tmp_path / "again")
     audits = [f"results/tiny/{t}/audit/{part}.csv" for t in ("banks", "mutual_funds") for part in ("test", "baselines")]
@@ -355,6 +365,7 @@ def test_one_firm_type_builds_only_what_it_needs(tmp_path):
     assert "summarize_run" not in plan
 
 
+@pytest.mark.slow
 def test_own_data_by_settings_alone(tmp_path):
     project = checkout(tmp_path)
     folder = tmp_path / "my_panel"
@@ -369,6 +380,7 @@ def test_own_data_by_settings_alone(tmp_path):
     assert not project.results("panel").exists(), "nothing is simulated, and the panel is not copied"
 
 
+@pytest.mark.slow
 def test_one_big_stata_file_is_imported_once(tmp_path):
     project = checkout(tmp_path)
     panels = [
@@ -453,6 +465,7 @@ def test_unknown_settings_stop_before_anything_runs(tmp_path):
     assert "sft_rank" in result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_the_policy_sees_the_exemplar(finished):
     """ms-swift's own rollout steps, drop the response and encode, on a GRPO row with an exemplar."""
     code = """

@@ -19,6 +19,8 @@ from tests.project import SECRET, SNAKEMAKE, Project, checkout, files_with, job_
 from tests.slurm import cluster
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 GPU_RULES = {"train_sft", "merge_adapter", "train_grpo", "generate_completions"}
 # Long enough for a time limit to come amid the steps; a checkpoint is saved by the warning alone.
 STEPS = 500
