@@ -179,6 +179,10 @@ def down(folder: Path) -> None:
     """Cancel all jobs and stop the daemons; what they wrote stays."""
     if shutil.which("scancel"):
         subprocess.run(["scancel", "--state=PENDING,RUNNING", "--quiet", "-u", "root"], capture_output=True)
+        # A step whose daemon has gone would stay behind.
+        command = ["squeue", "--noheader", "--states=PENDING,RUNNING,COMPLETING"]
+        with contextlib.suppress(TimeoutError):
+            _wait("the end of all jobs", 30, lambda: not subprocess.run(command, capture_output=True).stdout.strip())
     for name in ("slurmd", "slurmctld"):
         _stop(name, folder)
     for link in LINKS:

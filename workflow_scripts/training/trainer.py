@@ -46,6 +46,11 @@ REWARDS_PLUGIN = "workflow_scripts.training.rewards_plugin"
 ADAPTER_WEIGHTS, ADAPTER_CONFIG = ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 # In a training's entry of the store: all that ms-swift prints, and our log with one line per step, which is published.
 TRAINER_OUTPUT, TRAINING_LOG = "trainer.log", "training_log.jsonl"
+# ms-swift says that it will execute custom Python code whenever it loads a model.
+ABOUT_CODE = (
+    "# Where ms-swift warns below of custom Python code: the folder that it is given holds none, unless "
+    "model.trust_remote_code is true."
+)
 # ms-swift's key of the step in its logging.jsonl; the value reads "10/50".
 STEP = "global_step/max_steps"
 # ms-swift's graceful_exit callback, which saves a checkpoint on SIGTERM, also watches for this file.
@@ -196,7 +201,7 @@ def run_swift(
     log.parent.mkdir(parents=True, exist_ok=True)
     print(f"{label}: trainer log {os.path.relpath(log)}", flush=True)
     with log.open("a", encoding="utf-8") as file:
-        file.write(shlex.join(call) + "\n")
+        file.write(f"{shlex.join(call)}\n{ABOUT_CODE}\n")
         file.flush()
         seen = len(_log_entries(output))
         process = subprocess.Popen(
