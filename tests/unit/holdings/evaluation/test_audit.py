@@ -66,6 +66,20 @@ def test_a_feature_taken_from_the_next_quarter_is_caught(split, column, source, 
     assert len(found) >= 0.9 * known.sum()
 
 
+@pytest.mark.parametrize("column", ["holding_t1", "prc_t1", "price_ratio"])
+def test_a_prompt_that_prints_a_label_is_caught(monkeypatch, column, sample, panel):
+    """By the code that builds both texts: only another label tells them apart."""
+    build = audit.build_prompts
+
+    def leaky(sample, *more):
+        values = sample[column].to_pylist()
+        return [row | {"user": f"{row['user']} {x}"} for row, x in zip(build(sample, *more), values, strict=True)]
+
+    rows = holdout_rows(leaky(sample, SETTINGS), sample)
+    monkeypatch.setattr(audit, "build_prompts", leaky)
+    assert len(differing("test", rows, sample, panel)) == sample.num_rows
+
+
 def test_a_baseline_feature_taken_from_the_next_quarter_is_caught(sample, panel):
     def found(table):
         rebuilt = list(audit.samples_without_future(table, panel, "banks", 4, np.random.default_rng(0)))
@@ -128,6 +142,30 @@ def test_a_baseline_that_knows_test_labels_is_caught(sample):
     leaky = baseline_forecasts(sample, test, "holding_delta")
     tables |= {"ridge": prediction_table(test["window_id"].to_pylist(), held, leaky["ridge"])}
     assert baseline_audit.differing_baselines(train, test, "holding_delta", tables, rng) == ["ridge"]
+
+
+@pytest.mark.parametrize(
+    "leaky",
+    [
+        lambda test: test["holding_t1"].to_numpy() - test["holding_t"].to_numpy(),
+        lambda test: test["holding_t"].to_numpy() - test["holding_t"].to_numpy().mean(),
+    ],
+    ids=["its own label", "the other test windows"],
+)
+def test_a_baseline_that_looks_at_test_windows_is_caught(monkeypatch, leaky, sample):
+    """By its own code, which the audit runs again: on other labels, and on half of the windows."""
+
+    def forecasts(train, test, target):
+        return {"honest": 0.1 * test["holding_t"].to_numpy(), "leaky": leaky(test)}
+
+    ids = sample["window_id"].to_pylist()
+    tables = {
+        name: pd.DataFrame({"window_id": ids, "predicted_delta": forecast})
+        for name, forecast in forecasts(sample, sample, "").items()
+    }
+    monkeypatch.setattr(baseline_audit, "baseline_forecasts", forecasts)
+    found = baseline_audit.differing_baselines(sample, sample, "holding_delta", tables, np.random.default_rng(0))
+    assert found == ["leaky"]
 
 
 def test_labels_in_two_splits_and_in_later_splits():

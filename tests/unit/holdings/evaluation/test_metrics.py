@@ -112,6 +112,11 @@ def test_what_is_undefined_is_missing():
     assert np.isnan([one["IC_IR"], one["IC_t"]]).all()
 
 
+def test_skill_by_hand():
+    assert metrics.skill(1.0, 4.0) == 0.75, "better than no-change is positive"
+    assert metrics.skill(4.0, 2.0) == -1.0
+
+
 def test_ic_and_rank_ic_differ():
     true, predicted = np.array([1.0, 2.0, 3.0, 100.0]), np.array([1.0, 2.0, 3.0, 4.0])
     assert metrics.spearman(true, predicted) == 1.0

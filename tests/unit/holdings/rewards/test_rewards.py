@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from workflow_scripts.holdings.rewards.contract_holdings import contract_reward
 from workflow_scripts.holdings.rewards.direction_holdings import direction_reward
-from workflow_scripts.holdings.rewards.external_holdings import ExternalReward
+from workflow_scripts.holdings.rewards.external_holdings import ExternalReward, ExternalSettings
 from workflow_scripts.holdings.rewards.mse_holdings import mse_reward
 from workflow_scripts.holdings.rewards.rewards import (
     REWARD_NAMES,
@@ -20,6 +20,7 @@ from workflow_scripts.holdings.rewards.rewards import (
     build,
     constants_of,
     module_of,
+    replay,
     reward_columns,
     score,
 )
@@ -82,6 +83,14 @@ def test_external_by_hand():
     assert second == pytest.approx([0.6 * magnitude + 0.4 * (2 / (1 + math.exp(-5 / 1.1)) - 1)])
 
 
+def test_the_margin_is_what_a_forecast_in_the_right_direction_must_exceed():
+    """In moving mean changes: 1 here, so that 1 earns nothing for its direction, and 2 does."""
+    reward = ExternalReward(ExternalSettings(magnitude_weight=0.0, direction_weight=1.0, direction_margin=1.0))
+    at, above, below = reward([say(-1), say(-2), say(0)], [9.0] * 3, [-1.0] * 3)
+    assert at == 0.0
+    assert above == pytest.approx(2 / (1 + math.exp(-5)) - 1) == pytest.approx(-below)
+
+
 def test_external_punishes_the_wrong_direction_and_silence():
     right, wrong, silent = ExternalReward()([say(1), say(-1), "?"], [9.0] * 3, [1.0] * 3)
     assert right > 0 > wrong
@@ -118,6 +127,14 @@ def test_averages_can_be_kept_and_restored():
     second.restore(first.state())
     assert second(*batches[2]) == expected[2]
     assert ExternalReward()(*batches[2]) != expected[2]
+
+
+def test_a_replay_keeps_one_reward_for_all_batches():
+    settings = RewardSettings(["external_holdings"], {})
+    texts, columns = [say(1), say(3), say(-1)], {"holding_t": [9.0] * 3, "label_delta": [1.0, 1.0, -2.0]}
+    through = ExternalReward()
+    expected = through(texts[:2], [9.0] * 2, [1.0, 1.0]) + through(texts[2:], [9.0], [-2.0])
+    assert replay("external_holdings", settings, texts, columns, 2).tolist() == expected
 
 
 def test_constants_are_settings_and_every_setting_is_somebodys():

@@ -1,0 +1,217 @@
+"""`make mutants`: break the code in known ways, one at a time; the unit tests that are named must notice each.
+
+A mutant that survives is a fault that nobody would see. Each stands for a fault that once did survive, or for one whose
+result would be believed. It is made in a copy of the checkout. Ends with 1 where one survives, or where its text is no
+longer in the code.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.project import checkout
+
+
+class Mutant(NamedTuple):
+    """A text of a module of `workflow_scripts` (it is there once), what replaces it, and the tests that must fail."""
+
+    fault: str
+    module: str
+    text: str
+    other: str
+    tests: str
+
+
+FINGERPRINTS = "training/test_fingerprints.py"
+STORE = "training/test_store.py"
+METRICS = "holdings/evaluation/test_metrics.py"
+REWARDS = "holdings/rewards/test_rewards.py"
+AUDIT = "holdings/evaluation/test_audit.py"
+ANSWERS = "holdings/texts/test_completions.py"
+FILES = "plumbing/test_files.py"
+NEUTRAL = 'neutral = {"model", "dataset"'
+
+MUTANTS = [
+    Mutant("fingerprint without the learning rate", "training/trainer.py",
+           NEUTRAL, 'neutral = {"learning_rate", "model", "dataset"', FINGERPRINTS),
+    Mutant("fingerprint without the seed", "training/trainer.py",
+           NEUTRAL, 'neutral = {"seed", "data_seed", "model", "dataset"', FINGERPRINTS),
+    Mutant("fingerprint without the chat template", "training/trainer.py",
+           NEUTRAL, 'neutral = {"template", "model", "dataset"', FINGERPRINTS),
+    Mutant("fingerprint without the start model", "training/trainer.py",
+           '"model": model_identity(options["model"]),', '"model": "",', FINGERPRINTS),
+    Mutant("fingerprint without the data", "training/trainer.py",
+           '"data": file_digest(options["dataset"]),', '"data": "",', FINGERPRINTS),
+    Mutant("fingerprint without versions", "training/trainer.py",
+           '"num_gpus": num_gpus,\n        "versions": trainer_versions(*_engines(options)),',
+           '"num_gpus": num_gpus,', FINGERPRINTS),
+    Mutant("fingerprint without optional packages", "training/trainer.py",
+           'return ["deepspeed"] * bool', 'return [] * bool', FINGERPRINTS),
+    Mutant("files that options name count by their path", "training/trainer.py",
+           'return {"file": file_digest(ROOT / value)}', "return value", FINGERPRINTS),
+    Mutant("fingerprint without the rewards' code", "train_grpo.py",
+           '{"code": code, "settings": constants}', '{"settings": constants}', FINGERPRINTS),
+    Mutant("fingerprint without the rewards' constants", "train_grpo.py",
+           '{"code": code, "settings": constants}', '{"code": code}', FINGERPRINTS),
+    Mutant("a model is the names of its files", "training/base_model.py",
+           "str(path.relative_to(folder)): content_digest(path)", "str(path.relative_to(folder)): 0", FINGERPRINTS),
+    Mutant("completions whatever the adapter", "generate_completions.py",
+           '"adapter": file_digest(weights) if weights else None}', '"adapter": None}', FINGERPRINTS),
+    Mutant("completions whatever the model", "generate_completions.py",
+           '{"model": model_identity(model.path),', '{"model": "",', FINGERPRINTS),
+    Mutant("completions whatever the seed", "generate_completions.py",
+           "generation_conditions(model, generation, settings.seed)", "generation_conditions(model, generation, 0)",
+           FINGERPRINTS),
+    Mutant("rows of a batch share a random stream", "training/completions.py",
+           '[seed, row["sample"], row["window_id"]]', "[seed]", "training/test_completions.py"),
+    Mutant("the manifest first", "training/store.py",
+           '(*read_json(result / MANIFEST)["files"], MANIFEST)', '(MANIFEST, *read_json(result / MANIFEST)["files"])',
+           STORE),
+    Mutant("a damaged result is published", "training/store.py",
+           "and file_digest(result / name) == digest for", "for", STORE),
+    Mutant("the trainer does not inherit the lock", "training/store.py",
+           "os.set_inheritable(file.fileno(), True)", "pass", STORE),
+    Mutant("nobody waits for the lock", "training/store.py",
+           "flush=True)\n            fcntl.flock(file, fcntl.LOCK_EX)", "flush=True)", STORE),
+    Mutant("a damaged checkpoint is resumed", "training/checkpoints.py",
+           "return all(file_digest(checkpoint / name) == digest for name, digest in digests.items())", "return True",
+           "training/test_checkpoints.py"),
+    Mutant("a new name before the bytes are on the disk", "plumbing/files.py",
+           "        _sync(temporary)\n", "", FILES),
+    Mutant("a folder's new name before its bytes are on the disk", "plumbing/files.py",
+           "            _sync(file)\n", "            pass\n", FILES),
+    Mutant("completions that a dead node loses", "training/completions.py",
+           "            os.fsync(file.fileno())\n", "", "training/test_completions.py"),
+    Mutant("half a file under its name", "plumbing/files.py",
+           "        yield temporary\n        _sync(temporary)\n        os.replace(temporary, path)",
+           "        yield path", FILES),
+    Mutant("a new reward for each batch of a replay", "holdings/rewards/rewards.py",
+           "        score(\n            reward,", "        score(\n            build(name, settings),", REWARDS),
+    Mutant("the sign of the direction's margin", "holdings/rewards/external_holdings.py",
+           "np.sign(true) - s.direction_margin", "np.sign(true) + s.direction_margin", REWARDS),
+    Mutant("averages forget the wrong share", "holdings/rewards/external_holdings.py",
+           "decay * mean + (1.0 - decay) * batch", "(1.0 - decay) * mean + decay * batch", REWARDS),
+    Mutant("rewards read another label", "holdings/rewards/rewards.py",
+           "TARGETS[target].label if column == LABEL", '"label_delta" if column == LABEL', REWARDS),
+    Mutant("rewards read their columns in another order", "holdings/rewards/shared.py",
+           'LABELLED = ("holding_t", LABEL)', 'LABELLED = (LABEL, "holding_t")', REWARDS),
+    Mutant("the plugin of ms-swift swaps the label's column", "training/rewards_plugin.py",
+           "            values = score(self.reward, name, completions, columns, SETTINGS.target)",
+           '            values = score(self.reward, name, completions, columns, "holding_delta")',
+           "training/test_rewards_plugin.py"),
+    Mutant("the plugin of ms-swift takes the target of another run", "training/rewards_plugin.py",
+           "return score(self.reward, name, completions, columns, SETTINGS.target)",
+           'return score(self.reward, name, completions, columns, "holding_delta")', "training/test_rewards_plugin.py"),
+    Mutant("a resumed training begins its averages anew", "training/rewards_plugin.py",
+           "reward.restore(kept[-1])", "pass", "training/test_rewards_plugin.py"),
+    Mutant("averages of after the checkpoint are kept", "training/rewards_plugin.py",
+           'if entry["step"] < step]', 'if entry["step"] <= step]', "training/test_rewards_plugin.py"),
+    Mutant("below the bound is valid", "holdings/texts/completions.py",
+           "bound = delta >= -holding_t - BOUND_TOLERANCE", "bound = True", ANSWERS),
+    Mutant("the bound on the wrong side", "holdings/texts/completions.py",
+           "bound = delta >= -holding_t - BOUND_TOLERANCE", "bound = delta >= holding_t - BOUND_TOLERANCE", ANSWERS),
+    Mutant("a copied bound breaks the bound", "holdings/texts/completions.py",
+           "bound = delta >= -holding_t - BOUND_TOLERANCE", "bound = delta >= -holding_t", ANSWERS),
+    Mutant("the last of several answers counts", "holdings/texts/completions.py",
+           "if opened != 1 or closed != 1:", "if opened < 1 or closed < 1:", ANSWERS),
+    Mutant("a level is a change", "holdings/texts/targets.py",
+           "to_change=lambda value, holding_t: value - holding_t", "to_change=lambda value, holding_t: value", ANSWERS),
+    Mutant("the leakage audit keeps the labels", "holdings/evaluation/text_audit.py",
+           "((FEATURES, dates > quarter), (LABELS, dates >= quarter))", "((FEATURES, dates > quarter),)", AUDIT),
+    Mutant("the leakage audit keeps the label of t", "holdings/evaluation/text_audit.py",
+           "(LABELS, dates >= quarter)", "(LABELS, dates > quarter)", AUDIT),
+    Mutant("the leakage audit keeps later features", "holdings/evaluation/text_audit.py",
+           "((FEATURES, dates > quarter),", "((FEATURES, dates > quarter + 1),", AUDIT),
+    Mutant("the leakage audit rebuilds from the sample's labels", "holdings/evaluation/text_audit.py",
+           "    sample = scramble_labels(sample, rng)\n", "", AUDIT),
+    Mutant("the baselines' audit keeps the labels", "holdings/evaluation/baseline_audit.py",
+           "scramble_labels(test, rng).take(half)", "test.take(half)", AUDIT),
+    Mutant("the baselines' audit keeps all windows", "holdings/evaluation/baseline_audit.py",
+           "max(test.num_rows // 2, 1)", "test.num_rows", AUDIT),
+    Mutant("a split begins a quarter late", "holdings/windows/splits.py",
+           "mask &= quarter >= quarter_ids", "mask &= quarter > quarter_ids", "holdings/windows/test_sampling.py"),
+    Mutant("a split ends a quarter early", "holdings/windows/splits.py",
+           "mask &= quarter <= quarter_ids", "mask &= quarter < quarter_ids", "holdings/windows/test_sampling.py"),
+    Mutant("an embargo that is a quarter short", "holdings/windows/splits.py",
+           "mask &= quarter + embargo_quarters < quarter_ids", "mask &= quarter + embargo_quarters <= quarter_ids",
+           "holdings/windows/test_sampling.py"),
+    Mutant("the active change at the wrong price", "holdings/windows/labels.py",
+           "holding_t1 / price_ratio", "holding_t1 * price_ratio",
+           "holdings/panel/test_stock_quarters.py"),
+    Mutant("the skill's sign", "holdings/evaluation/metrics.py",
+           "return 1.0 - error / reference", "return error / reference - 1.0", METRICS),
+    Mutant("RankIC divided by one side alone", "holdings/evaluation/metrics.py",
+           "np.sqrt(np.sum(a**2) * np.sum(b**2))", "np.sum(a**2)", METRICS),
+    Mutant("RankIC without ranks", "holdings/evaluation/metrics.py",
+           "return pearson(rankdata(true), rankdata(predicted))", "return pearson(true, predicted)", METRICS),
+    Mutant("R2 around 0", "holdings/evaluation/metrics.py",
+           "np.sum((true - true.mean()) ** 2)", "np.sum(true**2)", METRICS),
+    Mutant("Holm's steps in the wrong order", "holdings/evaluation/metrics.py",
+           "np.arange(len(order), 0, -1)", "np.arange(1, len(order) + 1)", METRICS),
+    Mutant("Holm counts what is no test", "holdings/evaluation/metrics.py",
+           "np.arange(len(order), 0, -1)", "np.arange(len(p_values), len(p_values) - len(order), -1)", METRICS),
+    Mutant("standard errors without autocorrelation", "holdings/evaluation/metrics.py",
+           "lags = int(4 * (n / 100) ** (2 / 9))", "lags = 0", METRICS),
+    Mutant("one forecast fewer for a top k", "holdings/evaluation/metrics.py",
+           'kind="stable")[:k]', 'kind="stable")[: k - 1]', METRICS),
+    Mutant("a digest without the imported modules", "plumbing/code_digest.py",
+           "            waiting.extend(_parsed(module, root)[1])\n", "", "plumbing/test_code_digest.py"),
+    Mutant("a digest that is remembered by size alone", "plumbing/remembered_digests.py",
+           "return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]", "return [status.st_size]",
+           "plumbing/test_remembered_digests.py"),
+]  # fmt: skip
+
+
+def fails(folder: Path, tests: list[str]) -> bool | None:
+    """Whether one of the tests fails; None where they could not be run."""
+    paths = [f"tests/unit/{name}" for name in tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--durations=0", "-p", "no:cacheprovider", *paths]
+    # Python would take the compiled module of the text before, where size and second of the file are the same.
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    status = subprocess.run(command, cwd=folder, env=environment, capture_output=True).returncode
+    return {0: False, 1: True}.get(status)
+
+
+def outcome(folder: Path, mutant: Mutant) -> str:
+    """`killed`, or what is wrong."""
+    path = folder / "workflow_scripts" / mutant.module
+    code = path.read_text()
+    if code.count(mutant.text) != 1:
+        return f"NOT APPLIED: the text is {code.count(mutant.text)} times in {mutant.module}"
+    path.write_text(code.replace(mutant.text, mutant.other))
+    try:
+        return {True: "killed", False: "SURVIVED", None: "NOT RUN: tests could not be collected"}[
+            fails(folder, [mutant.tests])
+        ]
+    finally:
+        path.write_text(code)
+
+
+def main(words: str) -> int:
+    mutants = [mutant for mutant in MUTANTS if words in mutant.fault or words in mutant.module]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = checkout(Path(temporary)).root
+        if fails(folder, sorted({mutant.tests for mutant in mutants})) is not False:
+            print("the tests fail without any mutant; run them first")
+            return 1
+        found = {}
+        for mutant in mutants:
+            started = time.monotonic()
+            found[mutant] = outcome(folder, mutant)
+            print(
+                f"{found[mutant]:9} {mutant.fault:55} {mutant.tests:42} {time.monotonic() - started:5.1f} s", flush=True
+            )
+    alive = [mutant.fault for mutant, result in found.items() if result != "killed"]
+    print(f"{len(mutants) - len(alive)} of {len(mutants)} killed" + (f"; not: {', '.join(alive)}" if alive else ""))
+    return 1 if alive else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("words", nargs="?", default="", help="part of a mutant's fault or module; all without it")
+    sys.exit(main(parser.parse_args().words))
