@@ -188,7 +188,7 @@ def test_inputs_are_compared_by_content_whatever_their_times_say(with_own_inputs
     [
         ({"model": {"path": "my_model", "torch_dtype": "bfloat16"}}, "torch_dtype: bfloat16 needs a GPU"),
         ({"model": {"path": "empty_model"}}, "empty_model holds no model.safetensors"),
-        ({"model": {"path": "endless_model"}}, "its chat template takes more than"),
+        ({"model": {"path": "endless_model", "torch_dtype": "float32"}}, "its chat template takes more than"),
     ],
 )
 def test_what_trainings_cannot_use_is_told_before_the_first_job(with_own_inputs, changes, words):

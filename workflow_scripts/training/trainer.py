@@ -152,9 +152,9 @@ def _by_content(value: object) -> object:
         return {name: _by_content(part) for name, part in value.items()}
     if isinstance(value, list):
         return [_by_content(part) for part in value]
-    # A trainer runs in the folder of the project.
-    if isinstance(value, str) and len(value) < 4096 and (ROOT / value).is_file():
-        return {"file": file_digest(ROOT / value)}
+    # A trainer runs in the folder in which the workflow runs, and so does this.
+    if isinstance(value, str) and len(value) < 4096 and Path(value).is_file():
+        return {"file": file_digest(value)}
     return value
 
 
