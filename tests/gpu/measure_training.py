@@ -115,7 +115,7 @@ def main(arguments: argparse.Namespace) -> None:
     sft = LORA | {"lora_rank": 8, "lora_alpha": 32, "learning_rate": 1e-4, "max_steps": arguments.steps}
     sft |= {"per_device_train_batch_size": arguments.batch, "gradient_accumulation_steps": 1}
     shared = {"firm_type": FIRM_TYPE}
-    common = {**shared, "settings": json.dumps({"seed": 1, "model": model, "training": sft})}
+    common = {**shared, "stage": "sft", "settings": json.dumps({"seed": 1, "model": model, "training": sft})}
     seconds, memory = run(
         *module("train_sft", **common, dataset=data / "sft.jsonl", store=out / "sft", out=out / "adapter")
     )
@@ -137,8 +137,8 @@ def main(arguments: argparse.Namespace) -> None:
             f"{memory:.1f}",
         )
     )
-    merge = module("merge_adapter", firm_type=FIRM_TYPE, settings=json.dumps(model), adapter=out / "adapter",
-                   export_log=out / "export.log", out=out / "merged")  # fmt: skip
+    merge = module("merge_adapter", firm_type=FIRM_TYPE, stage="sft", settings=json.dumps(model),
+                   adapter=out / "adapter", export_log=out / "export.log", out=out / "merged")  # fmt: skip
     run(*merge)
     grpo = LORA | {"lora_rank": 32, "lora_alpha": 128, "learning_rate": 1e-6, "max_steps": arguments.steps}
     grpo |= {"per_device_train_batch_size": arguments.batch, "gradient_accumulation_steps": 1, "num_generations": 8}
@@ -150,7 +150,7 @@ def main(arguments: argparse.Namespace) -> None:
             "training": grpo | {"use_vllm": backend == "vllm"},
             "rewards": {"names": ["contract_holdings", "mse_holdings"], "constants": {}},
         }
-        options = {**shared, "settings": json.dumps(settings)}
+        options = {**shared, "stage": "grpo", "settings": json.dumps(settings)}
         store = out / f"grpo_{backend}"
         command = module("train_grpo", **options, dataset=data / "grpo.jsonl", store=store,
                          out=out / f"adapter_{backend}")  # fmt: skip
