@@ -10,6 +10,7 @@ import pytest
 import yaml
 import yte
 
+from tests.mutants import MUTANTS
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.settings.uses import USES
 
@@ -81,6 +82,14 @@ def test_no_input_is_ancient():
     """Where such an input runs again, Snakemake overlooks changed settings of all that follows."""
     for path in RULE_FILES:
         assert not re.search(r"^[^#]*\bancient\(", path.read_text(), re.MULTILINE), path
+
+
+def test_every_mutant_has_its_text_and_its_tests():
+    """`make mutants` runs them; whoever edits such a text edits its mutant."""
+    for mutant in MUTANTS:
+        code = (ROOT / "workflow_scripts" / mutant.module).read_text()
+        assert code.count(mutant.text) == 1, f"{mutant.fault}: {mutant.text!r} in {mutant.module}"
+        assert (ROOT / "tests/unit" / mutant.tests).exists(), mutant.tests
 
 
 def test_every_entry_module_is_a_rule():

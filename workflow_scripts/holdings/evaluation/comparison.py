@@ -128,8 +128,9 @@ def interval(
 ) -> dict[str, float | str]:
     """The wider of the t-intervals by clustering: clustered_by, interval_low, interval_high, and p_cluster of value 0.
 
-    p_cluster is the larger one of the clusterings' p-values: far out in the tail that of few clusters, even where the
-    other interval is wider. Missing where a clustering has fewer than two clusters: then nobody knows the wider one.
+    p_cluster is the larger of the two clusterings' p-values. It need not belong to the wider interval: far out in the
+    tail, fewer clusters give the larger p-value. All are missing where a clustering has fewer than two clusters,
+    because nobody then knows which interval is the wider one.
     """
     if np.isnan([value, *errors.values()]).any():
         return {"clustered_by": "", "interval_low": np.nan, "interval_high": np.nan, "p_cluster": np.nan}

@@ -3,8 +3,8 @@
 A split multiplies everybody's shares by a small rational number while the price falls by about as much. Shares
 are holding / price, so a split that the panel does not adjust for looks like trading: it has to be found and set aside.
 
-Which ratio it was, the holders say: many keep their shares through a split, so that the ratio is where most of them
-meet, also in a quarter in which the price moved by a third besides. For each ratio that the price allows, the
+The holders tell which ratio it was: many of them keep their shares through a split, so that their counts change by the
+ratio, even in a quarter in which the price also moved by a third. For each ratio that the price allows, the
 likelihood of the holders' shares is compared with that of no split. A holder's trade, the logarithm of shares after /
 before without the split, has a density proportional to 1 / (UNTRADED + |trade|): a spike at no trade, heavy tails.
 The stock's return, with the density of Laplace, counts as one more witness, and the rarity of splits is a threshold.
@@ -29,9 +29,9 @@ _FORWARD = np.union1d(COMMON_RATIOS, [5 / 2, 6, 7, 8, 15, 25, 30, 40, 50, 100])
 SPLIT_RATIOS = np.concatenate([1 / _FORWARD[:0:-1], _FORWARD])
 # What a split must gain in log likelihood: splits are rare, and most are of a common ratio.
 THRESHOLDS = np.where(np.isin(SPLIT_RATIOS, COMMON_RATIOS), 3.0, 4.0)
-# Who keeps his shares up to this change of their logarithm has hardly traded.
+# A holder whose shares change by no more than this logarithm has hardly traded.
 UNTRADED = np.log(1.02)
-# The price must fall by the ratio give or take the quarter's return: a share of the ratio's logarithm, within bounds.
+# The price must fall by the ratio, give or take a quarter's return: this share of the ratio's logarithm, in bounds.
 RETURN_SHARE, MIN_RETURN, MAX_RETURN = 0.4, np.log(1.3), np.log(1.75)
 # Mean absolute logarithm of a return beside which a split can be seen.
 RETURN_SCALE = 0.25
