@@ -60,6 +60,8 @@ STOP_FILE = Path("/tmp/stop")
 def swift_environment(model: str, **extra: str) -> dict[str, str]:
     """Environment of a trainer: the project on the path, no telemetry, offline for a local model."""
     environment = {**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1", "USE_HF": "1", "TOKENIZERS_PARALLELISM": "false"}
+    # Only at this level does ms-swift log what it leaves out for its length, whatever the user's environment says.
+    environment["LOG_LEVEL"] = "INFO"
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     if Path(model).is_dir():
         environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
@@ -241,6 +243,8 @@ def run_swift(
     if stopped_by:
         raise InputError(f"{label}: stopped by signal {stopped_by[0]}; a rerun resumes from the newest checkpoint")
     if process.returncode:
+        # It can end between two looks at its log.
+        check(log)
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:])
         raise InputError(f"{label}: ms-swift ended with status {process.returncode}; the end of {log}:\n{tail}")
 

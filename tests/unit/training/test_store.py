@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import pytest
 
@@ -307,7 +308,8 @@ def test_leftovers_of_hard_kills_are_deleted_when_they_are_old(tmp_path):
 
 
 def test_names_of_ms_swift_are_asked_once_and_misspelt_ones_refused(tmp_path):
-    known = known_names(tmp_path)
+    with mock.patch.dict(os.environ):
+        known = known_names(tmp_path)
     (memory,) = tmp_path.iterdir()
     written = json.loads(memory.read_text())
     assert written == known
@@ -321,3 +323,9 @@ def test_names_of_ms_swift_are_asked_once_and_misspelt_ones_refused(tmp_path):
         check_model_names(ModelSettings("x", template="qwen2_6"), known)
     with pytest.raises(InputError, match=r"^model\.model_type: ms-swift has no zzz; an empty text"):
         check_model_names(ModelSettings("x", model_type="zzz"), known)
+
+
+def test_the_users_log_level_does_not_hide_what_the_trainer_leaves_out(monkeypatch):
+    monkeypatch.setenv("LOG_LEVEL", "ERROR")
+    assert trainer.swift_environment("model")["LOG_LEVEL"] == "INFO"
+    assert trainer.swift_environment("model", LOG_LEVEL="WARNING")["LOG_LEVEL"] == "WARNING"
