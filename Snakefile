@@ -32,6 +32,7 @@ include: "rules/baselines.smk"
 include: "rules/audits.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
+include: "rules/rewards.smk"
 include: "rules/report.smk"
 include: "rules/store.smk"
 
@@ -61,7 +62,7 @@ rule all:
         "<results>/summary/report.html",
         "<results>/summary/panel.txt",
         "<results>/config.yaml",
-        expand("<results>/{firm_type}/adapters/{stage}/README.md", firm_type=FIRM_TYPES, stage=TRAINED_STAGES),
+        expand("<results>/{firm_type}/adapters/{stage}/README.md", firm_type=FIRM_TYPES, stage=NEEDED_STAGES),
     localrule: True
 
 
@@ -82,7 +83,7 @@ rule adapters:
         expand(
             "<results>/{firm_type}/adapters/{stage}/{name}",
             firm_type=FIRM_TYPES,
-            stage=TRAINED_STAGES,
+            stage=NEEDED_STAGES,
             name=["adapter_model.safetensors", "README.md"],
         ),
     localrule: True

@@ -95,6 +95,7 @@ rule preflight_rewards:
     localrule: True
     params:
         code=code_of("workflow_scripts.preflight_rewards", further=stage_rewards),
+        plugins=content_of(stage_plugins),
         settings=settings_of("preflight_rewards"),
     shell:
         logged(r"""

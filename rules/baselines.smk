@@ -1,6 +1,6 @@
-# Forecasters that need no language model.
-# Required inputs: samples/*.parquet. Outputs: predictions/{baseline}.csv
-# Steps: predict_baselines
+# Forecasters that need no language model here: baselines, and the user's own files of forecasts.
+# Required inputs: samples/*.parquet, datasets/test.jsonl. Outputs: predictions/{baseline}.csv, predictions/{name}.csv
+# Steps: predict_baselines; import_forecasts
 
 
 rule predict_baselines:
@@ -10,7 +10,7 @@ rule predict_baselines:
     output:
         expand(
             "<results>/{{firm_type}}/predictions/{forecaster}.csv",
-            forecaster=[name for name in FORECASTERS if name not in STAGES],
+            forecaster=[*BASELINES, *([ORACLE] if IS_SIMULATED else [])],
         ),
     log:
         "<results>/logs/predict_baselines/{firm_type}.log",
@@ -27,5 +27,32 @@ rule predict_baselines:
                 --test {input.test:q} \
                 --firm-type {wildcards.firm_type} \
                 --settings {params.settings:q} \
+                --out {output:q}
+            """)
+
+
+rule import_forecasts:
+    input:
+        forecasts=own_forecasts,
+        dataset="<results>/{firm_type}/datasets/test.jsonl",
+    output:
+        "<results>/{firm_type}/predictions/{forecaster}.csv",
+    log:
+        "<results>/logs/import_forecasts/{firm_type}.{forecaster}.log",
+    benchmark:
+        "<results>/benchmarks/import_forecasts/{firm_type}.{forecaster}.tsv"
+    wildcard_constraints:
+        forecaster=any_of(CONFIG.forecasts),
+    localrule: True
+    params:
+        code=code_of("workflow_scripts.import_forecasts"),
+        content=content_of(own_forecasts),
+    shell:
+        logged(r"""
+            python -m workflow_scripts.import_forecasts \
+                --forecasts {input.forecasts:q} \
+                --dataset {input.dataset:q} \
+                --firm-type {wildcards.firm_type} \
+                --forecaster {wildcards.forecaster} \
                 --out {output:q}
             """)

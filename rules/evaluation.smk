@@ -1,7 +1,7 @@
-# Completions (on a GPU), their forecasts, metrics, paired comparisons and reward replays of a firm type.
+# Completions (on a GPU), their forecasts, metrics and paired comparisons of a firm type.
 # Required inputs: the models, adapters/{stage}/, datasets/test.jsonl, predictions of the baselines
 # Outputs: completions/{stage}.jsonl, predictions/{forecaster}.csv, evaluation/*.csv
-# Steps: generate_completions (per stage) -> parse_predictions -> evaluate_forecasts -> compare_forecasts; score_rewards
+# Steps: generate_completions (per stage) -> parse_predictions -> evaluate_forecasts -> compare_forecasts
 
 
 rule generate_completions:
@@ -15,9 +15,11 @@ rule generate_completions:
         "<results>/logs/generate_completions/{firm_type}.{stage}.log",
     benchmark:
         "<results>/benchmarks/generate_completions/{firm_type}.{stage}.tsv"
+    wildcard_constraints:
+        stage=any_of([*STAGES, *CONFIG.adapters]),
     params:
         code=code_of("workflow_scripts.generate_completions"),
-        model=base_model_content,
+        model=own_content,
         settings=settings_of("generate_completions"),
         # After an update of these packages all stages are completed again, because stages are compared under the same
         # versions only.
@@ -48,6 +50,8 @@ rule parse_predictions:
         "<results>/logs/parse_predictions/{firm_type}.{stage}.log",
     benchmark:
         "<results>/benchmarks/parse_predictions/{firm_type}.{stage}.tsv"
+    wildcard_constraints:
+        stage=any_of([*STAGES, *CONFIG.adapters]),
     localrule: True
     params:
         code=code_of("workflow_scripts.parse_predictions"),
@@ -69,7 +73,7 @@ rule evaluate_forecasts:
         expand("<results>/{{firm_type}}/audit/{part}.csv", part=["test", "baselines"]),
         dataset="<results>/{firm_type}/datasets/test.jsonl",
         predictions=expand("<results>/{{firm_type}}/predictions/{forecaster}.csv", forecaster=FORECASTERS),
-        conditions=expand("<results>/{{firm_type}}/completions/{stage}.json", stage=STAGES),
+        conditions=expand("<results>/{{firm_type}}/completions/{stage}.json", stage=MODELS),
     output:
         multiext(
             "<results>/{firm_type}/evaluation/",
@@ -80,6 +84,7 @@ rule evaluate_forecasts:
             "metrics_by_period.csv",
             "metrics_trimmed.csv",
             "coverage.csv",
+            "origins.csv",
         ),
     log:
         "<results>/logs/evaluate_forecasts/{firm_type}.log",
@@ -104,7 +109,8 @@ rule evaluate_forecasts:
 
 rule compare_forecasts:
     input:
-        "<results>/{firm_type}/evaluation/forecasts.csv",
+        forecasts="<results>/{firm_type}/evaluation/forecasts.csv",
+        origins="<results>/{firm_type}/evaluation/origins.csv",
     output:
         comparisons="<results>/{firm_type}/evaluation/comparisons.csv",
         skill="<results>/{firm_type}/evaluation/skill.csv",
@@ -119,37 +125,10 @@ rule compare_forecasts:
     shell:
         logged(r"""
             python -m workflow_scripts.compare_forecasts \
-                --forecasts {input:q} \
+                --forecasts {input.forecasts:q} \
+                --origins {input.origins:q} \
                 --firm-type {wildcards.firm_type} \
                 --settings {params.settings:q} \
                 --out {output.comparisons:q} \
                 --skill {output.skill:q}
-            """)
-
-
-rule score_rewards:
-    input:
-        completions="<results>/{firm_type}/completions/{stage}.jsonl",
-        dataset="<results>/{firm_type}/datasets/test.jsonl",
-    output:
-        rewards="<results>/{firm_type}/evaluation/rewards_{stage}.csv",
-        samples="<results>/{firm_type}/evaluation/worst_rewards_{stage}.csv",
-    log:
-        "<results>/logs/score_rewards/{firm_type}.{stage}.log",
-    benchmark:
-        "<results>/benchmarks/score_rewards/{firm_type}.{stage}.tsv"
-    localrule: True
-    params:
-        code=code_of("workflow_scripts.score_rewards", *map(module_of, CONFIG.evaluation.score_rewards)),
-        settings=settings_of("score_rewards"),
-    shell:
-        logged(r"""
-            python -m workflow_scripts.score_rewards \
-                --completions {input.completions:q} \
-                --dataset {input.dataset:q} \
-                --firm-type {wildcards.firm_type} \
-                --stage {wildcards.stage} \
-                --settings {params.settings:q} \
-                --out {output.rewards:q} \
-                --samples {output.samples:q}
             """)

@@ -5,6 +5,7 @@
 
 # The first three have a CSV of their own, the others show an evaluation table of the same name.
 FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage")
+AUDITED = [*LEARNT_SPLITS, SPLITS[-1], "baselines"]
 FIGURE_TABLES = ("forecasts", "metrics", "metrics_by_quarter", "metrics_by_size", "coverage")
 
 
@@ -88,14 +89,19 @@ rule summarize_run:
         seeds=expand("{folder}/{name}", folder=SEED_RUNS, name=SEED_RUN_FILES),
         config=["<results>/config.yaml"] if SEED_RUNS else [],
         panels=expand("<results>/{firm_type}/panel_report.json", firm_type=FIRM_TYPES),
-        preflight=expand("<results>/{firm_type}/preflight/{stage}.csv", firm_type=FIRM_TYPES, stage=stages_by("grpo")),
-        audit=expand("<results>/{firm_type}/audit/{part}.csv", firm_type=FIRM_TYPES, part=[*SPLITS, "baselines"]),
-        training=expand("<results>/{firm_type}/training/{stage}.json", firm_type=FIRM_TYPES, stage=TRAINED_STAGES),
+        preflight=expand(
+            "<results>/{firm_type}/preflight/{stage}.csv",
+            firm_type=FIRM_TYPES,
+            stage=[stage for stage in stages_by("grpo") if stage in NEEDED_STAGES],
+        ),
+        audit=expand("<results>/{firm_type}/audit/{part}.csv", firm_type=FIRM_TYPES, part=AUDITED),
+        training=expand("<results>/{firm_type}/training/{stage}.json", firm_type=FIRM_TYPES, stage=NEEDED_STAGES),
         metrics=expand("<results>/{firm_type}/evaluation/metrics.csv", firm_type=FIRM_TYPES),
         periods=expand("<results>/{firm_type}/evaluation/metrics_by_period.csv", firm_type=FIRM_TYPES),
         comparisons=expand("<results>/{firm_type}/evaluation/comparisons.csv", firm_type=FIRM_TYPES),
         skill=expand("<results>/{firm_type}/evaluation/skill.csv", firm_type=FIRM_TYPES),
-        rewards=expand("<results>/{firm_type}/evaluation/rewards_{stage}.csv", firm_type=FIRM_TYPES, stage=STAGES),
+        origins=expand("<results>/{firm_type}/evaluation/origins.csv", firm_type=FIRM_TYPES),
+        rewards=expand("<results>/{firm_type}/evaluation/rewards_{stage}.csv", firm_type=FIRM_TYPES, stage=MODELS),
         samples=expand("<results>/{firm_type}/samples/{split}.json", firm_type=FIRM_TYPES, split=SPLITS),
         figures=expand("<results>/{firm_type}/evaluation/{figure}.png", firm_type=FIRM_TYPES, figure=FIGURES),
         # What the data dictionary describes is the same for every firm type.
@@ -116,6 +122,7 @@ rule summarize_run:
             "samples.csv",
             "preflight.csv",
             "audit.csv",
+            "origins.csv",
             "skill.csv",
             "skill.pdf",
             "data_dictionary.csv",

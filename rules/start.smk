@@ -30,10 +30,9 @@ from workflow_scripts.plumbing.run_start import (
     note_first_start,
     set_aside,
 )
-from workflow_scripts.settings.checks import missing_inputs
-from workflow_scripts.settings.config import DEMO, resolved
+from workflow_scripts.settings.checks import check_models, check_own_rewards, missing_inputs
+from workflow_scripts.settings.config import resolved
 from workflow_scripts.settings.reading import read_config
-from workflow_scripts.training.base_model import check_model
 from workflow_scripts.training.hardware import has_gpu
 
 try:
@@ -116,19 +115,18 @@ def check_machine():
     is_cluster = workflow.non_local_exec
     if is_cluster and not shutil.which("sbatch"):
         sys.exit("error: there is no SLURM here (sbatch is not on the path); start this on a login node of the cluster")
-    model, rules = CONFIG.model, {job.rule.name for job in workflow.dag.needrun_jobs()}
-    if not rules & {"generate_completions", "train_sft", "train_grpo"}:
-        return
-    if model.torch_dtype != "float32" and not is_cluster and not has_gpu():
+    model, needed = CONFIG.model, list(workflow.dag.needrun_jobs())
+    jobs = [job.wildcards for job in needed if job.rule.name in ("generate_completions", "train_sft", "train_grpo")]
+    if jobs and model.torch_dtype != "float32" and not is_cluster and not has_gpu():
         sys.exit(
             f"error: model.torch_dtype: {model.torch_dtype} needs a GPU, and this machine has none; set float32 for a "
             "small model, or run this where there is one (docs/cluster.md)"
         )
-    if model.path != DEMO:
-        try:
-            check_model(model)
-        except InputError as error:
-            sys.exit(f"error: {error}")
+    try:
+        check_models(CONFIG, [(job.stage, job.firm_type) for job in jobs])
+        check_own_rewards(CONFIG, {job.rule.name for job in needed})
+    except InputError as error:
+        sys.exit(f"error: {error}")
 
 
 def watch_cluster():

@@ -55,7 +55,7 @@ rule train_sft:
         gpu=stage_gpus,
     params:
         code=code_of("workflow_scripts.train_sft"),
-        model=base_model_content,
+        model=own_content,
         settings=settings_of("train_sft"),
         store=f"{RESULTS}/store/{{firm_type}}/{{stage}}",
         out=subpath(output[0], parent=True),
@@ -84,7 +84,7 @@ rule merge_adapter:
         "<results>/benchmarks/merge_adapter/{firm_type}.{stage}.tsv"
     params:
         code=code_of("workflow_scripts.merge_adapter"),
-        model=base_model_content,
+        model=own_content,
         settings=settings_of("merge_adapter"),
         adapter=subpath(input.adapter, parent=True),
         export_log=f"{RESULTS}/logs/merge_adapter/{{firm_type}}.{{stage}}.swift.log",
@@ -120,7 +120,8 @@ rule train_grpo:
         gpu=stage_gpus,
     params:
         code=code_of("workflow_scripts.train_grpo", REWARDS_PLUGIN, further=stage_rewards),
-        model=base_model_content,
+        plugins=content_of(stage_plugins),
+        model=own_content,
         settings=settings_of("train_grpo"),
         store=f"{RESULTS}/store/{{firm_type}}/{{stage}}",
         out=subpath(output[0], parent=True),

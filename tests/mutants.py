@@ -31,6 +31,7 @@ FINGERPRINTS = "training/test_fingerprints.py"
 STORE = "training/test_store.py"
 METRICS = "holdings/evaluation/test_metrics.py"
 REWARDS = "holdings/rewards/test_rewards.py"
+OWN_ADAPTERS = "training/test_own_adapters.py"
 AUDIT = "holdings/evaluation/test_audit.py"
 ANSWERS = "holdings/texts/test_completions.py"
 FILES = "plumbing/test_files.py"
@@ -55,9 +56,24 @@ MUTANTS = [
     Mutant("files that options name count by their path", "training/trainer.py",
            'return {"file": file_digest(value)}', "return value", FINGERPRINTS),
     Mutant("fingerprint without the rewards' code", "train_grpo.py",
-           '{"code": code, "settings": constants}', '{"settings": constants}', FINGERPRINTS),
+           '{"code": code, "settings": constants |', '{"settings": constants |', FINGERPRINTS),
     Mutant("fingerprint without the rewards' constants", "train_grpo.py",
-           '{"code": code, "settings": constants}', '{"code": code}', FINGERPRINTS),
+           '{"code": code, "settings": constants | {"plugins": plugins}}', '{"code": code, "plugins": plugins}',
+           FINGERPRINTS),
+    Mutant("fingerprint without the content of the user's own rewards", "train_grpo.py",
+           "plugins = [file_digest(path) for path in rewards.plugins]", "plugins = rewards.plugins", FINGERPRINTS),
+    Mutant("completions of an adapter that is scaled otherwise", "generate_completions.py",
+           'identity["adapter_config"] = adapter_recipe(adapter)', "pass", FINGERPRINTS),
+    Mutant("adapters on any base model", "training/own_adapters.py",
+           "        if _differ(named, base.path):", "        if False:", OWN_ADAPTERS),
+    Mutant("matrices without a place in the model", "training/own_adapters.py",
+           "            if not module.endswith(TIED):", "            if False:", OWN_ADAPTERS),
+    Mutant("own forecasts joined by order", "holdings/forecasts/own_forecasts.py",
+           "values[FORECAST][place]", "values[FORECAST][: len(place)]", "holdings/forecasts/test_own_forecasts.py"),
+    Mutant("stages on other base models are compared", "holdings/evaluation/conditions.py",
+           "*(OWN if name in own else ())", "*OWN", "holdings/evaluation/test_tables.py"),
+    Mutant("unpaid completions count as zero", "training/own_rewards.py",
+           'float("nan") if value is None', "0.0 if value is None", "training/test_own_rewards.py"),
     Mutant("a model is the names of its files", "training/base_model.py",
            "str(path.relative_to(folder)): content_digest(path)", "str(path.relative_to(folder)): 0", FINGERPRINTS),
     Mutant("completions whatever the adapter", "generate_completions.py",

@@ -1,7 +1,8 @@
 """Tables of one firm type: all forecasters on identical windows.
 
 Steps: refuse stages that answered under different conditions → join forecasts and truth by window_id → metrics, by
-quarter, by size decile, by period, trimmed, coverage. Every later table and figure starts from `forecasts.csv`.
+quarter, by size decile, by period, trimmed; coverage; where forecasters come from. Every later table and figure starts
+from `forecasts.csv`.
 """
 
 import datetime as dt
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.holdings.evaluation import tables as evaluation
-from workflow_scripts.holdings.evaluation.conditions import check_conditions
+from workflow_scripts.holdings.evaluation.conditions import check_conditions, origins
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import iterate_jsonl, read_csv, read_json, write_csv
@@ -18,15 +19,22 @@ from workflow_scripts.plumbing.files import iterate_jsonl, read_csv, read_json, 
 
 @dataclass(frozen=True)
 class Settings:
-    """Constants of the metrics, and the last day of the base model's knowledge (YYYY-MM-DD), if it is known."""
+    """Constants of the metrics, the last day of the base model's knowledge (YYYY-MM-DD), origins of forecasters.
+
+    `sources` are the paths of the user's own forecasters, `base_models` the models of those that complete prompts.
+    """
 
     metrics: EvaluationSettings
     knowledge_cutoff: str | None
+    sources: dict[str, str]
+    base_models: dict[str, str]
 
 
 def main(args: Namespace) -> str:
     """Write the tables below the folder `--out`; a prediction file is named as its forecaster."""
-    check_conditions({path: read_json(path) for path in args.conditions})
+    sources, base_models = args.settings.sources, args.settings.base_models
+    conditions = {Path(path).stem: read_json(path) for path in args.conditions}
+    check_conditions(conditions, own=sources)
     predictions = {Path(path).stem: read_csv(path) for path in args.predictions}
     joined = evaluation.join_predictions(iterate_jsonl(args.dataset), predictions)
     settings, cutoff = args.settings.metrics, args.settings.knowledge_cutoff
@@ -40,6 +48,7 @@ def main(args: Namespace) -> str:
         "metrics_by_period": evaluation.period_table(joined, settings, cutoff, quarterly),
         "metrics_trimmed": evaluation.trimmed_table(joined, settings),
         "coverage": evaluation.coverage_table(joined),
+        "origins": origins(predictions, conditions, sources, base_models),
     }
     for name, table in tables.items():
         table.insert(0, "firm_type", args.firm_type)
@@ -54,7 +63,7 @@ if __name__ == "__main__":
         __doc__,
         dataset=cli.TEXT,
         predictions=cli.FILES,
-        conditions=cli.FILES,
+        conditions={**cli.OPTIONAL_FILES, "help": "of the forecasters that complete prompts"},
         firm_type=cli.TEXT,
         settings=cli.settings_option(Settings),
         out=cli.TEXT,

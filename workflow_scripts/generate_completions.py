@@ -1,4 +1,4 @@
-"""Complete the test prompts of one firm type with one stage's model, through ms-swift's engine.
+"""Complete the test prompts of one firm type with one stage's model, or an adapter of the user's own, by ms-swift.
 
 Steps: fingerprint of model, adapter, generation settings and versions → read the completions that
 the store already has for these prompts → complete the missing rows in batches, each appended at
@@ -12,7 +12,6 @@ from pathlib import Path
 
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import (
-    check_safetensors,
     file_digest,
     json_digest,
     read_jsonl,
@@ -35,6 +34,7 @@ from workflow_scripts.training.generation import (
     generation_conditions,
     read_cache,
 )
+from workflow_scripts.training.own_adapters import adapter_recipe, check_adapter, without_other_files
 from workflow_scripts.training.store import alone_in, open_entry
 from workflow_scripts.training.trainer import ADAPTER_FILES, swift_environment
 
@@ -65,6 +65,8 @@ def main(args: Namespace) -> str:
     origin = {"model": model_identity(model.path), "adapter": file_digest(weights) if weights else None}
     conditions = generation_conditions(model, generation, settings.seed)
     identity = {"stage": "completions", "revision": model.hub_revision, **origin, **conditions}
+    if adapter:
+        identity["adapter_config"] = adapter_recipe(adapter)
     entry = open_entry(args.store, identity)
     wanted = [{**prompt, "sample": k} for prompt in prompts for k in range(generation.samples)]
     label = f"generate_completions {args.firm_type} {args.stage}"
@@ -75,10 +77,13 @@ def main(args: Namespace) -> str:
         speed = ""
         if missing:
             check_model(model)
-            if weights:
-                check_safetensors(weights)
-            with without_foreign_files(model, entry / "model") as seen:
-                engine = build_engine(seen, adapter, generation)
+            if adapter:
+                check_adapter(adapter, model)
+            with (
+                without_foreign_files(model, entry / "model") as seen,
+                without_other_files(adapter, entry / "adapter") as seen_adapter,
+            ):
+                engine = build_engine(seen, seen_adapter, generation)
                 batches = complete(engine, missing, generation, settings.seed)
                 speed = fill_cache(entry / CACHE, done, batches, digests, f"{label}: of {len(missing)} completed")
     write_jsonl(args.out, [done[digests[row["window_id"]], row["sample"]] for row in wanted])

@@ -15,6 +15,7 @@ from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import read_jsonl, write_csv
 from workflow_scripts.plumbing.random_streams import random_stream
+from workflow_scripts.training.own_rewards import load_rewards
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Settings:
 def main(args: Namespace) -> str:
     """Write the table to `--out`."""
     settings = args.settings
+    load_rewards(settings.rewards.plugins, settings.rewards.names)
     target = settings.rewards.target
     needed = {"holding_t", TARGETS[target].label, "past_change", *reward_columns(settings.rewards.names, target)}
     rows = read_jsonl(args.dataset, needed)

@@ -40,7 +40,7 @@ ORACLE_NOTE = (
 SHOWN = ["firm_type", "forecaster", "n_windows", "MAE", "skill", "RankIC", "accuracy", "parsed_share", "valid_share"]
 COMPARISON_COLUMNS = [
     "firm_type", "target", "metric", "baseline", "candidate", "n_quarters", "n_managers", "difference", "interval_low",
-    "interval_high", "clustered_by", "p_holm", "verdict", "few_quarters", "few_managers",
+    "interval_high", "clustered_by", "p_holm", "verdict", "same_base_model", "few_quarters", "few_managers",
 ]  # fmt: skip
 
 
@@ -58,10 +58,6 @@ def policies(preflight: pd.DataFrame) -> pd.DataFrame:
     """Mean total reward by stage, policy and firm type, and the share of groups that would have no spread."""
     total = preflight[preflight["reward"] == TOTAL]
     return total.pivot(index=["stage", "policy"], columns="firm_type", values=["mean", "small_spread"]).reset_index()
-
-
-def _read(paths: list[Path]) -> pd.DataFrame:
-    return pd.concat([read_csv(path) for path in paths], ignore_index=True)
 
 
 def read_seeds(metrics: pd.DataFrame, folders: list[Path]) -> pd.DataFrame:
@@ -84,8 +80,9 @@ class Inputs:
         return [path for path in self.paths if path.match(pattern)]
 
     def table(self, pattern: str) -> pd.DataFrame:
-        """The rows of all these CSV files."""
-        return _read(self.of(pattern))
+        """The rows of all these CSV files; no rows, and only the column firm_type, where there are none."""
+        tables = [read_csv(path) for path in self.of(pattern)]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["firm_type"])
 
 
 def summary_tables(inputs: Inputs, settings: Settings, folders: list[Path]) -> dict[str, pd.DataFrame]:
@@ -103,6 +100,7 @@ def summary_tables(inputs: Inputs, settings: Settings, folders: list[Path]) -> d
         "preflight": inputs.table("preflight/*.csv"),
         "audit": inputs.table("audit/*.csv"),
         "samples": pd.DataFrame(samples),
+        "origins": inputs.table("evaluation/origins.csv"),
     }
 
 
@@ -120,14 +118,17 @@ def report_parts(
 ) -> list[Part]:
     """What the page shows, in its order; `changes` with the one that was trained on first."""
     metrics, comparisons, periods = (tables[name] for name in ("metrics", "comparisons", "metrics_by_period"))
+    rewards, preflight = tables["rewards"], tables["preflight"]
     coverage = inputs.table("evaluation/coverage.csv")
+    own = tables["origins"][tables["origins"]["source"].notna()]
     coverage = coverage.pivot(index=["firm_type", "forecaster"], columns="step", values="share").reset_index()
     return [
         table_part(
-            "Verdicts on SFT and GRPO against the others, by MAE and after Holm's correction "
-            "(*: fewer than 10 quarters or managers)",
+            "Verdicts on the models against the others, by MAE and after Holm's correction "
+            "(*: fewer than 10 quarters or managers; \N{DAGGER}: on another base model)",
             verdict_table(comparisons),
         ),
+        *([table_part("Forecasters of your own", own)] if len(own) else []),
         *(table_part(CHANGE_TITLES[name], headline(metrics, name)) for name in changes),
         figures_part("", [out / "skill.png"]),
         *([table_part("Before and after the knowledge cut-off", periods, folded=True)] if len(periods) else []),
@@ -142,8 +143,12 @@ def report_parts(
             if seeds
             else []
         ),
-        table_part("Rewards of the test completions", tables["rewards"], folded=True),
-        table_part("What the rewards pay to canned policies, on average", policies(tables["preflight"])),
+        *([table_part("Rewards of the test completions", rewards, folded=True)] if len(rewards) else []),
+        *(
+            [table_part("What the rewards pay to canned policies, on average", policies(preflight))]
+            if len(preflight)
+            else []
+        ),
         table_part("Leakage audit", tables["audit"], folded=True),
         Part(text=FILING_LAG),
         table_part("Windows", tables["samples"]),
@@ -168,7 +173,7 @@ def main(args: Namespace) -> str:
     judged = TARGETS[settings.target].change.name
     changes = [judged, *(name for name in CHANGES if name != judged)]
     panels, trainings = (list(map(read_json, inputs.of(name))) for name in ("panel_report.json", "training/*.json"))
-    warnings = run_warnings(panels, trainings, metrics)
+    warnings = run_warnings(panels, trainings, metrics, tables["origins"])
     note = ORACLE_NOTE if "oracle" in set(metrics["forecaster"]) else ""
     parts = report_parts(inputs, tables, out, changes, bool(folders))
     write_text(

@@ -11,10 +11,10 @@ from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
-from workflow_scripts.holdings.rewards.rewards import RewardSettings, module_of, reward_columns
+from workflow_scripts.holdings.rewards.rewards import RewardSettings, modules_of, reward_columns
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.code_digest import digest_of
-from workflow_scripts.plumbing.files import read_jsonl, write_jsonl
+from workflow_scripts.plumbing.files import file_digest, read_jsonl, write_jsonl
 from workflow_scripts.training.base_model import ModelSettings, check_model
 from workflow_scripts.training.prompt_lengths import prompt_lengths
 from workflow_scripts.training.store import open_entry
@@ -57,12 +57,14 @@ def main(args: Namespace) -> str:
         return str(entry / "dataset.jsonl"), len(rows) - len(kept)
 
     constants = dataclasses.asdict(rewards)
+    # Files of the user's own count by content, wherever they lie.
+    plugins = [file_digest(path) for path in rewards.plugins]
     options = training_options(model, settings, args.dataset, args.settings.seed)
-    code = digest_of(REWARDS_PLUGIN, *map(module_of, rewards.names))
+    code = digest_of(REWARDS_PLUGIN, *modules_of(rewards.names))
     identity = {
         "stage": args.stage,
         **training_identity(options, settings.num_gpus),
-        "rewards": {"code": code, "settings": constants},
+        "rewards": {"code": code, "settings": constants | {"plugins": plugins}},
     }
     entry = open_entry(args.store, identity)
     manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": model.path}

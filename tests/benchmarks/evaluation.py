@@ -101,14 +101,14 @@ def commands(folder: Path) -> dict[str, list]:
     files = [folder / f"predictions/{name}.csv" for name in (*BASELINES, *STAGES)]
     conditions = [folder / f"completions/{stage}.json" for stage in STAGES]
     out = folder / "evaluation"
-    evaluation = {"metrics": {}, "knowledge_cutoff": "2021-12-31"}
+    evaluation = {"metrics": {}, "knowledge_cutoff": "2021-12-31", "sources": {}, "base_models": {}}
     return {
         "evaluate_forecasts": [
             *("--dataset", folder / "datasets/test.jsonl", "--predictions", *files, "--conditions", *conditions),
             *("--firm-type", FIRM_TYPE, "--settings", json.dumps(evaluation), "--out", out),
         ],
         "compare_forecasts": [
-            *("--forecasts", out / "forecasts.csv", "--firm-type", FIRM_TYPE),
+            *("--forecasts", out / "forecasts.csv", "--origins", out / "origins.csv", "--firm-type", FIRM_TYPE),
             *("--settings", json.dumps({"seed": 1, "bootstrap": {}})),
             *("--out", out / "comparisons.csv", "--skill", out / "skill.csv"),
         ],

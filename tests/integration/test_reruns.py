@@ -130,6 +130,9 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/texts/label_settings.py", "", SPARE, {}),
     ("holdings/forecasts/baselines.py", '"max_iter": 100', '"max_iter": 90', {**BASELINES, **EVALUATION, **SUMMARY}),
     ("holdings/forecasts/stages.py", "", SPARE, {**INTERVALS, **FIGURES, **SUMMARY}),
+    ("holdings/forecasts/forecasters.py", "", SPARE, {**INTERVALS, **FIGURES, **SUMMARY}),
+    # Of the user's own files of forecasts there are none here.
+    ("holdings/forecasts/own_forecasts.py", "", SPARE, {}),
     ("holdings/evaluation/forecaster_pairs.py", "", SPARE, {**INTERVALS, **SUMMARY}),
     ("holdings/evaluation/baseline_audit.py", "rtol=1e-9", "rtol=1e-8",
      {"audit_baselines": 2, **EVALUATION, **SUMMARY}),
@@ -150,6 +153,8 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/rewards/scaled_mse_holdings.py", "", SPARE, {}),
     ("holdings/rewards/direction_holdings.py", "", SPARE, {}),
     ("training/rewards_plugin.py", "", SPARE, {**GRPO, **SUMMARY}),
+    ("training/own_rewards.py", "", SPARE, {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
+    ("holdings/rewards/scores.py", "", SPARE, {"score_rewards": 6, **SUMMARY}),
     ("holdings/evaluation/metrics.py", "np.mean(np.abs(predicted - true))", "np.median(np.abs(predicted - true))",
      {**EVALUATION, **SUMMARY}),
     ("holdings/evaluation/comparison.py", "CHUNK = 500", "CHUNK = 400", {**INTERVALS, **SUMMARY}),
@@ -199,6 +204,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("training/checkpoints.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/base_model.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/generation.py", "", SPARE, {"generate_completions": 6, **SCORES, **EVALUATION, **SUMMARY}),
+    ("training/own_adapters.py", "", SPARE, {"generate_completions": 6, **SCORES, **EVALUATION, **SUMMARY}),
     ("training/methods.py", "", SPARE, {}),
     ("training/hardware.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/prompt_lengths.py", "", SPARE, {**GRPO, **SUMMARY}),
@@ -375,7 +381,7 @@ def test_nothing_on_a_gpu_depends_on_what_cannot_change_its_result():
     expected = {
         "train_sft": shared,
         "merge_adapter": shared,
-        "generate_completions": {*shared, "training.generation"},
+        "generate_completions": {*shared, "training.generation", "training.own_adapters"},
         "train_grpo": {*shared, *rewards, "training.prompt_lengths"},
     }
     for rule, modules in expected.items():

@@ -16,7 +16,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from tests.project import checkout, job_counts, tiny_config
-from workflow_scripts.holdings.evaluation.forecaster_pairs import PAIRS
+from workflow_scripts.holdings.evaluation.forecaster_pairs import forecaster_pairs
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES
 from workflow_scripts.holdings.panel.simulation import SimulationSettings, simulate_panel
@@ -36,7 +36,8 @@ def test_every_artefact_is_there(finished):
                      "evaluation/metrics_trimmed.csv", "evaluation/skill.csv", "audit/test.csv", "audit/baselines.csv",
                      "stock_quarters.parquet",
                      *(f"evaluation/{figure}.{kind}" for figure in FIGURES for kind in ("png", "pdf", "csv")),
-                     "evaluation/worst_rewards_grpo.csv", "merged/sft/model.safetensors"):  # fmt: skip
+                     "evaluation/worst_rewards_grpo.csv", "evaluation/zero_rewards_grpo.csv", "evaluation/origins.csv",
+                     "merged/sft/model.safetensors"):  # fmt: skip
             assert (folder / name).stat().st_size > 0, name
     assert read_json(finished.results("banks/samples/sft.json"))["sampled"] == 16
     left = list(finished.results(".").rglob(".*.part"))
@@ -232,12 +233,13 @@ def test_samples_differ_and_a_killed_job_completes_what_is_missing(finished, tmp
 def test_all_forecasters_are_scored_on_the_same_windows(finished):
     metrics = pd.read_csv(finished.results("summary/metrics.csv"))
     headline = metrics[(metrics["target"] == "change") & (metrics["treatment"] == "unparsed_as_no_change")]
-    assert tuple(headline["forecaster"].unique()) == (*BASELINES, "base", "sft", "grpo", "oracle")
+    names = (*BASELINES, "base", "sft", "grpo", "oracle")
+    assert tuple(headline["forecaster"].unique()) == names
     assert set(headline["n_windows"]) == {16}
     assert (headline[headline["forecaster"] == "no_change"]["skill"] == 0).all()
     comparisons = pd.read_csv(finished.results("summary/comparisons.csv"))
     # Two firm types, two targets; there is no RankIC of no-change.
-    assert len(comparisons) == 2 * 2 * (2 * len(PAIRS) - 3)
+    assert len(comparisons) == 2 * 2 * (2 * len(forecaster_pairs(names)) - 3)
     assert comparisons["p_holm"].notna().sum() == comparisons["p_value"].notna().sum()
 
 
@@ -248,7 +250,7 @@ def test_every_column_is_in_the_dictionary(finished):
     for folder, skipped in (("banks/evaluation", ()), ("summary", ("panel.", "data_dictionary"))):
         for path in finished.results(folder).glob("*.csv"):
             # Of the rewards the summary's table is described; a panel's columns are those of data/README.md.
-            if path.name.startswith((*skipped, "rewards_", "worst_rewards_")):
+            if path.name.startswith((*skipped, "rewards_", "worst_rewards_", "zero_rewards_")):
                 continue
             for column in pd.read_csv(path, nrows=0).columns:
                 assert (f"{Path(folder).name}/{path.name}", column) in described, (path.name, column)

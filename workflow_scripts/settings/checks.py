@@ -1,19 +1,35 @@
 """Checks of a configuration that no bound of a single setting can express: relations between settings."""
 
 import importlib.util
+import json
+import os
 import re
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from workflow_scripts.holdings.forecasts.stages import TRAINED_STAGES
+from workflow_scripts.holdings.forecasts.forecasters import KNOWN
+from workflow_scripts.holdings.forecasts.stages import STAGES, TRAINED_STAGES
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES, KEYS
 from workflow_scripts.holdings.panel.quarters import quarter_ids
 from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES
 from workflow_scripts.holdings.texts.conversations import check_think_template
 from workflow_scripts.holdings.windows.splits import SPLITS, SplitSettings
+from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED, Config
-from workflow_scripts.settings.uses import section
+from workflow_scripts.settings.uses import (
+    adapter_path,
+    needed_stages,
+    of_firm_type,
+    reward_files,
+    reward_plugins,
+    section,
+    start_model,
+)
+from workflow_scripts.training.base_model import ModelSettings, check_model
+from workflow_scripts.training.own_adapters import check_adapter, missing_files
 from workflow_scripts.training.training_settings import GrpoSettings
 
 # Options of ms-swift that take a secret, such as hub_token.
@@ -27,6 +43,7 @@ def check_config(config: Config) -> None:
     _check_repeated("firm_types", config.firm_types)
     _check_repeated("evaluation.seed_runs", config.evaluation.seed_runs)
     _check_splits(config.splits)
+    _check_forecasters(config)
     _check_trainings(config)
     if config.generation.samples > 1 and config.generation.temperature == 0:
         raise InputError("generation.samples is above 1 with temperature 0, which gives the same text every time")
@@ -42,14 +59,37 @@ def check_config(config: Config) -> None:
         raise InputError(f"model.path: {model} is not a folder; name an existing one, or a model on the hub")
 
 
+def _check_forecasters(config: Config) -> None:
+    """The evaluated stages are stages, and each of the user's own forecasters has a name of its own."""
+    unknown = [name for name in config.evaluation.stages if name not in STAGES]
+    if unknown:
+        raise InputError(f"evaluation.stages: {', '.join(unknown)} is no stage; there are: {', '.join(STAGES)}")
+    _check_repeated("evaluation.stages", config.evaluation.stages)
+    if not (config.evaluation.stages or config.adapters or config.forecasts):
+        raise InputError("evaluation.stages is empty; name a stage there, or an adapter or a file of forecasts")
+    for key, names, others in (
+        ("adapters", config.adapters, KNOWN),
+        ("forecasts", config.forecasts, (*KNOWN, *config.adapters)),
+    ):
+        if taken := [name for name in names if name in others]:
+            raise InputError(f"{key}: {', '.join(taken)} is the name of another forecaster; choose another one")
+    for name, adapter in config.adapters.items():
+        if adapter.base_model == DEMO and config.model.path != DEMO:
+            raise InputError(
+                f"adapters.{name}.base_model is demo, but this run has no demo model; name a folder or a hub name"
+            )
+
+
 def _check_trainings(config: Config) -> None:
-    _check_rewards("evaluation.score_rewards", config.evaluation.score_rewards)
+    _check_rewards("evaluation.score_rewards", config.evaluation.score_rewards, reward_files(config))
+    _check_repeated("rewards.plugins", reward_files(config))
     _check_installed("vllm", "generation.backend", config.generation.backend == "vllm")
     for stage in TRAINED_STAGES:
         training = section(config, stage)
         _check_installed("vllm", f"{stage}.use_vllm", getattr(training, "use_vllm", False))
         _check_installed("deepspeed", f"{stage}.deepspeed", bool(training.deepspeed))
         if isinstance(training, GrpoSettings):
+            _check_rewards(f"{stage}.rewards", training.rewards, reward_files(config))
             _check_grpo(stage, training)
         for name in training.extra_args:
             if SECRET_NAME.search(name):
@@ -60,7 +100,6 @@ def _check_trainings(config: Config) -> None:
 
 
 def _check_grpo(stage: str, training: GrpoSettings) -> None:
-    _check_rewards(f"{stage}.rewards", training.rewards)
     if len(training.rewards) != len(training.reward_weights):
         raise InputError(
             f"{stage}.reward_weights has {len(training.reward_weights)} entries for {len(training.rewards)} "
@@ -82,10 +121,14 @@ def _check_installed(package: str, key: str, is_used: bool) -> None:
         )
 
 
-def _check_rewards(key: str, names: Sequence[str]) -> None:
+def _check_rewards(key: str, names: Sequence[str], plugins: Sequence[str]) -> None:
+    """What the user's own files register is known once they are run (`check_own_rewards`)."""
     unknown = [name for name in names if name not in REWARD_NAMES]
-    if unknown:
-        raise InputError(f"{key}: {', '.join(unknown)} is no reward; there are: {', '.join(REWARD_NAMES)}")
+    if unknown and not plugins:
+        raise InputError(
+            f"{key}: {', '.join(unknown)} is no reward; there are: {', '.join(REWARD_NAMES)}, and those of your own if "
+            "rewards.plugins names their file"
+        )
     _check_repeated(key, names)
 
 
@@ -137,10 +180,22 @@ def _check_splits(splits: SplitSettings) -> None:
 def missing_inputs(config: Config) -> list[str]:
     """What to tell the user of each file or folder that the configuration names and that is not there."""
     files = [("prompts.ticker_mapping", config.prompts.ticker_mapping)] if config.prompts.ticker_mapping else []
+    files += [("rewards.plugins", path) for path in reward_files(config)]
+    if config.replay is not None:
+        files += [("replay.completions", config.replay.completions), ("replay.dataset", config.replay.dataset)]
+    files += [
+        (f"forecasts.{name}", of_firm_type(path, firm_type))
+        for name, path in config.forecasts.items()
+        for firm_type in config.firm_types
+    ]
+    for name, adapter in config.adapters.items():
+        for firm_type in config.firm_types:
+            folder = of_firm_type(adapter.path, firm_type)
+            files += [(f"adapters.{name}.path", f"{folder}/{file}") for file in missing_files(folder)]
     for run in config.evaluation.seed_runs:
         files += [("evaluation.seed_runs", f"results/{run}/{name}") for name in SEED_RUN_FILES]
     faults = [f"{key}: {path} does not exist" for key, path in files if not Path(path).is_file()]
-    return [fault for fault in (_missing_slices(config), *faults) if fault]
+    return [fault for fault in (_missing_slices(config), *dict.fromkeys(faults)) if fault]
 
 
 def _missing_slices(config: Config) -> str:
@@ -178,3 +233,54 @@ def _other_layout(path: Path) -> str:
     files = sorted(path.glob("*.parquet"))
     is_parts = files and not any(one.stem in FIRM_TYPES for one in files)
     return f"holds part files ({files[0].name})" if is_parts else ""
+
+
+def check_models(config: Config, jobs: Iterable[tuple[str, str]]) -> None:
+    """Raise InputError for a model or an adapter that the jobs, (stage, firm type), cannot use.
+
+    What the run makes itself, the demo's model, is not there yet.
+    """
+    models: dict[ModelSettings, None] = {}
+    for stage, firm_type in jobs:
+        if adapter := config.adapters.get(stage):
+            model, path = start_model(config, firm_type, stage), adapter.base_model
+            if path != DEMO:
+                check_adapter(adapter_path(config, firm_type, stage), model)
+        else:
+            model = config.model
+            path = model.path
+        if path != DEMO:
+            models[model] = None
+    for model in models:
+        check_model(model)
+
+
+_LOAD = """
+import json, sys
+from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.training.own_rewards import load_rewards
+try:
+    load_rewards(*json.load(sys.stdin))
+except InputError as error:
+    sys.exit(str(error))
+"""
+
+
+def check_own_rewards(config: Config, rules: Collection[str]) -> None:
+    """Raise InputError where a job of the rules needs a reward that the user's files do not register.
+
+    In a process of its own: the files are programs, and ms-swift takes seconds to import.
+    """
+    names = set(config.evaluation.score_rewards) if {"score_rewards", "replay_rewards"} & set(rules) else set()
+    for stage in needed_stages(config):
+        if {"preflight_rewards", "train_grpo"} & set(rules) and STAGES[stage].method == "grpo":
+            names |= set(section(config, stage).rewards)
+    plugins = reward_plugins(config, sorted(names))
+    if not plugins:
+        return
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+    call = [sys.executable, "-c", _LOAD]
+    content = json.dumps([plugins, sorted(names)])
+    result = subprocess.run(call, input=content, capture_output=True, text=True, env=environment)
+    if result.returncode:
+        raise InputError(f"rewards.plugins: {result.stderr.strip()}")

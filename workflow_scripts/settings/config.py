@@ -12,6 +12,7 @@ from annotated_doc import Doc
 from annotated_types import Ge, Le, MinLen, Predicate
 
 from workflow_scripts.holdings.evaluation.settings import BootstrapSettings, EvaluationSettings
+from workflow_scripts.holdings.forecasts.stages import STAGES
 from workflow_scripts.holdings.panel.checks import CheckSettings
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES, Day, FirmType
 from workflow_scripts.holdings.panel.import_settings import ImportSettings
@@ -25,6 +26,7 @@ from workflow_scripts.holdings.windows.windows import WindowSettings
 from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.demo_settings import DemoModelSettings
 from workflow_scripts.training.generation import GenerationSettings
+from workflow_scripts.training.own_adapters import AdapterSettings
 from workflow_scripts.training.training_settings import GrpoSettings, LoraSettings
 
 SIMULATED = "simulated"
@@ -38,7 +40,13 @@ def is_run_name(text: str) -> bool:
     return set(text) <= allowed and text[:1] not in ("", "_", ".", "-")
 
 
+def is_forecaster_name(text: str) -> bool:
+    """Whether a text can name a forecaster, and so a file and a part of a pattern: as a run, without a dot."""
+    return is_run_name(text) and "." not in text
+
+
 RunName = Annotated[str, Predicate(is_run_name)]
+ForecasterName = Annotated[str, Predicate(is_forecaster_name)]
 
 
 @dataclass(frozen=True)
@@ -77,14 +85,35 @@ class GrpoSection(GrpoSettings):
     ] = "sft"
 
 
+@dataclass(frozen=True)
+class RewardFiles:
+    """Where rewards of the user's own come from."""
+
+    plugins: Annotated[
+        list[str],
+        Doc(
+            "Python files that register rewards of your own in ms-swift's orms; then grpo.rewards and "
+            "evaluation.score_rewards may name them."
+        ),
+    ] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """A file of completions to replay through evaluation.score_rewards: the target replay_rewards."""
+
+    completions: Annotated[str, MinLen(1), Doc("JSON lines with window_id and completion, of whatever origin.")]
+    dataset: Annotated[str, MinLen(1), Doc("The dataset (JSON lines) whose prompts were completed.")]
+
+
 # Each reward's constants stand in its own module; a reward without any adds nothing. Type checkers know no class that
 # is put together at run time.
 RewardSection = make_dataclass(
     "RewardSection",
     [],
-    bases=tuple(reward_of(name).settings for name in REWARD_NAMES if fields(reward_of(name).settings)),
+    bases=(RewardFiles, *(reward_of(name).settings for name in REWARD_NAMES if fields(reward_of(name).settings))),
     frozen=True,
-    namespace={"__doc__": "Constants of the rewards that have some."},
+    namespace={"__doc__": "Constants of the rewards that have some, and files of your own rewards."},
 )
 
 
@@ -92,6 +121,13 @@ RewardSection = make_dataclass(
 class EvaluationSection(BootstrapSettings, EvaluationSettings):
     """Metrics, comparisons and replays of rewards."""
 
+    stages: Annotated[
+        list[str],
+        Doc(
+            "The stages that are evaluated: base, sft, grpo or some of them. Nothing is trained but these and what "
+            "they start from; an empty list evaluates baselines, adapters and forecasts alone."
+        ),
+    ] = field(default_factory=lambda: list(STAGES))
     knowledge_cutoff: Annotated[
         Day | None,
         Doc(
@@ -147,9 +183,21 @@ class Config:
     demo_model: Annotated[DemoModelSettings, Doc("The demo's base model.")] = DemoModelSettings()
     sft: Annotated[LoraSettings, Doc("The SFT stage.")] = field(default_factory=LoraSettings)
     grpo: Annotated[GrpoSection, Doc("The GRPO stage.")] = field(default_factory=GrpoSection)
-    rewards: Annotated[RewardSection, Doc("Constants of the rewards.")] = RewardSection()  # type: ignore[valid-type]
+    rewards: Annotated[RewardSection, Doc("Rewards.")] = RewardSection()  # type: ignore[valid-type]
     generation: Annotated[GenerationSettings, Doc("The completions of the test prompts.")] = GenerationSettings()
     evaluation: Annotated[EvaluationSection, Doc("The evaluation.")] = field(default_factory=EvaluationSection)
+    replay: Annotated[ReplaySettings | None, Doc("Completions to replay; needed by the target replay_rewards.")] = None
+    adapters: Annotated[
+        dict[ForecasterName, AdapterSettings],
+        Doc("Adapters of your own by the name that they get as forecasters, beside the stages in every table."),
+    ] = field(default_factory=dict)
+    forecasts: Annotated[
+        dict[ForecasterName, str],
+        Doc(
+            "CSV files of your own forecasts (window_id, predicted_delta in $ million, quantiles if you like) by the "
+            "name that they get as forecasters; {firm_type} in a path stands for the firm type."
+        ),
+    ] = field(default_factory=dict)
 
 
 def key_of(name: str) -> str:

@@ -7,7 +7,7 @@ from the classes.
 """
 
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import annotated_types
@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.files import write_text
 from workflow_scripts.settings.config import Config, key_of
-from workflow_scripts.settings.reading import alternatives, hints_of, section_class
+from workflow_scripts.settings.reading import alternatives, hints_of, mapped_class, section_class
 
 SCHEMA = ROOT / "config/config.schema.yaml"
 TABLE = ROOT / "config/README.md"
@@ -54,7 +54,7 @@ def _classes(cls: type) -> Iterator[type]:
     """A settings class and those of its sections."""
     yield cls
     for hint in hints_of(cls).values():
-        if section := section_class(hint):
+        if section := section_class(hint) or mapped_class(hint):
             yield from _classes(section)
 
 
@@ -63,8 +63,9 @@ def table_text() -> str:
     rows = "| setting | kind | default | meaning |\n|---|---|---|---|\n"
     parts = [rows + "".join(_rows(Config, ""))]
     for section, hint in hints_of(Config).items():
-        if cls := section_class(hint):
-            parts.append(f"### `{section}`\n\n{(cls.__doc__ or '').strip()}\n\n{rows}{''.join(_rows(cls, section))}")
+        if cls := section_class(hint) or mapped_class(hint):
+            title = section if section_class(hint) else f"{section}.<name>"
+            parts.append(f"### `{title}`\n\n{(cls.__doc__ or '').strip()}\n\n{rows}{''.join(_rows(cls, section))}")
     return "\n".join(parts)
 
 
@@ -108,6 +109,8 @@ def _type_words(kind: Any) -> str:
         return names[kind]
     if get_origin(kind) is Literal:
         return ", ".join(map(str, get_args(kind)))
+    if is_dataclass(kind):
+        return "a section"
     inner = get_args(kind)
     if len(inner) == 2:
         return "mapping to " + " or ".join(_type_words(one) for one in alternatives(inner[1]))

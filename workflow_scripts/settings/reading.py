@@ -55,6 +55,14 @@ def section_class(hint: Any) -> type | None:
     return next((one for one in alternatives(hint) if isinstance(one, type) and is_dataclass(one)), None)
 
 
+def mapped_class(hint: Any) -> type | None:
+    """The settings class of the values of a mapping whose keys the user chooses, None where there is none."""
+    for one in alternatives(hint):
+        if get_origin(one) is dict and (section := section_class(get_args(one)[-1])):
+            return section
+    return None
+
+
 def _unknown_keys(content: Any, cls: type, path: str = "") -> Iterator[str]:
     """What to say of each key that a section does not have, with the nearest one that it has."""
     if not isinstance(content, Mapping):
@@ -68,6 +76,9 @@ def _unknown_keys(content: Any, cls: type, path: str = "") -> Iterator[str]:
             yield f"{path}{key} is no setting; {hint}"
         elif section := section_class(hints[key]):
             yield from _unknown_keys(value, section, f"{path}{key}.")
+        elif (section := mapped_class(hints[key])) and isinstance(value, Mapping):
+            for name, one in value.items():
+                yield from _unknown_keys(one, section, f"{path}{key}.{name}.")
 
 
 def _not_finite(value: Any, path: str = "") -> Iterator[str]:
@@ -138,13 +149,17 @@ def _validated(content: Mapping[str, Any]) -> Config:
         raise InputError("; ".join(dict.fromkeys(faults))) from None
 
 
-_WORDS = {"is_day": "is not a day of the calendar, written as YYYY-MM-DD", "is_run_name": "is no name of a folder"}
+_WORDS = {
+    "is_day": "is not a day of the calendar, written as YYYY-MM-DD",
+    "is_run_name": "is no name of a folder",
+    "is_forecaster_name": "is no name of a forecaster; use letters, digits, _ and -, the first a letter or a digit",
+}
 
 
 def _fault(location: Sequence[Any], kind: str, message: str, value: Any) -> str:
     """One sentence on a value that is missing or not allowed."""
     names = [key_of(str(part)) for part in location if not str(part).startswith(("function", "list[", "nullable"))]
-    path = ".".join(name for name in names if name not in ("str", "ImportSettings", "[key]"))
+    path = ".".join(name for name in names if name not in ("str", "ImportSettings", "ReplaySettings", "[key]"))
     if kind == "missing":
         return f"{path} is missing; add it"
     for name, words in _WORDS.items():

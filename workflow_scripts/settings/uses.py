@@ -7,19 +7,23 @@ no line here.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any, Protocol
 
 from workflow_scripts.holdings.evaluation.settings import BootstrapSettings, EvaluationSettings
-from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, stages_by
+from workflow_scripts.holdings.forecasts.baselines import BASELINES
+from workflow_scripts.holdings.forecasts.forecasters import ORACLE
+from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, TRAINED_STAGES, stages_by
 from workflow_scripts.holdings.panel.contract import FirmType
 from workflow_scripts.holdings.panel.simulation import SimulationSettings
-from workflow_scripts.holdings.rewards.rewards import constants_of
+from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES, constants_of
 from workflow_scripts.holdings.texts.prompts import PromptStyle
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.holdings.windows.sampling import Stratification
 from workflow_scripts.holdings.windows.splits import SPLITS
 from workflow_scripts.settings.config import DEMO, SIMULATED, Config, resolved
+from workflow_scripts.training.base_model import ModelSettings, model_identity
+from workflow_scripts.training.own_adapters import adapter_identity, missing_files
 from workflow_scripts.training.training_settings import GrpoSettings
 
 
@@ -67,10 +71,76 @@ def start_stage(config: Config, stage: str) -> str:
     return BASE if chosen == "none" else chosen
 
 
-def start_model_path(config: Config, firm_type: str, stage: str) -> str:
-    """Folder or name of the model on which a stage's adapter is trained, and sits in generation."""
+def evaluated_stages(config: Config) -> tuple[str, ...]:
+    """The stages that are evaluated, in the order of their training."""
+    return tuple(name for name in STAGES if name in config.evaluation.stages)
+
+
+def needed_stages(config: Config) -> tuple[str, ...]:
+    """The stages that are trained: those that are evaluated, and those that these start from, in their order."""
+    needed = set()
+    for stage in evaluated_stages(config):
+        while stage != BASE:
+            needed.add(stage)
+            stage = start_stage(config, stage)
+    return tuple(name for name in TRAINED_STAGES if name in needed)
+
+
+def forecasters(config: Config) -> tuple[str, ...]:
+    """All forecasters of a run, in the order of the tables."""
+    oracle = [ORACLE] if config.panel == SIMULATED else []
+    return (*BASELINES, *evaluated_stages(config), *config.adapters, *config.forecasts, *oracle)
+
+
+def of_firm_type(path: str, firm_type: str) -> str:
+    """A path of the user's with the firm type in its place.
+
+    >>> of_firm_type("theirs/{firm_type}.csv", "banks")
+    'theirs/banks.csv'
+    """
+    return path.replace("{firm_type}", firm_type)
+
+
+def start_model(config: Config, firm_type: str, stage: str) -> ModelSettings:
+    """The model on which an adapter is trained and answers: of a stage, or one of the user's own.
+
+    Precision and trust are those of the run's model in either case.
+    """
+    if adapter := config.adapters.get(stage):
+        own = of_firm_type(adapter.base_model, firm_type)
+        return replace(
+            config.model,
+            path=base_model_path(config) if own == DEMO else own,
+            revision=adapter.revision,
+            model_type=config.model.model_type if adapter.model_type is None else adapter.model_type,
+            template=config.model.template if adapter.template is None else adapter.template,
+        )
     start = start_stage(config, stage)
-    return base_model_path(config) if start == BASE else f"{run_folder(config)}/{firm_type}/merged/{start}"
+    path = base_model_path(config) if start == BASE else f"{run_folder(config)}/{firm_type}/merged/{start}"
+    return replace(config.model, path=path)
+
+
+def adapter_path(config: Config, firm_type: str, stage: str) -> str:
+    """Folder of the adapter of a stage, or of the user's own; the word none for the base model."""
+    if adapter := config.adapters.get(stage):
+        return of_firm_type(adapter.path, firm_type)
+    return "none" if stage == BASE else f"{run_folder(config)}/{firm_type}/adapters/{stage}"
+
+
+def made_start_models(config: Config, firm_type: str, stage: str) -> list[str]:
+    """The start model of a stage or of an adapter where a rule of this run makes it; else none."""
+    path = start_model(config, firm_type, stage).path
+    is_made = stage in STAGES or path == base_model_path(config)
+    return [path] if is_made and path.startswith(f"{run_folder(config)}/") else []
+
+
+def own_digests(config: Config, firm_type: str, stage: str) -> list[str]:
+    """What start model and adapter are by content, where they are the user's own; of a hub's model its name."""
+    is_made = made_start_models(config, firm_type, stage)
+    found = [] if is_made else [model_identity(start_model(config, firm_type, stage).path)]
+    folder = adapter_path(config, firm_type, stage)
+    is_own = stage in config.adapters and not missing_files(folder)
+    return [*found, *([adapter_identity(folder)] if is_own else [])]
 
 
 def completions_per_step(training: GrpoSettings) -> int:
@@ -80,8 +150,23 @@ def completions_per_step(training: GrpoSettings) -> int:
 
 def reward_settings(config: Config, names: Sequence[str]) -> Content:
     """The named rewards with their constants: a constant of another reward must not rerun anything."""
-    constants = {name: constants_of(name, config.rewards) for name in names}
-    return {"names": list(names), "constants": constants, "target": config.prompts.target}
+    constants = {name: constants_of(name, config.rewards) for name in names if name in REWARD_NAMES}
+    return {
+        "names": list(names),
+        "constants": constants,
+        "target": config.prompts.target,
+        "plugins": reward_plugins(config, names),
+    }
+
+
+def reward_plugins(config: Config, names: Sequence[str]) -> list[str]:
+    """The files of the user's own rewards, where one of the names is not the workflow's."""
+    return [] if set(names) <= set(REWARD_NAMES) else reward_files(config)
+
+
+def reward_files(config: Config) -> list[str]:
+    """All files of the user's own rewards."""
+    return config.rewards.plugins  # type: ignore[attr-defined]  # the section's class is put together at run time
 
 
 def following_start(config: Config, split: str) -> str | None:
@@ -110,7 +195,7 @@ def _training(config: Config, stage: str) -> Content:
 
 
 def _start_model(config: Config, wildcards: Wildcards) -> Content:
-    return _model(config, start_model_path(config, wildcards.firm_type, wildcards.stage))
+    return asdict(start_model(config, wildcards.firm_type, wildcards.stage))
 
 
 def _sample_windows(config: Config, wildcards: Wildcards) -> Content:
@@ -191,6 +276,25 @@ def _predict_baselines(config: Config, wildcards: Wildcards) -> Content:
     return {"target": config.prompts.target, "oracle": oracle}
 
 
+def _evaluate_forecasts(config: Config, wildcards: Wildcards) -> Content:
+    adapters = config.adapters
+    return {
+        "metrics": part(config.evaluation, EvaluationSettings),
+        "knowledge_cutoff": config.evaluation.knowledge_cutoff,
+        "sources": {name: one.path for name, one in adapters.items()} | config.forecasts,
+        "base_models": dict.fromkeys(evaluated_stages(config), config.model.path)
+        | {name: one.base_model for name, one in adapters.items()},
+    }
+
+
+def _score_rewards(config: Config, wildcards: Wildcards) -> Content:
+    return {
+        "rewards": reward_settings(config, config.evaluation.score_rewards),
+        # Completions of every stage are replayed in batches of the first stage that trains with rewards.
+        "completions_per_step": completions_per_step(section(config, stages_by("grpo")[0])),
+    }
+
+
 USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "simulate_panel": lambda c, w: {
         "seed": c.seed,
@@ -227,16 +331,10 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "train_grpo": _train_grpo,
     "generate_completions": _generate_completions,
     "parse_predictions": lambda c, w: {"target": c.prompts.target},
-    "evaluate_forecasts": lambda c, w: {
-        "metrics": part(c.evaluation, EvaluationSettings),
-        "knowledge_cutoff": c.evaluation.knowledge_cutoff,
-    },
+    "evaluate_forecasts": _evaluate_forecasts,
     "compare_forecasts": lambda c, w: {"seed": c.seed, "bootstrap": part(c.evaluation, BootstrapSettings)},
-    "score_rewards": lambda c, w: {
-        "rewards": reward_settings(c, c.evaluation.score_rewards),
-        # Completions of every stage are replayed in batches of the first stage that trains with rewards.
-        "completions_per_step": completions_per_step(section(c, stages_by("grpo")[0])),
-    },
+    "score_rewards": _score_rewards,
+    "replay_rewards": _score_rewards,
     "plot_forecasts": lambda c, w: {"confidence": c.evaluation.confidence},
     "summarize_run": lambda c, w: {
         "run": c.run,

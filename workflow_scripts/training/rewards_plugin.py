@@ -12,7 +12,8 @@ from typing import Protocol, runtime_checkable
 
 from swift.rewards import ORM, orms
 
-from workflow_scripts.holdings.rewards.rewards import RewardSettings, build, score
+from workflow_scripts.holdings.rewards.rewards import OWN_REWARDS, RewardSettings, build, score
+from workflow_scripts.training.own_rewards import load_rewards
 
 SETTINGS_FILE = Path(os.environ["HOLDINGS_REWARD_SETTINGS"])
 SETTINGS = RewardSettings(**json.loads(SETTINGS_FILE.read_text(encoding="utf-8")))
@@ -77,4 +78,6 @@ def _orm(name: str) -> type[ORM]:
     return HoldingsReward
 
 
-orms.update({name: _orm(name) for name in SETTINGS.names})
+# The user's own register themselves, and ms-swift builds and calls them as it does its own.
+load_rewards(SETTINGS.plugins, SETTINGS.names)
+orms.update({name: _orm(name) for name in SETTINGS.names if name not in OWN_REWARDS})

@@ -23,7 +23,7 @@ from workflow_scripts.settings import pages
 from workflow_scripts.settings.checks import missing_inputs
 from workflow_scripts.settings.config import Config, resolved
 from workflow_scripts.settings.reading import hints_of, read_config, section_class
-from workflow_scripts.settings.uses import USES, settings_of
+from workflow_scripts.settings.uses import USES, adapter_path, forecasters, needed_stages, settings_of, start_model
 
 CONFIGS = [ROOT / "config/config.yaml", ROOT / "config/demo.yaml"]
 
@@ -65,7 +65,7 @@ def test_the_resolved_record_is_a_config_file_again(path: Path):
     config = read_config(yaml.safe_load(path.read_text()))
     record = yaml.safe_load(yaml.safe_dump(resolved(config), sort_keys=False))
     assert read_config(record) == config
-    sections = {key for key, hint in hints_of(Config).items() if section_class(hint)} - {"import"}
+    sections = {key for key, hint in hints_of(Config).items() if section_class(hint)} - {"import", "replay"}
     assert sections <= record.keys()
 
 
@@ -139,6 +139,21 @@ def test_choices_that_are_written_as_types_are_those_of_the_tables():
         (
             {"import": {"source": "x.dta"}},
             "import is there, but panel is simulated; write panel: imported, or leave import out",
+        ),
+        ({"evaluation__stages": ["sft", "dpo"]}, "evaluation.stages: dpo is no stage; there are: base, sft, grpo"),
+        ({"evaluation__stages": ["sft", "sft"]}, "evaluation.stages: sft stands there more than once"),
+        ({"evaluation__stages": []}, "evaluation.stages is empty; name a stage there, or an adapter or a file"),
+        ({"adapters": {"mine": {"path": "x"}}}, "adapters.mine.base_model is missing; add it"),
+        (
+            {"adapters": {"mine": {"path": "x", "base_modle": "y"}}},
+            r"adapters.mine.base_modle is no setting; did you mean adapters.mine.base_model\?",
+        ),
+        ({"adapters": {"sft": {"path": "x", "base_model": "demo"}}}, "adapters: sft is the name of another forecaster"),
+        ({"adapters": {"a.b": {"path": "x", "base_model": "demo"}}}, "adapters.a.b: 'a.b' is no name of a forecaster"),
+        ({"forecasts": {"ridge": "a.csv"}}, "forecasts: ridge is the name of another forecaster"),
+        (
+            {"forecasts": {"mine": "a.csv"}, "adapters": {"mine": {"path": "x", "base_model": "demo"}}},
+            "forecasts: mine is the name of another forecaster",
         ),
         ({"panel": "imported"}, "import is missing; panel: imported needs it"),
         (
@@ -245,6 +260,46 @@ def test_settings_of_a_job_refuse_what_they_do_not_know():
 
     with pytest.raises(InputError, match="SampleSettings: unknown: per_tpye_limit"):
         read_settings(SampleSettings, {"per_tpye_limit": 3})
+
+
+def test_what_is_trained_follows_the_stages_that_are_evaluated():
+    """SFT without GRPO trains SFT alone; GRPO needs the SFT that it starts from, unless it starts from the base."""
+
+    def needed(stages: list[str], **changes) -> tuple[str, ...]:
+        return needed_stages(read_config(changed(evaluation__stages=stages, **changes)))
+
+    assert needed(["sft", "base"]) == ("sft",)
+    assert needed(["grpo"]) == ("sft", "grpo")
+    assert needed(["grpo"], grpo__warm_start="none") == ("grpo",)
+    assert needed(["base"]) == needed([], forecasts={"mine": "a.csv"}) == ()
+    config = read_config(changed(evaluation__stages=["sft", "base"], forecasts={"mine": "a.csv"}))
+    assert forecasters(config)[-4:] == ("base", "sft", "mine", "oracle")
+
+
+def test_an_adapters_model_is_its_own_and_its_precision_the_runs():
+    adapter = {"path": "theirs/{firm_type}", "base_model": "llama", "model_type": "llama", "revision": "v2"}
+    demo = {"path": "x", "base_model": "demo"}
+    config = read_config(changed(adapters={"theirs": adapter, "mine": demo}, model__revision="v1"))
+    model = start_model(config, "banks", "theirs")
+    assert (model.path, model.model_type, model.template, model.revision) == ("llama", "llama", "qwen2_5", "v2")
+    assert model.torch_dtype == config.model.torch_dtype
+    assert adapter_path(config, "banks", "theirs") == "theirs/banks"
+    assert start_model(config, "banks", "mine").path == "results/demo/demo_model"
+    assert start_model(config, "banks", "grpo").path == "results/demo/banks/merged/sft"
+    assert (adapter_path(config, "banks", "base"), adapter_path(config, "banks", "sft")) == (
+        "none", "results/demo/banks/adapters/sft",
+    )  # fmt: skip
+
+
+def test_missing_adapters_and_forecasts_are_named(tmp_path):
+    forecasts, adapter = str(tmp_path / "{firm_type}.csv"), {"path": str(tmp_path), "base_model": "demo"}
+    (tmp_path / "banks.csv").touch()
+    (tmp_path / "adapter_config.json").touch()
+    missing = missing_inputs(read_config(changed(forecasts={"mine": forecasts}, adapters={"theirs": adapter})))
+    assert missing == [
+        f"forecasts.mine: {tmp_path}/mutual_funds.csv does not exist",
+        f"adapters.theirs.path: {tmp_path}/adapter_model.safetensors does not exist",
+    ]
 
 
 def test_a_missing_slice_is_named_with_what_is_there(tmp_path):

@@ -30,7 +30,8 @@ NEUTRAL = {
     LoraSettings: {"save_steps": SAVING, "max_dropped_share": GATE},
     GrpoSettings: {"save_steps": SAVING, "max_dropped_share": GATE, "vllm_gpu_memory_utilization": NO_VLLM},
     ModelSettings: {"trust_remote_code": TRUST, "path": FOLDER, "revision": HUB},
-    RewardSettings: {},
+    # Their files, once there are some: test_rewards_of_ones_own_change_the_fingerprint_by_content.
+    RewardSettings: {"plugins": "none are named"},
     GenerationSettings: {"samples": BY_SAMPLE},
 }
 
@@ -48,7 +49,7 @@ def other(value: object, annotation: object) -> object:
         return value * 0.75 or 0.5
     if isinstance(value, str):
         return value + "_other"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return value[::-1]
     return {**value, "weight_decay": 0.5}
 
@@ -72,6 +73,7 @@ def world(tmp_path, monkeypatch):
         save_file({"w": np.ones(4)}, folder / "model.safetensors")
     (tmp_path / "adapter").mkdir()
     save_file({"a": np.ones(4)}, tmp_path / "adapter/adapter_model.safetensors")
+    (tmp_path / "adapter/adapter_config.json").write_text(json.dumps({"r": 8, "lora_alpha": 32}))
     row = {"window_id": "w", "messages": [{"role": "user", "content": "?"}], "label_delta": 1.0, "holding_t": 1.0}
     write_jsonl(tmp_path / "data.jsonl", [row | {"label_tp1": 2.0}])
 
@@ -220,6 +222,24 @@ def test_the_adapter_changes_the_fingerprint_of_completions(world):
     assert completions(world, adapter="none") != before
     save_file({"a": np.zeros(4)}, world / "adapter/adapter_model.safetensors")
     assert completions(world) != before
+    save_file({"a": np.ones(4)}, world / "adapter/adapter_model.safetensors")
+    config = world / "adapter/adapter_config.json"
+    config.write_text(json.dumps({"r": 8, "lora_alpha": 64}))
+    assert completions(world) != before, "the same matrices, scaled otherwise"
+    config.write_text(json.dumps({"r": 8, "lora_alpha": 32, "base_model_name_or_path": "elsewhere"}))
+    assert completions(world) == before, "where its model lies"
+
+
+def test_rewards_of_ones_own_change_the_fingerprint_by_content(world):
+    """A file of rewards that moves trains nothing again; one with another statement does."""
+    mine, moved = world / "mine.py", world / "moved.py"
+    plain = grpo(world)
+    for path in (mine, moved):
+        path.write_text("orms['mine'] = 1\n")
+    before, there = (grpo(world, rewards=dataclasses.replace(REWARDS, plugins=[str(path)])) for path in (mine, moved))
+    assert before == there != plain
+    mine.write_text("orms['mine'] = 2\n")
+    assert grpo(world, rewards=dataclasses.replace(REWARDS, plugins=[str(mine)])) != before
 
 
 def test_a_file_that_an_option_names_counts_by_content(world):

@@ -4,6 +4,7 @@ The rules and the settings read this table and tell an entry module what it need
 another colour queues none.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -43,7 +44,6 @@ def stages_by(method: str) -> tuple[str, ...]:
     return tuple(name for name in TRAINED_STAGES if STAGES[name].method == method)
 
 
-def stage_pairs() -> list[tuple[str, str]]:
-    """(earlier, later) for every two stages, neighbours first."""
-    names = list(STAGES)
+def stage_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
+    """(earlier, later) for every two of the named stages, neighbours first."""
     return [(names[i], names[i + step]) for step in range(1, len(names)) for i in range(len(names) - step)]

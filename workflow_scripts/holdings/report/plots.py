@@ -4,7 +4,7 @@ Each figure is `stem.png` and `stem.pdf`; its data are an evaluation table or, w
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from workflow_scripts.holdings.evaluation.metrics import Array, newey_west_se
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
 from workflow_scripts.holdings.evaluation.tables import SIZE_GROUPS, TREATMENTS, cases
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
+from workflow_scripts.holdings.forecasts.forecasters import ORACLE, own_forecasters
 from workflow_scripts.holdings.forecasts.stages import STAGES
 from workflow_scripts.holdings.panel.quarters import label_ids
 from workflow_scripts.holdings.report.figures import figure, figure_file, note
@@ -56,8 +57,19 @@ FORECASTERS = {
     "ridge": Look("ridge", "#56B4E9", (0, (5, 1, 1, 1, 1, 1)), "X"),
     "boosted_trees": Look("boosted trees", "#D55E00", (0, (2, 1)), "D"),
     **{name: Look(stage.label, stage.colour, stage.line, stage.marker) for name, stage in STAGES.items()},
-    "oracle": Look("oracle", "#000000", "-", "*"),
+    ORACLE: Look("oracle", "#000000", "-", "*"),
 }
+# Those of the user's own, in their order, in darker colours that no name of ours has; after the last the first again.
+OWN_LOOKS = (
+    ("#882255", (0, (6, 1)), "^"),
+    ("#332288", (0, (3, 2)), "v"),
+    ("#117733", (0, (5, 2, 1, 2)), "h"),
+    ("#AA4499", (0, (1, 2)), "d"),
+    ("#661100", (0, (8, 2)), "H"),
+    ("#44AA99", (0, (2, 2, 6, 2)), "8"),
+)
+# Their order in a figure; the user's own stand between the stages and the oracle.
+_PLACES = {name: float(place) for place, name in enumerate(FORECASTERS)}
 MODELS = tuple(STAGES)
 # Figures that cannot show every baseline show the one with the least error. No-change is not among them: a skill is
 # measured against it.
@@ -77,17 +89,27 @@ BINS = 40
 HEXAGONS = 24
 
 
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """The look of each forecaster that is named; the user's own get theirs by their order among the names."""
+    names = list(names)
+    own = {
+        name: Look(_words(name), *OWN_LOOKS[number % len(OWN_LOOKS)])
+        for number, name in enumerate(own_forecasters(names))
+    }
+    return {name: FORECASTERS.get(name) or own[name] for name in dict.fromkeys(names)}
+
+
 def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
 def shown_forecasters(metrics: pd.DataFrame) -> list[str]:
-    """The forecasters that a line figure can hold: the best of RIVALS by MAE of the change, and the MODELS."""
+    """The forecasters that a line figure holds: the best of RIVALS by MAE of the change, MODELS, the user's own."""
     table = metrics[(metrics["target"] == "change") & (metrics["treatment"] == TREATMENTS[0])]
     errors = table.set_index("forecaster")["MAE"].dropna()
     rivals = errors[errors.index.isin(RIVALS)]
     best = [rivals.idxmin()] if len(rivals) else []
-    return [*best, *(name for name in MODELS if name in errors.index)]
+    return [*best, *(name for name in MODELS if name in errors.index), *own_forecasters(errors.index)]
 
 
 def change_pairs(joined: pd.DataFrame) -> pd.DataFrame:
@@ -159,13 +181,14 @@ def plot_residuals(joined: pd.DataFrame, shown: Sequence[str], title: str, stem:
     table = residual_histogram(pairs["forecaster"], residual, width)
     write_csv(figure_file(stem, "csv"), table)
     names = {"linear": "linear, central 98 %", "signed_log": "signed log, all windows"}
+    style = looks(shown)
     with figure(title, stem, (1, 2), 3.0) as (_, panels):
         for axes, (panel, name) in zip(panels[0], names.items(), strict=True):
             for forecaster in shown:
                 rows = table[(table["panel"] == panel) & (table["forecaster"] == forecaster)]
                 edges = np.append(rows["bin_low"], rows["bin_high"].iloc[-1])
                 edges = edges if panel == "linear" else signed_log(edges, width)
-                axes.stairs(rows["n_windows"], edges, lw=1.4, **FORECASTERS[forecaster].style)
+                axes.stairs(rows["n_windows"], edges, lw=1.4, **style[forecaster].style)
             axes.axvline(0, color="black", lw=0.8)
             axes.set_title(name)
             axes.set_xlabel("forecast - truth ($ million)")
@@ -223,7 +246,7 @@ def plot_ic_by_quarter(
     table = ic_bands(quarterly, confidence)
     write_csv(figure_file(stem, "csv"), table)
     defined = set(table.loc[table["IC"].notna(), "forecaster"])
-    rows = [name for name in shown if name in defined]
+    rows, style = [name for name in shown if name in defined], looks(shown)
     quarters = _wide(table[table["target"] == next(iter(CHANGES))], "quarter", "IC").index
     height = 1.1 + 1.15 * max(len(rows), 1)
     shape = (max(len(rows), 1), len(CHANGES))
@@ -236,12 +259,12 @@ def plot_ic_by_quarter(
                 axes.set_ylim(METRIC_RANGE)
                 note(axes, "no defined IC")
         for axes, forecaster in zip(panels[:, 0], rows, strict=False):
-            axes.set_ylabel(textwrap.fill(FORECASTERS[forecaster].label, 12))
+            axes.set_ylabel(textwrap.fill(style[forecaster].label, 12))
         for axes, (forecaster, target) in zip(
             panels.flat, ((name, target) for name in rows for target in CHANGES), strict=False
         ):
             group = table[(table["forecaster"] == forecaster) & (table["target"] == target)]
-            _ic_panel(axes, group, FORECASTERS[forecaster].colour)
+            _ic_panel(axes, group, style[forecaster].colour)
         _quarter_axis(panels[-1, 0].xaxis, quarters, 3)
         panels[-1, 0].set_xlim(quarters[0] - 0.7, quarters[-1] + 0.7)
         sheet.supxlabel("quarter t (year at its first quarter)", fontsize=10)
@@ -279,7 +302,7 @@ def plot_forecast_truth(
     width = signed_log_width(values)
     limit = max(float(np.abs(values).max(initial=0.0)), width)
     edge = float(signed_log(limit, width))
-    rows = max(1, -(-len(shown) // 2))
+    rows, style = max(1, -(-len(shown) // 2)), looks(shown)
     with figure(title, stem, (rows, 2), 0.9 + 2.05 * rows, sharex=True, sharey=True) as (sheet, panels):
         drawn = []
         for axes, forecaster in zip(panels.flat, shown, strict=False):
@@ -290,7 +313,7 @@ def plot_forecast_truth(
             axes.plot([-edge, edge], [-edge, edge], color="black", lw=0.8, ls="--")
             slope = slopes[forecaster]
             slope = "undefined" if np.isnan(slope) else f"{slope:.2f}".replace("-", MINUS)
-            axes.set_title(f"{FORECASTERS[forecaster].label}\nslope {slope}")
+            axes.set_title(f"{style[forecaster].label}\nslope {slope}")
             # Wider than the extent, so that no hexagon is cut.
             axes.set(xlim=(-1.08 * edge, 1.08 * edge), ylim=(-1.08 * edge, 1.08 * edge), aspect="equal")
             _signed_log_axis(axes.xaxis, limit, width, 1)
@@ -359,9 +382,10 @@ def _lines(axes: Axes, wide: pd.DataFrame, shown: Sequence[str], limits: tuple[f
     """A line per forecaster of `wide` (`_wide`) between the limits; a note where the metric is nowhere defined."""
     axes.set_ylim(limits)
     axes.axhline(0, color="black", lw=0.8)
+    style = looks(shown)
     for i, forecaster in enumerate(shown):
         shift = min(0.2, 0.02 * len(wide)) * (i - (len(shown) - 1) / 2)
-        _points(axes, wide.index, wide[forecaster], FORECASTERS[forecaster], shift)
+        _points(axes, wide.index, wide[forecaster], style[forecaster], shift)
     if not wide[list(shown)].notna().to_numpy().any():
         note(axes, f"no defined {name}")
 
@@ -393,15 +417,16 @@ def plot_metrics_by_size(sizes: pd.DataFrame, shown: Sequence[str], title: str, 
 
 
 def plot_coverage(coverage: pd.DataFrame, title: str, stem: Path) -> None:
-    """Bars of the share of samples that reach each step of the funnel, for the MODELS, of the table coverage."""
+    """Bars of the share of samples that reach each step of the funnel: MODELS and the user's own, of table coverage."""
     wide = coverage.pivot(index="step", columns="forecaster", values="share").reindex(list(STEPS))
-    names = [name for name in MODELS if name in wide]
+    style = looks(coverage["forecaster"])
+    names = [name for name in (*MODELS, *own_forecasters(style)) if name in style]
     width = 0.8 / max(len(names), 1)
     with figure(title, stem, (1, 1), 3.6) as (_, panels):
         axes = panels[0, 0]
         for i, name in enumerate(names):
             places = np.arange(len(wide)) - 0.4 + (i + 0.5) * width
-            look = FORECASTERS[name]
+            look = style[name]
             bars = axes.barh(places, 100 * wide[name], 0.9 * width, color=look.colour, label=look.label)
             axes.bar_label(bars, fmt="%.1f", padding=2, fontsize=9)
         if not names:
@@ -421,7 +446,8 @@ def plot_skill(skill: pd.DataFrame, stem: Path) -> None:
     """
     write_csv(figure_file(stem, "csv"), skill)
     firm_types = list(skill["firm_type"].unique())
-    names = [name for name in FORECASTERS if name in set(skill["forecaster"])]
+    style = looks(skill["forecaster"])
+    names = sorted(style, key=lambda name: _PLACES.get(name, _PLACES[ORACLE] - 0.5))
     with figure("Skill on the test quarters", stem, (2, 1), 5.6, sharex=True) as (sheet, panels):
         for axes, target in zip(panels[:, 0], CHANGES, strict=True):
             table = skill[skill["target"] == target]
@@ -434,8 +460,8 @@ def plot_skill(skill: pd.DataFrame, stem: Path) -> None:
                 rows = table[table["forecaster"] == name].set_index("firm_type").reindex(firm_types)
                 x = np.arange(len(firm_types)) + 0.84 * ((i + 0.5) / len(names) - 0.5)
                 low, high = (rows[column].clip(*limits) for column in ("interval_low", "interval_high"))
-                axes.vlines(x, low, high, color=FORECASTERS[name].colour, lw=1.2)
-                _points(axes, x, rows["skill"], FORECASTERS[name], ls="", ms=5)
+                axes.vlines(x, low, high, color=style[name].colour, lw=1.2)
+                _points(axes, x, rows["skill"], style[name], ls="", ms=5)
             if not table["skill"].notna().any():
                 note(axes, "no defined skill")
             axes.set_title(_words(target), loc="left", fontweight="bold")

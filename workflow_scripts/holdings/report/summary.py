@@ -1,12 +1,13 @@
 """Tables across firm types: headline, corrected comparisons with their verdicts, and the mean over seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from workflow_scripts.holdings.evaluation.metrics import holm
 from workflow_scripts.holdings.evaluation.tables import TREATMENTS
+from workflow_scripts.holdings.forecasts.forecasters import own_forecasters
 from workflow_scripts.holdings.forecasts.stages import TRAINED_STAGES
 from workflow_scripts.holdings.panel.checks import warning_lines
 from workflow_scripts.plumbing.errors import InputError
@@ -76,28 +77,32 @@ def correct_comparisons(comparisons: pd.DataFrame, confidence: float) -> pd.Data
 
 
 def verdict_table(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """What the trained stages are against each other forecaster by MAE, after the correction: a column per firm type.
+    """What the models and the user's own forecasters are against the others by MAE, after the correction.
 
-    A star marks fewer than 10 quarters or managers.
+    A column per firm type. A star marks fewer than 10 quarters or managers, a dagger another base model.
     """
-    rows = comparisons[comparisons["candidate"].isin(TRAINED_STAGES) & (comparisons["metric"] == "MAE")]
-    few = rows["few_quarters"] | rows["few_managers"]
-    rows = rows.assign(verdict=rows["verdict"] + np.where(few, " *", ""))
+    rows = comparisons[comparisons["metric"] == "MAE"]
+    few, other = rows["few_quarters"] | rows["few_managers"], rows["same_base_model"] == "no"
+    rows = rows.assign(verdict=rows["verdict"] + np.where(few, " *", "") + np.where(other, " \N{DAGGER}", ""))
     keys = ["target", "candidate", "baseline"]
     order = rows[keys].drop_duplicates()
     wide = rows.pivot(index=keys, columns="firm_type", values="verdict")[list(rows["firm_type"].unique())]
     return order.merge(wide.reset_index(), on=keys)
 
 
-def run_warnings(panels: list[dict], trainings: Sequence[Mapping], metrics: pd.DataFrame) -> list[str]:
+def run_warnings(
+    panels: list[dict], trainings: Sequence[Mapping], metrics: pd.DataFrame, origins: pd.DataFrame
+) -> list[str]:
     """What the checks of the slices found, and what looks wrong in the run, one line each.
 
-    That is: signs of sick trainings, models that repeat the last holding or are silent, rankings that say nothing.
+    That is: signs of sick trainings, models that repeat the last holding or are silent, rankings that say nothing, and
+    what nobody can check of the user's own forecasters.
     """
     warnings = [f"panel: {line}" for line in warning_lines(panels)]
     warnings += [f"{t['firm_type']} {t['stage']}: {sign}" for t in trainings for sign in t["warnings"]]
     table = headline(metrics, "change")
-    collapsed = table[table["forecaster"].isin(TRAINED_STAGES) & (table["near_zero_share"] > MAX_NEAR_ZERO)]
+    models = (*TRAINED_STAGES, *own_forecasters(table["forecaster"]))
+    collapsed = table[table["forecaster"].isin(models) & (table["near_zero_share"] > MAX_NEAR_ZERO)]
     silent = table[table["parsed_share"] < MIN_PARSED]
     warnings += [
         f"{row.firm_type} {row.forecaster}: only {row.parsed_share:.1%} of the completions could be parsed; the others "
@@ -110,10 +115,29 @@ def run_warnings(panels: list[dict], trainings: Sequence[Mapping], metrics: pd.D
         "windows and are left out of Recall, Precision and NDCG; lower it, or raise sample.test"
         for row in trivial.drop_duplicates("firm_type").itertuples()
     ]
+    warnings += _foreign(origins)
     return warnings + [
         f"{row.firm_type} {row.forecaster}: {row.near_zero_share:.0%} of the forecasts are no change (dead band)"
         for row in collapsed.itertuples()
     ]
+
+
+def _foreign(origins: pd.DataFrame) -> Iterator[str]:
+    """What to know of the user's own forecasters, whose training is not this run's."""
+    own = origins[origins["kind"].isin(["adapter", "forecasts"])]
+    if len(own):
+        yield (
+            f"{', '.join(dict.fromkeys(own['forecaster']))}: made outside this run; whether test windows, or quarters "
+            "after t, were known to them cannot be checked here"
+        )
+    stages = origins[origins["kind"] == "stage"]
+    models = set(zip(stages["firm_type"], stages["base_model_identity"], strict=True))
+    for row in own[own["kind"] == "adapter"].itertuples() if len(stages) else ():
+        if (row.firm_type, row.base_model_identity) not in models:
+            yield (
+                f"{row.firm_type} {row.forecaster}: its base model ({row.base_model}) is not that of the stages; a "
+                "difference from them is one of models, too, and evaluation.knowledge_cutoff is not its own"
+            )
 
 
 def check_seed_runs(configs: Mapping[str, Mapping]) -> None:

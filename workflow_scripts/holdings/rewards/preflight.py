@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workflow_scripts.holdings.rewards.rewards import RewardSettings, reads_label, replay, reward_columns
+from workflow_scripts.holdings.rewards.rewards import RewardSettings, reads_label, replay
 from workflow_scripts.holdings.texts.conversations import completion_text
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.plumbing.errors import InputError
@@ -76,8 +76,8 @@ def preflight_table(
     texts["empty"] = [""] * len(rows)
     texts["no_think"] = _without_think(oracle)
     forecasts["no_think"] = forecasts["oracle"]
-    columns = {name: [row[name] for row in rows] for name in reward_columns(settings.names, settings.target)}
-    grouped = {name: np.repeat(np.array(values, object), num_generations).tolist() for name, values in columns.items()}
+    # Each row once per completion of its group; a reward takes the columns that it needs.
+    grouped = {name: [row[name] for row in rows for _ in range(num_generations)] for name in rows[0]}
     table = []
     for policy, answers in texts.items():
         answers = np.repeat(np.array(answers, object), num_generations).tolist()
@@ -91,17 +91,18 @@ def preflight_table(
                 draws = _without_think(draws)
         means = [replay(name, settings, answers, grouped, batch) for name in settings.names]
         spreads = [replay(name, settings, draws, grouped, batch) for name in settings.names]
-        means.append(np.dot(weights, means))
-        spreads.append(np.dot(weights, spreads))
+        # A reward of the user's own that is None is left out of the sum, as in the training.
+        means.append(np.dot(weights, np.nan_to_num(means)))
+        spreads.append(np.dot(weights, np.nan_to_num(spreads)))
         for name, mean, spread in zip([*settings.names, TOTAL], means, spreads, strict=True):
             groups = spread.reshape(len(rows), num_generations)
             table.append(
                 {
                     "policy": policy,
                     "reward": name,
-                    "mean": mean.mean(),
-                    "std": mean.std(),
-                    "small_spread": (groups.std(axis=1) < SMALLEST_SPREAD).mean(),
+                    "mean": np.nanmean(mean),
+                    "std": np.nanstd(mean),
+                    "small_spread": (np.nan_to_num(groups).std(axis=1) < SMALLEST_SPREAD).mean(),
                 }
             )
     return pd.DataFrame(table)

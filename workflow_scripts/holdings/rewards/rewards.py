@@ -17,26 +17,37 @@ from numpy.typing import NDArray
 from workflow_scripts.holdings.rewards.shared import LABEL, Reward
 from workflow_scripts.holdings.texts.targets import TARGETS
 
+# Rewards of the user's own, which take all columns of a dataset; training/own_rewards.py puts them here.
+OWN_REWARDS: dict[str, Reward] = {}
 REWARD_NAMES = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*_holdings.py")))
 
 
 @dataclass(frozen=True)
 class RewardSettings:
-    """The rewards that a job uses, the constants of those that have some, and the target of the prompts."""
+    """The rewards that a job uses, the constants of those that have some, and the target of the prompts.
+
+    `plugins` are the files that register the user's own among them.
+    """
 
     names: Sequence[str]
     constants: Mapping[str, Mapping[str, Any]]
     target: str = "holding_delta"
+    plugins: Sequence[str] = ()
 
 
 def module_of(name: str) -> str:
-    """The module of a reward, whose digest is part of a training's fingerprint."""
+    """The module of a reward."""
     return f"workflow_scripts.holdings.rewards.{name}"
+
+
+def modules_of(names: Sequence[str]) -> list[str]:
+    """The modules of the workflow's own among the rewards, whose digests are part of a training's fingerprint."""
+    return [module_of(name) for name in names if name in REWARD_NAMES]
 
 
 def reward_of(name: str) -> Reward:
     """The reward of a name; ModuleNotFoundError for one that there is not."""
-    return importlib.import_module(module_of(name)).REWARD
+    return OWN_REWARDS[name] if name in OWN_REWARDS else importlib.import_module(module_of(name)).REWARD
 
 
 def constants_of(name: str, section: object) -> dict[str, Any]:
@@ -55,8 +66,8 @@ def _columns(name: str, target: str) -> list[str]:
 
 
 def reads_label(names: Sequence[str]) -> bool:
-    """Whether one of the named rewards looks at the truth."""
-    return any(LABEL in reward_of(name).columns for name in names)
+    """Whether one of the named rewards looks at the truth; one of the user's own is taken to do so."""
+    return any(name in OWN_REWARDS or LABEL in reward_of(name).columns for name in names)
 
 
 def reward_columns(names: Sequence[str], target: str) -> list[str]:
@@ -71,7 +82,9 @@ def score(
     columns: Mapping[str, Sequence],
     target: str,
 ) -> list[float]:
-    """Call a built reward with its columns of a batch."""
+    """Call a built reward with its columns of a batch; one of the user's own takes all of them by their names."""
+    if name in OWN_REWARDS:
+        return reward(completions, **columns)
     return reward(completions, *(columns[column] for column in _columns(name, target)))
 
 

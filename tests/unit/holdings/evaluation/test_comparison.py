@@ -7,7 +7,7 @@ import scipy.stats
 from tests.unit.holdings.evaluation.test_tables import rows
 from workflow_scripts.holdings.evaluation import comparison
 from workflow_scripts.holdings.evaluation.comparison import BootstrapSettings, compare_forecasts, skill_intervals
-from workflow_scripts.holdings.evaluation.forecaster_pairs import PAIRS
+from workflow_scripts.holdings.evaluation.forecaster_pairs import forecaster_pairs
 from workflow_scripts.holdings.evaluation.metrics import spearman
 from workflow_scripts.holdings.evaluation.tables import join_predictions
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
@@ -174,5 +174,17 @@ def test_skill_and_its_interval():
 
 
 def test_every_baseline_is_compared_with_the_last_stage():
-    assert {baseline for baseline, candidate in PAIRS if candidate == "grpo"} == {*BASELINES, "base", "sft"}
-    assert len(set(PAIRS)) == len(PAIRS)
+    pairs = forecaster_pairs([*BASELINES, "base", "sft", "grpo", "oracle"])
+    assert {baseline for baseline, candidate in pairs if candidate == "grpo"} == {*BASELINES, "base", "sft"}
+    assert len(set(pairs)) == len(pairs)
+
+
+def test_pairs_follow_the_forecasters_that_there_are():
+    """Without GRPO SFT is the last stage; one's own are judged by no-change and the last stage, or by all baselines."""
+    with_sft = forecaster_pairs([*BASELINES, "base", "sft", "mine", "theirs"])
+    assert {one for pair in with_sft for one in pair} == {*BASELINES, "base", "sft", "mine", "theirs"}
+    assert {baseline for baseline, candidate in with_sft if candidate == "sft"} == {
+        *BASELINES, "base", "mine", "theirs",
+    }  # fmt: skip
+    assert [pair for pair in with_sft if pair[1] == "mine"] == [("no_change", "mine")]
+    assert forecaster_pairs([*BASELINES, "mine", "oracle"]) == [(baseline, "mine") for baseline in BASELINES]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from workflow_scripts.holdings.evaluation import tables as evaluation
-from workflow_scripts.holdings.evaluation.conditions import check_conditions
+from workflow_scripts.holdings.evaluation.conditions import check_conditions, origins, with_base_models
 from workflow_scripts.holdings.evaluation.tables import EvaluationSettings, join_predictions, metrics_table
 from workflow_scripts.holdings.forecasts.predictions import parse_predictions, prediction_table
 from workflow_scripts.holdings.texts.targets import CHANGES
@@ -197,6 +197,31 @@ def test_written_forecasts_are_read_back(tmp_path):
 
 def test_stages_that_answered_in_different_ways_are_not_compared():
     made = {"prompts": "a", "backend": "transformers", "model": "m", "adapter": None}
-    check_conditions({"base.json": made, "sft.json": made | {"adapter": "x"}, "grpo.json": made | {"model": "n"}})
-    with pytest.raises(InputError, match=r"sft.json and base.json differ in prompts, backend"):
-        check_conditions({"base.json": made, "sft.json": made | {"prompts": "b", "backend": "vllm"}})
+    check_conditions({"base": made, "sft": made | {"adapter": "x"}, "grpo": made | {"model": "n"}})
+    with pytest.raises(InputError, match=r"sft and base differ in prompts, backend"):
+        check_conditions({"base": made, "sft": made | {"prompts": "b", "backend": "vllm"}})
+    check_conditions({})
+
+
+def test_an_adapter_of_ones_own_may_sit_on_another_base_model_and_that_is_told():
+    """A stage on another base model is refused; one's own adapter is a forecaster whose pairs say what they compare."""
+    made = {"prompts": "a", "engine": {"torch_dtype": "float32", "model_type": "qwen2"}, "base_model": "m"}
+    made |= {"model": "m", "adapter": None}
+    mine = made | {"base_model": "n", "model": "n", "adapter": "x"}
+    mine["engine"] = {"torch_dtype": "float32", "model_type": "llama"}
+    with pytest.raises(InputError, match="sft and base differ in engine, base_model"):
+        check_conditions({"base": made, "sft": mine})
+    # Whatever stands first, a stage is what the others are held against.
+    check_conditions({"mine": mine, "base": made}, own=["mine"])
+    for changes, word in (({"prompts": "b"}, "prompts"), ({"engine": {"torch_dtype": "bfloat16"}}, "precision")):
+        with pytest.raises(InputError, match=f"mine and base differ in {word};"):
+            check_conditions({"base": made, "mine": mine | changes}, own=["mine"])
+    known = origins(
+        ["no_change", "base", "mine", "csv"],
+        {"base": made, "mine": mine},
+        {"mine": "folder", "csv": "file.csv"},
+        {"base": "qwen", "mine": "llama"},
+    )
+    assert known["kind"].tolist() == ["baseline", "stage", "adapter", "forecasts"]
+    pairs = pd.DataFrame({"baseline": ["base", "base", "no_change"], "candidate": ["mine", "base", "mine"]})
+    assert with_base_models(pairs, known)["same_base_model"].tolist() == ["no", "yes", ""]

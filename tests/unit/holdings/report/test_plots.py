@@ -94,6 +94,27 @@ def test_everyone_has_a_look_of_his_own():
     assert len({(look.colour, look.line) for look in looks}) == len(names)
     assert len({look.marker for look in looks}) == len({look.label for look in looks}) == len(names)
     assert {"no_change", *plots.RIVALS} == set(BASELINES)
+    own = [f"mine_{number}" for number in range(len(plots.OWN_LOOKS))]
+    every = plots.looks([*names, *own])
+    assert len({(look.colour, look.line) for look in every.values()}) == len(every)
+    assert len({look.marker for look in every.values()}) == len(every)
+    # In every figure the same, whatever else it shows.
+    assert plots.looks(["ridge", *own])["mine_1"] == every["mine_1"]
+
+
+def test_forecasters_of_ones_own_are_in_every_figure(tmp_path):
+    """Two names that the workflow does not know: an adapter and a file of forecasts are drawn as the stages are."""
+    frame = long_table(6, 5, ("no_change", "ridge", "base", "mine", "theirs"))
+    assert draw(tmp_path / "own", frame) == ALL_FILES
+    metrics = pd.read_csv(tmp_path / "own/tables/metrics.csv")
+    assert plots.shown_forecasters(metrics) == ["ridge", "base", "mine", "theirs"]
+    for name in FIGURES[:3]:
+        assert {"mine", "theirs"} <= set(pd.read_csv(tmp_path / "own" / f"{name}.csv")["forecaster"])
+    rows = [("banks", name, target) for name in ("ridge", "mine", "oracle") for target in CHANGES]
+    skills = pd.DataFrame(rows, columns=["firm_type", "forecaster", "target"])
+    skills = skills.assign(n_windows=9, skill=0.1, clustered_by="quarter", interval_low=0.0, interval_high=0.2)
+    plots.plot_skill(skills, tmp_path / "skill")
+    assert (tmp_path / "skill.png").stat().st_size > 0
 
 
 def test_the_best_rival_and_the_models_are_shown():

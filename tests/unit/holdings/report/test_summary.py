@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workflow_scripts.holdings.evaluation.conditions import ORIGIN_COLUMNS, origins
 from workflow_scripts.holdings.panel.contract import PANEL_COLUMNS
 from workflow_scripts.holdings.report import summary
 from workflow_scripts.holdings.report.dictionary import COLUMNS, data_dictionary
@@ -15,7 +16,8 @@ from workflow_scripts.plumbing.errors import InputError
 def comparisons(*rows) -> pd.DataFrame:
     names = ("firm_type", "baseline", "candidate", "target", "metric", "difference", "p_value")
     table = pd.DataFrame(rows, columns=names)
-    return table.assign(few_quarters=False, few_managers=table["firm_type"] == "other")
+    other = np.where(table["firm_type"] == "other", "no", "")
+    return table.assign(few_quarters=False, few_managers=table["firm_type"] == "other", same_base_model=other)
 
 
 def test_nothing_is_called_better_that_the_correction_does_not_carry():
@@ -33,7 +35,13 @@ def test_nothing_is_called_better_that_the_correction_does_not_carry():
     stricter = summary.correct_comparisons(table.drop(columns=["p_holm", "verdict"]), 0.975)
     assert stricter["verdict"].tolist() == ["better", "not shown", "worse", "undefined"]
     assert summary.verdict_table(stricter).to_dict("records") == [
-        {"target": "change", "candidate": "grpo", "baseline": "no_change", "banks": "better", "other": "not shown *"}
+        {
+            "target": "change",
+            "candidate": "grpo",
+            "baseline": "no_change",
+            "banks": "better",
+            "other": "not shown * \N{DAGGER}",
+        }
     ]
 
 
@@ -62,6 +70,27 @@ def test_only_runs_that_differ_in_the_seed_are_averaged():
         summary.check_seed_runs({"a": one, "b": two | {"seed": 1}})
 
 
+NO_ONE = pd.DataFrame(columns=["firm_type", *ORIGIN_COLUMNS])
+
+
+def test_what_is_not_this_runs_own_is_told_first_of_all():
+    """Nobody can see what a foreign forecaster was trained on, and another base model is another comparison."""
+    models = {"sft": "a", "mine": "a", "other": "b"}
+    found = origins(
+        ["ridge", *models, "csv"],
+        {name: {"base_model": model, "adapter": "x"} for name, model in models.items()},
+        {"mine": "m", "other": "o", "csv": "c.csv"},
+        {"sft": "qwen", "mine": "qwen", "other": "llama"},
+    )
+    table = pd.DataFrame(columns=["firm_type", "forecaster", "target", "treatment", "n_windows",
+                                  "n_quarters_trivial_top_k", *summary.HEADLINE_COLUMNS])  # fmt: skip
+    warnings = summary.run_warnings([], [], table, found.assign(firm_type="banks"))
+    assert [warning.split(";")[0] for warning in warnings] == [
+        "mine, other, csv: made outside this run",
+        "banks other: its base model (llama) is not that of the stages",
+    ]
+
+
 def test_a_collapsed_model_is_warned_of():
     table = pd.DataFrame(
         [{"firm_type": "banks", "forecaster": "grpo", "target": "change", "treatment": "unparsed_as_no_change",
@@ -69,7 +98,9 @@ def test_a_collapsed_model_is_warned_of():
     )  # fmt: skip
     panel = {"firm_type": "banks", "column_types": dict.fromkeys(PANEL_COLUMNS, "double")}
     panel["warnings"] = {"days_per_quarter": {"count": 2, "examples": ["2015Q1", "2015Q2"]}}
-    warnings = summary.run_warnings([panel], [{"firm_type": "banks", "stage": "sft", "warnings": ["sick"]}], table)
+    warnings = summary.run_warnings(
+        [panel], [{"firm_type": "banks", "stage": "sft", "warnings": ["sick"]}], table, NO_ONE
+    )
     assert [warning.split(" and are")[0].split(";")[0] for warning in warnings] == [
         "panel: banks: 2 quarters stamped with more than one day (2015Q1)",
         "banks sft: sick",

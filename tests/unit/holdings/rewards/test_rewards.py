@@ -139,7 +139,7 @@ def test_a_replay_keeps_one_reward_for_all_batches():
 
 def test_constants_are_settings_and_every_setting_is_somebodys():
     used = [constant for name in REWARD_NAMES for constant in constants_of(name, RewardSection())]
-    assert sorted(used) == sorted(RewardSection.__dataclass_fields__)
+    assert sorted([*used, "plugins"]) == sorted(RewardSection.__dataclass_fields__)
     halved = RewardSettings(["external_holdings"], {"external_holdings": {"magnitude_weight": 0.3}})
     right, rows = say(1), ([9.0], [1.0])
     assert build("external_holdings", halved)([right], *rows)[0] == pytest.approx(
