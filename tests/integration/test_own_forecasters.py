@@ -109,6 +109,40 @@ def test_nothing_of_a_stage_that_is_not_evaluated_is_planned(finished):
     assert plan == dict.fromkeys(twice, 2) | {"summarize_run": 1, "write_config": 1, "all": 1}
 
 
+def test_without_a_model_forecasts_are_judged_by_the_baselines(second):
+    """No stage and no adapter: nothing of a model is made or needed, and the report is whole."""
+    config = second_config(evaluation={"stages": []}, adapters={})
+    target = "results/second/summary/report.html"
+    assert second.plan(config, target) == {
+        "evaluate_forecasts": 1, "compare_forecasts": 1, "plot_forecasts": 1, "summarize_run": 1,
+    }  # fmt: skip
+    result = second.run(config, target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    folder = second.root / "results/second"
+    comparisons = pd.read_csv(folder / "summary/comparisons.csv").query("metric == 'MAE' and target == 'change'")
+    assert set(comparisons["candidate"]) == {"my_ridge"}
+    same = comparisons.set_index("baseline").loc["ridge"]
+    assert (same["difference"], same["verdict"]) == (0.0, "not shown")
+    assert list(pd.read_csv(folder / "summary/rewards.csv")) == ["firm_type"]
+    # As it was, for the tests that follow.
+    result = second.run(second_config())
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_sft_without_grpo_gets_its_metrics(edited):
+    config = tiny_config(evaluation={"stages": ["base", "sft"]})
+    result = edited.run(config)
+    assert result.returncode == 0, result.stdout + result.stderr
+    metrics = pd.read_csv(edited.results("summary/metrics.csv"))
+    assert set(metrics["forecaster"]) == {*BASELINES, "base", "sft", "oracle"}
+    comparisons = pd.read_csv(edited.results("summary/comparisons.csv"))
+    assert {"base", "ridge"} <= set(comparisons.loc[comparisons["candidate"] == "sft", "baseline"])
+    assert not (comparisons[["baseline", "candidate"]] == "grpo").any(axis=None)
+    assert list(pd.read_csv(edited.results("summary/preflight.csv"))) == ["firm_type"], "no gate of another day"
+    assert edited.plan(config) == {}
+
+
 def test_what_own_forecasters_are_made_of_counts_by_content(second):
     config = second_config()
     assert second.plan(config) == {}
