@@ -21,8 +21,8 @@ from workflow_scripts.training.base_model import ModelSettings, model_identity, 
 from workflow_scripts.training.store import MANIFEST
 from workflow_scripts.training.trainer import ADAPTER_CONFIG, ADAPTER_FILES, ADAPTER_WEIGHTS
 
-# Matrices of these modules may be stored with the model under another name, or not at all.
-TIED = ("lm_head", "embed_tokens")
+# Matrices of these modules may stand in the model's files under another name (tied ones, fused experts), or not at all.
+RENAMED = ("lm_head", "embed_tokens", "experts")
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _misfits(adapter: Path, base: Path) -> Iterator[str]:
         return
     for name, module in found.items():
         if module not in modules:
-            if not module.endswith(TIED):
+            if not any(name in module for name in RENAMED):
                 yield f"{module}, which the model does not have"
         elif ".lora_A." in name and parts[name][-1] != modules[module][-1]:
             yield f"{module} with {parts[name][-1]} inputs, where the model has {modules[module][-1]}"
@@ -131,11 +131,12 @@ def _misfits(adapter: Path, base: Path) -> Iterator[str]:
 
 
 def _shapes(path: Path) -> dict[str, list[int]]:
-    """Shape of each tensor by its header alone."""
+    """Shape of each tensor of floating numbers by the file's header alone; quantized ones are packed."""
     from safetensors import safe_open
 
     with safe_open(path, "numpy") as file:
-        return {name: file.get_slice(name).get_shape() for name in file.keys()}
+        parts = {name: file.get_slice(name) for name in file.keys()}
+        return {name: part.get_shape() for name, part in parts.items() if part.get_dtype().startswith(("F", "BF"))}
 
 
 @contextlib.contextmanager

@@ -75,6 +75,20 @@ def test_matrices_need_a_place_in_the_model(tmp_path, changes, message):
         check_adapter(adapter, base)
 
 
+def test_packed_weights_and_fused_experts_are_no_misfits(tmp_path):
+    """Four-bit weights have another shape in their file, and experts another name: neither can be held against LoRA."""
+    base = make_model(tmp_path / "model")
+    weights = {f"{LAYER}.weight": np.zeros((24, 1), np.uint8), "model.layers.0.o_proj.weight": np.zeros((6, 8))}
+    save_file(weights, tmp_path / "model/model.safetensors")
+    check_adapter(make_adapter(tmp_path / "packed", "Qwen/Qwen2.5-7B-Instruct"), base)
+    adapter = make_adapter(tmp_path / "experts", "Qwen/Qwen2.5-7B-Instruct")
+    parts = {
+        f"base_model.model.model.layers.0.{name}.lora_A.weight": np.zeros((2, 8)) for name in ("o_proj", "mlp.experts")
+    }
+    save_file(parts, adapter / "adapter_model.safetensors")
+    check_adapter(adapter, base)
+
+
 def test_an_adapter_that_is_not_whole_is_named(tmp_path):
     base = make_model(tmp_path / "model")
     adapter = make_adapter(tmp_path / "adapter", "")
