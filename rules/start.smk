@@ -124,7 +124,7 @@ def check_machine():
         )
     try:
         check_models(CONFIG, [(job.stage, job.firm_type) for job in jobs])
-        check_own_rewards(CONFIG, {job.rule.name for job in needed})
+        check_own_rewards(CONFIG, {job.rule.name for job in needed}, CODE_ROOT)
     except InputError as error:
         sys.exit(f"error: {error}")
 

@@ -16,7 +16,6 @@ from workflow_scripts.holdings.panel.quarters import quarter_ids
 from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES
 from workflow_scripts.holdings.texts.conversations import check_think_template
 from workflow_scripts.holdings.windows.splits import SPLITS, SplitSettings
-from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED, Config
 from workflow_scripts.settings.uses import (
@@ -266,10 +265,11 @@ except InputError as error:
 """
 
 
-def check_own_rewards(config: Config, rules: Collection[str]) -> None:
+def check_own_rewards(config: Config, rules: Collection[str], code: Path) -> None:
     """Raise InputError where a job of the rules needs a reward that the user's files do not register.
 
-    In a process of its own: the files are programs, and ms-swift takes seconds to import.
+    In a process of its own, which finds the modules below `code` as the jobs do: the files are programs, and ms-swift
+    takes seconds to import.
     """
     names = set(config.evaluation.score_rewards) if {"score_rewards", "replay_rewards"} & set(rules) else set()
     for stage in needed_stages(config):
@@ -278,7 +278,7 @@ def check_own_rewards(config: Config, rules: Collection[str]) -> None:
     plugins = reward_plugins(config, sorted(names))
     if not plugins:
         return
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+    environment = os.environ | {"PYTHONPATH": str(code), "PYTHONSAFEPATH": "1"}
     call = [sys.executable, "-c", _LOAD]
     content = json.dumps([plugins, sorted(names)])
     result = subprocess.run(call, input=content, capture_output=True, text=True, env=environment)

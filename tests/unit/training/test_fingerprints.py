@@ -240,6 +240,8 @@ def test_rewards_of_ones_own_change_the_fingerprint_by_content(world):
     assert before == there != plain
     mine.write_text("orms['mine'] = 2\n")
     assert grpo(world, rewards=dataclasses.replace(REWARDS, plugins=[str(mine)])) != before
+    # The job itself runs no file of the user's: ms-swift does.
+    assert grpo(world, rewards=dataclasses.replace(REWARDS, names=["mine"], plugins=[str(mine)])) != before
 
 
 def test_a_file_that_an_option_names_counts_by_content(world):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from workflow_scripts.holdings.rewards.shared import LABEL, Reward
 from workflow_scripts.holdings.texts.targets import TARGETS
 
-# Rewards of the user's own, which take all columns of a dataset; training/own_rewards.py puts them here.
+# Rewards of the user's own; training/own_rewards.py puts them here.
 OWN_REWARDS: dict[str, Reward] = {}
 REWARD_NAMES = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*_holdings.py")))
 
@@ -62,12 +62,15 @@ def build(name: str, settings: RewardSettings) -> Callable[..., list[float]]:
 
 
 def _columns(name: str, target: str) -> list[str]:
+    """Columns that a reward asks for; one of the user's own asks for none and is given all."""
+    if name not in REWARD_NAMES:
+        return []
     return [TARGETS[target].label if column == LABEL else column for column in reward_of(name).columns]
 
 
 def reads_label(names: Sequence[str]) -> bool:
     """Whether one of the named rewards looks at the truth; one of the user's own is taken to do so."""
-    return any(name in OWN_REWARDS or LABEL in reward_of(name).columns for name in names)
+    return any(name not in REWARD_NAMES or LABEL in reward_of(name).columns for name in names)
 
 
 def reward_columns(names: Sequence[str], target: str) -> list[str]:
@@ -83,7 +86,7 @@ def score(
     target: str,
 ) -> list[float]:
     """Call a built reward with its columns of a batch; one of the user's own takes all of them by their names."""
-    if name in OWN_REWARDS:
+    if name not in REWARD_NAMES:
         return reward(completions, **columns)
     return reward(completions, *(columns[column] for column in _columns(name, target)))
 
