@@ -34,6 +34,10 @@ def check_config(config: Config) -> None:
         check_think_template(config.labels.think_template)
     except ValueError as error:
         raise InputError(f"labels.think_template: {error}") from error
+    if config.labels.grpo_exemplar and config.labels.think == "none":
+        raise InputError(
+            "labels.grpo_exemplar shows a think block, and labels.think: none allows none; set grpo_exemplar: false"
+        )
     if config.prompts.identity == "ticker" and not config.prompts.ticker_mapping:
         raise InputError("prompts.identity is ticker; name the CSV in prompts.ticker_mapping")
     _check_panel(config)

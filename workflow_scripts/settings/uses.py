@@ -81,7 +81,12 @@ def completions_per_step(training: GrpoSettings) -> int:
 def reward_settings(config: Config, names: Sequence[str]) -> Content:
     """The named rewards with their constants: a constant of another reward must not rerun anything."""
     constants = {name: constants_of(name, config.rewards) for name in names}
-    return {"names": list(names), "constants": constants, "target": config.prompts.target}
+    return {"names": list(names), "constants": constants, **asked(config)}
+
+
+def asked(config: Config) -> Content:
+    """What a completion must look like: the target of its answer, and whether a think block comes before it."""
+    return {"target": config.prompts.target, "think": has_think(config)}
 
 
 def following_start(config: Config, split: str) -> str | None:
@@ -90,19 +95,30 @@ def following_start(config: Config, split: str) -> str | None:
     return getattr(config.splits, later[0]).start if later else None
 
 
+def has_think(config: Config) -> bool:
+    """Whether a think block stands before the answer."""
+    return config.labels.think != "none"
+
+
 def _prompts(config: Config) -> Content:
-    return {**part(config.prompts, PromptStyle), "history_quarters": config.windows.history_quarters}
+    quarters = config.windows.history_quarters
+    return {**part(config.prompts, PromptStyle), "history_quarters": quarters, "think": has_think(config)}
 
 
 def _model(config: Config, path: str) -> Content:
     return {**asdict(config.model), "path": path}
 
 
-def _exemplar(config: Config) -> Content | None:
-    """How GRPO prompts close with an example; None where they do not, so that an unused template reruns nothing."""
+def _think(config: Config) -> Content | None:
+    """How the think blocks of SFT are written; None where there are none, so that an unused template reruns nothing."""
     labels = config.labels
-    shown = labels.grpo_exemplar and labels.think_template
-    return {"template": labels.think_template, "decimals": labels.decimals} if shown else None
+    style = {"template": labels.think_template, "decimals": labels.decimals, "ratio_decimals": labels.ratio_decimals}
+    return style if has_think(config) else None
+
+
+def _exemplar(config: Config) -> Content | None:
+    """How GRPO prompts close with an example; None where they do not."""
+    return _think(config) if config.labels.grpo_exemplar and config.labels.think_template else None
 
 
 def _training(config: Config, stage: str) -> Content:
@@ -128,12 +144,11 @@ def _sample_windows(config: Config, wildcards: Wildcards) -> Content:
 
 
 def _audit_leakage(config: Config, wildcards: Wildcards) -> Content:
-    split, labels = wildcards.split, config.labels
-    think = {"template": labels.think_template, "decimals": labels.decimals}
+    split = wildcards.split
     return {
         "seed": config.seed,
         "prompts": _prompts(config),
-        "think": {"sft": think, "grpo": _exemplar(config)}.get(split),
+        "think": {"sft": _think(config), "grpo": _exemplar(config)}.get(split),
         "period": asdict(getattr(config.splits, split)),
         "next_start": following_start(config, split),
         "embargo_quarters": config.splits.embargo_quarters,
@@ -146,7 +161,7 @@ def _build_demo_model(config: Config, wildcards: Wildcards) -> Content:
         "demo_model": asdict(config.demo_model),
         # Its corpus has no tickers.
         "prompts": {**_prompts(config), "identity": "permno"},
-        "think_template": config.labels.think_template,
+        "think": _think(config),
         "decimals": config.labels.decimals,
     }
 
@@ -205,7 +220,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "build_sft_dataset": lambda c, w: {
         "target": c.prompts.target,
         "decimals": c.labels.decimals,
-        "think_template": c.labels.think_template,
+        "think": _think(c),
     },
     "build_grpo_dataset": lambda c, w: {"target": c.prompts.target, "exemplar": _exemplar(c)},
     "predict_baselines": _predict_baselines,
@@ -226,7 +241,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "preflight_rewards": _preflight_rewards,
     "train_grpo": _train_grpo,
     "generate_completions": _generate_completions,
-    "parse_predictions": lambda c, w: {"target": c.prompts.target},
+    "parse_predictions": lambda c, w: asked(c),
     "evaluate_forecasts": lambda c, w: {
         "metrics": part(c.evaluation, EvaluationSettings),
         "knowledge_cutoff": c.evaluation.knowledge_cutoff,

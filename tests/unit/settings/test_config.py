@@ -130,6 +130,7 @@ def test_choices_that_are_written_as_types_are_those_of_the_tables():
         ({"grpo__reward_weights": [1.0]}, "give one weight per reward"),
         ({"grpo__warm_start": "stf"}, 'grpo.warm_start: "stf" is not allowed'),
         ({"generation__samples": 4}, "the same text every time"),
+        ({"labels__think": "none", "labels__grpo_exemplar": True}, "grpo_exemplar shows a think block, and .* none"),
         ({"labels__think_template": "{holding_t1}"}, "labels.think_template: .*unknown"),
         ({"prompts__identity": "ticker"}, "name the CSV in prompts.ticker_mapping"),
         ({"simulation__drift": {"banks": 0.1}}, "simulation.drift has no mutual_funds"),
@@ -182,6 +183,36 @@ def test_each_rule_has_settings_without_a_simulation(rule):
     config = read_config({"run": "production"})
     wildcards = SimpleNamespace(firm_type="banks", split="test", stage="grpo")
     assert json.loads(settings_of(config, rule)(wildcards))
+
+
+def test_without_think_blocks_every_stage_knows_it():
+    """`labels.think: none` reaches prompts, SFT data, rewards, their preflight and replay, parsing and the audits."""
+
+    def used(rule: str, **changes) -> dict:
+        wildcards = SimpleNamespace(firm_type="banks", split="sft", stage="grpo")
+        return json.loads(settings_of(read_config(changed(**changes)), rule)(wildcards))
+
+    def place(content: dict, path: str):
+        for key in path.split("."):
+            content = content[key]
+        return content
+
+    for rule, path, none in (
+        ("build_prompts", "think", False),
+        ("build_sft_dataset", "think", None),
+        ("build_demo_model", "prompts.think", False),
+        ("build_demo_model", "think", None),
+        ("train_grpo", "rewards.think", False),
+        ("preflight_rewards", "rewards.think", False),
+        ("score_rewards", "rewards.think", False),
+        ("parse_predictions", "think", False),
+        ("audit_leakage", "prompts.think", False),
+        ("audit_leakage", "think", None),
+    ):
+        assert place(used(rule, labels__think="none"), path) is none, rule
+        assert place(used(rule), path), rule
+        unused = used(rule, labels__think="none", labels__think_template="x")
+        assert unused == used(rule, labels__think="none"), f"a template that {rule} does not use"
 
 
 @pytest.mark.parametrize("rule", sorted(USES))
