@@ -70,12 +70,48 @@ def _check_grpo(stage: str, training: GrpoSettings) -> None:
             f"{stage}.reward_weights has {len(training.reward_weights)} entries for {len(training.rewards)} "
             f"{stage}.rewards; give one weight per reward"
         )
-    batch = training.per_device_train_batch_size * training.gradient_accumulation_steps * training.num_gpus
+    shared, accumulated = training.steps_per_generation, training.gradient_accumulation_steps
+    passes = "gradient_accumulation_steps" if shared is None else "steps_per_generation"
+    batch = training.per_device_train_batch_size * (shared or accumulated) * training.num_gpus
     if batch % training.num_generations:
         raise InputError(
-            f"{stage}: per_device_train_batch_size x gradient_accumulation_steps x num_gpus = {batch} completions are "
+            f"{stage}: per_device_train_batch_size x {passes} x num_gpus = {batch} completions are "
             f"not divisible by num_generations = {training.num_generations}; a group must not be torn apart"
         )
+    if shared and shared % accumulated and accumulated % shared:
+        raise InputError(
+            f"{stage}.steps_per_generation: {shared} is neither a multiple nor a divisor of "
+            f"gradient_accumulation_steps = {accumulated}; an update would mix two rollouts"
+        )
+    _check_loss(stage, training)
+
+
+def _check_loss(stage: str, training: GrpoSettings) -> None:
+    """Refuse what ms-swift would take and do something else with, or nothing."""
+    high, loss = training.epsilon_high, training.loss_type
+    if loss == "cispo" and (high is None or high < 1):
+        raise InputError(
+            f"{stage}.epsilon_high: the loss cispo caps the ratio itself at it, and at {high or training.epsilon} it "
+            "would cut every token's weight; set it above 1, such as 5.0"
+        )
+    if loss == "real":
+        if training.scale_rewards != "none":
+            raise InputError(f"{stage}.scale_rewards: the loss real takes rewards as they are; set none")
+        if training.per_device_train_batch_size % training.num_generations:
+            raise InputError(
+                f"{stage}.per_device_train_batch_size: the loss real compares the {training.num_generations} "
+                "completions of a prompt in one forward pass; set a multiple of num_generations"
+            )
+    updates = (training.steps_per_generation or 0) // training.gradient_accumulation_steps
+    if updates < 2 and training.extra_args.get("num_iterations", 1) == 1:
+        idle = ["importance_sampling_level"] * (training.importance_sampling_level != "token")
+        idle += ["epsilon_high"] * (high is not None and loss != "cispo")
+        if idle:
+            raise InputError(
+                f"{stage}.{idle[0]} does nothing where each rollout gives one update, because the policy is then the "
+                "one that drew it; set steps_per_generation to a multiple of gradient_accumulation_steps "
+                f"(= {training.gradient_accumulation_steps})"
+            )
 
 
 def _check_installed(package: str, key: str, is_used: bool) -> None:

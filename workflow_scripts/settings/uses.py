@@ -74,8 +74,9 @@ def start_model_path(config: Config, firm_type: str, stage: str) -> str:
 
 
 def completions_per_step(training: GrpoSettings) -> int:
-    """Completions that one process of GRPO scores per optimizer step: what a batch is for a reward."""
-    return training.per_device_train_batch_size * training.gradient_accumulation_steps
+    """Completions that one process of GRPO scores together, those of a rollout: what a batch is for a reward."""
+    steps = training.steps_per_generation or training.gradient_accumulation_steps
+    return training.per_device_train_batch_size * steps
 
 
 def reward_settings(config: Config, names: Sequence[str]) -> Content:
