@@ -42,6 +42,11 @@ def saved(command):
     return f"trap : TERM INT; {logged(command)}"
 
 
+def seed_files(wildcards):
+    """What finished runs of other seeds give to the summary; those that are there, where a plan is shown before."""
+    return [path for path in expand("{folder}/{name}", folder=SEED_RUNS, name=SEED_RUN_FILES) if Path(path).is_file()]
+
+
 def panel_slice(wildcards):
     """The slice of a firm type; none where a plan is shown before the data are there."""
     path = f"{PANEL}/{wildcards.firm_type}.parquet"

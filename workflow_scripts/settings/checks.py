@@ -14,6 +14,7 @@ from workflow_scripts.holdings.windows.splits import SPLITS, SplitSettings
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED, Config
 from workflow_scripts.settings.uses import section
+from workflow_scripts.training.base_model import model_files
 from workflow_scripts.training.training_settings import GrpoSettings
 
 # Options of ms-swift that take a secret, such as hub_token.
@@ -41,9 +42,20 @@ def check_config(config: Config) -> None:
     if config.prompts.identity == "ticker" and not config.prompts.ticker_mapping:
         raise InputError("prompts.identity is ticker; name the CSV in prompts.ticker_mapping")
     _check_panel(config)
-    model = config.model.path
-    if model != DEMO and model.startswith(("/", "./", "../", "~")) and not Path(model).is_dir():
+    _check_model_folder(config.model.path)
+
+
+def _check_model_folder(model: str) -> None:
+    """The files of a model are there; else the digest of its content would fail while jobs are planned."""
+    if model == DEMO:
+        return
+    if model.startswith(("/", "./", "../", "~")) and not Path(model).is_dir():
         raise InputError(f"model.path: {model} is not a folder; name an existing one, or a model on the hub")
+    if Path(model).is_dir():
+        try:
+            model_files(Path(model))
+        except InputError as error:
+            raise InputError(f"model.path: {error}") from error
 
 
 def _check_trainings(config: Config) -> None:
@@ -94,14 +106,6 @@ def _check_loss(stage: str, training: GrpoSettings) -> None:
             f"{stage}.epsilon_high: the loss cispo caps the ratio itself at it, and at {high or training.epsilon} it "
             "would cut every token's weight; set it above 1, such as 5.0"
         )
-    if loss == "real":
-        if training.scale_rewards != "none":
-            raise InputError(f"{stage}.scale_rewards: the loss real takes rewards as they are; set none")
-        if training.per_device_train_batch_size % training.num_generations:
-            raise InputError(
-                f"{stage}.per_device_train_batch_size: the loss real compares the {training.num_generations} "
-                "completions of a prompt in one forward pass; set a multiple of num_generations"
-            )
     updates = (training.steps_per_generation or 0) // training.gradient_accumulation_steps
     if updates < 2 and training.extra_args.get("num_iterations", 1) == 1:
         idle = ["importance_sampling_level"] * (training.importance_sampling_level != "token")

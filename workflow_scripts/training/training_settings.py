@@ -81,7 +81,7 @@ class GrpoSettings(LoraSettings):
     temperature: Annotated[float, Gt(0), Doc("Sampling temperature of the rollouts.")] = 0.9
     beta: Annotated[float, Ge(0), Doc("Weight of the KL divergence from the start model.")] = 0.02
     loss_type: Annotated[
-        Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "real", "fipo"],
+        Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo"],
         Doc("How the losses of the tokens are clipped and averaged, in ms-swift's words (config/recipes/README.md)."),
     ] = "grpo"
     scale_rewards: Annotated[

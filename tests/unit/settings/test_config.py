@@ -102,13 +102,18 @@ def test_what_the_papers_prescribe():
 
 
 def test_losses_and_scales_are_those_of_the_installed_ms_swift():
-    """Read out of its source: to import it takes many seconds."""
+    """Read out of its source: to import it takes many seconds.
+
+    But for two, which 4.6.0 refuses whatever the settings: it takes every GRPO run for one with a teacher.
+    """
     folder = Path(importlib.util.find_spec("swift").origin).parent / "rlhf_trainers"
     trainer, arguments = ((folder / name).read_text() for name in ("grpo_trainer.py", "args_mixin.py"))
     lists = re.findall(r"self\.loss_type (?:==|in) (\[.*?\]|'\w+')", trainer)
     lists += re.findall(r"LOSS_TYPES = (\[.*?\])", trainer)
     grpo = typing.get_type_hints(GrpoSettings)
-    assert {name for text in lists for name in re.findall(r"'(\w+)'", text)} == set(typing.get_args(grpo["loss_type"]))
+    assert "if self._has_teacher and (self.loss_type in ['real', 'fipo']" in trainer
+    losses = {name for text in lists for name in re.findall(r"'(\w+)'", text)}
+    assert losses - {"real", "fipo"} == set(typing.get_args(grpo["loss_type"]))
     for name in ("scale_rewards", "importance_sampling_level"):
         choices = re.search(rf"^    {name}: .*?Literal\[(.*?)\]", arguments, re.MULTILINE)[1]
         assert set(re.findall(r"'(\w+)'", choices)) == set(typing.get_args(grpo[name]))
@@ -204,11 +209,6 @@ def test_choices_that_are_written_as_types_are_those_of_the_tables():
         ({"grpo__importance_sampling_level": "sequence"}, "importance_sampling_level does nothing .* one update"),
         ({"grpo__epsilon_high": 0.28}, "grpo.epsilon_high does nothing where each rollout gives one update"),
         ({"grpo__loss_type": "cispo"}, "cispo caps the ratio itself at it, and at 0.2 it would cut every token's"),
-        ({"grpo__loss_type": "real"}, "grpo.scale_rewards: the loss real takes rewards as they are; set none"),
-        (
-            {"grpo__loss_type": "real", "grpo__scale_rewards": "none", "grpo__per_device_train_batch_size": 4},
-            "grpo.per_device_train_batch_size: the loss real compares the 8 completions",
-        ),
         ({"grpo__reward_weights": [1.0]}, "give one weight per reward"),
         ({"grpo__warm_start": "stf"}, 'grpo.warm_start: "stf" is not allowed'),
         ({"generation__samples": 4}, "the same text every time"),
