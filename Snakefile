@@ -19,6 +19,7 @@ if not workflow.config_settings.configfiles:
 # The configuration is read and checked first: nothing else may see an unchecked one.
 include: "rules/start.smk"
 include: "rules/common.smk"
+include: "rules/inputs.smk"
 
 
 pathvars:

@@ -86,7 +86,7 @@ rule summarize_run:
     input:
         template="workflow_scripts/holdings/report/page.html.j2",
         # The results of the runs with other seeds, and this run's configuration: they may differ in nothing else.
-        seeds=expand("{folder}/{name}", folder=SEED_RUNS, name=SEED_RUN_FILES),
+        seeds=seed_files,
         config=["<results>/config.yaml"] if SEED_RUNS else [],
         panels=expand("<results>/{firm_type}/panel_report.json", firm_type=FIRM_TYPES),
         preflight=expand(

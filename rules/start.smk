@@ -1,6 +1,5 @@
 # How a run begins: the checked configuration, the code that its jobs use, and the checks before the first job.
 # Snakemake reads this first, in the process that plans the run and, on a cluster, in each job.
-import difflib
 import functools
 import os
 import shlex
@@ -20,15 +19,17 @@ START = None if workflow.is_main_process else Path(workflow.config_settings.conf
 sys.path.insert(0, str(START / "code" if START else ROOT))
 
 from workflow_scripts.plumbing.code_digest import code_of as code_below
-from workflow_scripts.plumbing.errors import InputError, last_message
+from workflow_scripts.plumbing.errors import InputError, fail, last_message
 from workflow_scripts.plumbing.lost_jobs import jobs_known_to_slurm, watch
 from workflow_scripts.plumbing.run_start import (
     CODE,
     STARTED_CONFIG,
+    RunFiles,
     edited_rules,
     made_since_first_start,
     note_first_start,
     set_aside,
+    target_faults,
 )
 from workflow_scripts.settings.checks import check_models, check_own_rewards, missing_inputs
 from workflow_scripts.settings.config import resolved
@@ -39,14 +40,14 @@ try:
     CONFIG = read_config(config)
 except InputError as error:
     # Not a WorkflowError, which would show a line of this file.
-    sys.exit(f"error: config: {error}")
+    fail(f"config: {error}")
 
 if workflow.is_main_process:
     # Where a job's outputs are there and its inputs are missing, Snakemake keeps the outputs: old tables would pass for
     # those of this configuration. A plan can be shown before the data are there.
     missing = missing_inputs(CONFIG)
     if missing and not workflow.output_settings.dryrun:
-        sys.exit("\n".join(f"error: {line}" for line in missing))
+        fail(*missing)
     for line in missing:
         print(f"WARNING: {line}", file=sys.stderr)
     if not workflow.output_settings.dryrun:
@@ -55,8 +56,8 @@ if workflow.is_main_process:
         workflow.config_settings.configfiles = [START / STARTED_CONFIG]
         workflow.config_settings.config_args = None
 elif edited := edited_rules(ROOT, START):
-    sys.exit(
-        f"error: {', '.join(edited)} changed since this run was started, and its jobs would no longer be what was planned; "
+    fail(
+        f"{', '.join(edited)} changed since this run was started, and its jobs would no longer be what was planned; "
         "give the same command again"
     )
 
@@ -72,29 +73,19 @@ shell.prefix(
 
 
 def check_targets():
-    """End the run where a target on the command line does not exist, and name those that do."""
+    """End the run where a target on the command line does not exist, and name those that do.
+
+    A file that is there counts only if a rule of this run makes it: that of another run would be up to date.
+    """
     if Path(sys.argv[0]).name != "snakemake":
         return
-    targets = get_argument_parser().parse_known_args(sys.argv[1:])[0].targets
-    for target in targets or ():
-        if (
-            workflow.is_rule(target)
-            or Path(target).exists()
-            or any(rule.is_producer(target) for rule in workflow.rules)
-        ):
-            continue
-        folders, own = Path(target).parts[:2], f"results/{CONFIG.run}"
-        if folders[:1] == ("results",) and "/".join(folders) != own:
-            sys.exit(
-                f"error: {target} belongs to another run than {CONFIG.run}; name its config file with --configfile"
-            )
-        names = [rule.name for rule in workflow.rules if not rule.has_wildcards() and not rule.output]
-        nearest = difflib.get_close_matches(target, names, n=1)
-        hint = f", did you mean {nearest[0]}?" if nearest else "."
-        sys.exit(
-            f"error: {target} is no target{hint} There are {', '.join(sorted(names))}, and the files below {own}/ "
-            "(results/README.md). Targets stand before --configfile and --config"
-        )
+    given = get_argument_parser().parse_known_args(sys.argv[1:])[0]
+    # Snakemake overlooks a misspelt rule in --omit-from, and runs what was to be left out.
+    named = [*(given.until or ()), *(given.omit_from or ()), *(given.forcerun or ())]
+    values = {"firm_type": FIRM_TYPES, "split": SPLITS, "stage": list(STAGES), "forecaster": FORECASTERS}
+    faults = target_faults(given.targets or (), named, list(workflow.rules), RunFiles(CONFIG.run, ROOT, values))
+    if faults:
+        fail(*faults)
 
 
 def mark_unrecorded_outputs():
@@ -114,19 +105,19 @@ def check_machine():
     """End a run before its first job where the machine or the model cannot do the later ones."""
     is_cluster = workflow.non_local_exec
     if is_cluster and not shutil.which("sbatch"):
-        sys.exit("error: there is no SLURM here (sbatch is not on the path); start this on a login node of the cluster")
+        fail("there is no SLURM here (sbatch is not on the path); start this on a login node of the cluster")
     model, needed = CONFIG.model, list(workflow.dag.needrun_jobs())
     jobs = [job.wildcards for job in needed if job.rule.name in ("generate_completions", "train_sft", "train_grpo")]
     if jobs and model.torch_dtype != "float32" and not is_cluster and not has_gpu():
-        sys.exit(
-            f"error: model.torch_dtype: {model.torch_dtype} needs a GPU, and this machine has none; set float32 for a "
+        fail(
+            f"model.torch_dtype: {model.torch_dtype} needs a GPU, and this machine has none; set float32 for a "
             "small model, or run this where there is one (docs/cluster.md)"
         )
     try:
         check_models(CONFIG, [(job.stage, job.firm_type) for job in jobs])
         check_own_rewards(CONFIG, {job.rule.name for job in needed}, CODE_ROOT)
     except InputError as error:
-        sys.exit(f"error: {error}")
+        fail(error)
 
 
 def watch_cluster():

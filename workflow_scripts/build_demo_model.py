@@ -3,6 +3,7 @@
 from argparse import Namespace
 from dataclasses import dataclass
 
+from workflow_scripts.holdings.texts.conversations import ThinkStyle
 from workflow_scripts.holdings.texts.prompts import PromptSettings
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import whole_folder
@@ -27,7 +28,7 @@ class Settings:
     seed: int
     demo_model: DemoModelSettings
     prompts: PromptSettings
-    think_template: str
+    think: ThinkStyle | None
     decimals: int
 
 
@@ -35,7 +36,7 @@ def main(args: Namespace) -> str:
     """Write the model to the folder `--out`, whole or not at all."""
     make_repeatable(args.threads)
     settings, seed = args.settings.demo_model, args.settings.seed
-    style = CorpusStyle(args.settings.prompts, args.settings.think_template, args.settings.decimals)
+    style = CorpusStyle(args.settings.prompts, args.settings.think, args.settings.decimals)
     corpus = build_corpus(style, settings.malformed_share, settings.windows_per_type, seed)
     tokenizer = train_tokenizer(corpus[:TOKENIZER_EXAMPLES], settings.vocabulary)
 

@@ -1,9 +1,9 @@
-"""Write the SFT conversations of one firm type: prompt, generated think block, rounded label."""
+"""Write the SFT conversations of one firm type: prompt, generated think block if there is one, rounded label."""
 
 from argparse import Namespace
 from dataclasses import dataclass
 
-from workflow_scripts.holdings.texts.conversations import sft_rows
+from workflow_scripts.holdings.texts.conversations import ThinkStyle, sft_rows
 from workflow_scripts.holdings.texts.targets import TargetName
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_jsonl, read_table, write_json, write_jsonl
@@ -15,7 +15,7 @@ class Settings:
 
     target: TargetName
     decimals: int
-    think_template: str
+    think: ThinkStyle | None
 
 
 def main(args: Namespace) -> str:
@@ -23,7 +23,7 @@ def main(args: Namespace) -> str:
     sample = read_table(args.sample)
     settings = args.settings
     prompts = read_jsonl(args.prompts)
-    rows, counts = sft_rows(prompts, sample, settings.target, settings.decimals, settings.think_template)
+    rows, counts = sft_rows(prompts, sample, settings.target, settings.decimals, settings.think)
     write_jsonl(args.out, rows)
     write_json(args.report, {"firm_type": args.firm_type, **counts})
     rounded = counts["labels_rounded_to_zero"]

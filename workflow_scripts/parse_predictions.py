@@ -14,12 +14,13 @@ class Settings:
     """What the models were asked for."""
 
     target: TargetName
+    think: bool
 
 
 def main(args: Namespace) -> str:
     """Write one row per test window to `--out`."""
     completions = read_jsonl(args.completions, ("window_id", "completion", "finish_reason"))
-    table = parse_predictions(completions, read_jsonl(args.dataset), args.settings.target)
+    table = parse_predictions(completions, read_jsonl(args.dataset), args.settings.target, args.settings.think)
     write_csv(args.out, table)
     shares = f"{table['parsed_share'].mean():.1%} parsed, {table['valid_share'].mean():.1%} valid"
     return f"parse_predictions {args.firm_type} {args.stage}: {shares}"

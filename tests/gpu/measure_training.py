@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from workflow_scripts.holdings.texts.conversations import ThinkStyle
 from workflow_scripts.holdings.texts.prompts import PromptSettings
 from workflow_scripts.plumbing.files import read_jsonl
 from workflow_scripts.training.demo_model import CorpusStyle, build_corpus, save_model, train_tokenizer
@@ -82,7 +83,7 @@ def module(name: str, **options: object) -> list[str]:
 
 def build_model(folder: Path, size: str, dtype: str) -> None:
     """A model folder with random weights and the demo's tokenizer."""
-    corpus = build_corpus(CorpusStyle(PromptSettings(), "x", 2), 0.0, 20, 1)
+    corpus = build_corpus(CorpusStyle(PromptSettings(), ThinkStyle("x", 2, 4), 2), 0.0, 20, 1)
     tokenizer = train_tokenizer(corpus, 512)
     torch.manual_seed(1)
     tokens = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}

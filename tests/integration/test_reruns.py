@@ -59,6 +59,11 @@ SETTINGS: list[tuple[dict, dict]] = [
         {"build_demo_model": 1, "build_sft_dataset": 2, "audit_leakage": 4, **MODELS, **CONFIG},
     ),
     (
+        {"labels": {"ratio_decimals": 3}},
+        {"build_demo_model": 1, "build_sft_dataset": 2, "audit_leakage": 4, **MODELS, **CONFIG},
+    ),
+    ({"labels": {"think": "none"}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
+    (
         {"labels": {"grpo_exemplar": True}},
         {"build_grpo_dataset": 2, "preflight_rewards": 2, "audit_leakage": 4, **GRPO, **CONFIG},
     ),

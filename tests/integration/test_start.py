@@ -6,6 +6,7 @@ are made again.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -207,17 +208,43 @@ def test_what_trainings_cannot_use_is_told_before_the_first_job(with_own_inputs,
 
 
 @pytest.mark.parametrize(
-    ("target", "words"),
+    ("arguments", "words"),
     [
-        ("panle", "panle is no target, did you mean panel? There are adapters, all"),
-        ("xyzzy", "xyzzy is no target. There are adapters, all"),
-        ("results/other/banks/windows.parquet", "belongs to another run than tiny; name its config file"),
+        (["panle"], "panle is no target, did you mean panel? There are adapters, all"),
+        (["xyzzy"], "xyzzy is no target. There are adapters, all"),
+        (["results/other/banks/windows.parquet"], "has run: other, did you mean results/tiny/banks/windows.parquet?"),
+        (["-n", "results/production/banks/windows.parquet"], "add --configfile config/config.yaml"),
+        (
+            ["results/tiny/banks/windows.parquet", "results/dapo/config.yaml"],
+            "add --configfile config/config.yaml config/recipes/dapo.yaml",
+        ),
+        (["-n", "results/tiny/other/windows.parquet"], "other is not among this run's firm_types, banks, mutual_funds"),
+        (["-n", "results/tiny/banks/completions/dpo.jsonl"], "did you mean results/tiny/banks/completions/grpo.jsonl?"),
+        (["-n", "train_grpo"], "train_grpo makes many files; name one of them, such as results/tiny/banks/adapters/"),
+        (["-n", "--omit-from", "trian_grpo"], "trian_grpo is no target, did you mean train_grpo?"),
+        (["-n", "--until", "trian_grpo"], "trian_grpo is no target, did you mean train_grpo?"),
+        (["-n", "--config", "sede=3"], "config: sede is no setting; did you mean seed?"),
+        (["-n", "--config", 'model={"path": "config"}'], "config: model.path: config holds no model.safetensors"),
     ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_an_unknown_target_is_answered_with_those_that_there_are(finished, target, words):
-    result = finished.run(tiny_config(), target)
+def test_what_cannot_be_started_ends_with_one_line_that_says_what_was_meant(finished, arguments, words):
+    """No rule, no line of a file and no traceback; the same with -n, and among other targets."""
+    config = str(finished.write(tiny_config()))
+    result = finished.snakemake(*arguments, "--cores", "1", "--configfile", config)
     assert result.returncode == 1
-    assert words in result.stderr.strip().splitlines()[-1]
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert words in last
+    assert not re.search(r"Traceback|Exception|in rule|\bline \d", result.stdout + result.stderr)
+
+
+def test_a_plan_with_a_seed_run_that_is_not_there_yet_is_shown_with_a_warning(finished):
+    """Without results of its own, too, where Snakemake would end with a rule and its missing input."""
+    config = str(finished.write(tiny_config(run="new", evaluation={"seed_runs": ["never"]})))
+    plan = finished.snakemake("-n", "--cores", "1", "--configfile", config)
+    assert plan.returncode == 0, plan.stderr
+    assert "WARNING: evaluation.seed_runs: results/never/config.yaml does not exist" in plan.stderr
 
 
 def test_a_cluster_without_slurm_is_told_before_the_first_job(finished):

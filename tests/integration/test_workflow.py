@@ -478,7 +478,7 @@ from workflow_scripts.plumbing.files import read_jsonl
 import pyarrow.parquet as pq
 folder, model = sys.argv[1:]
 sample = pq.read_table(f"{folder}/samples/grpo.parquet")
-row = grpo_rows(read_jsonl(f"{folder}/prompts/grpo.jsonl"), sample, ThinkStyle("holding {holding_change}", 1))[0]
+row = grpo_rows(read_jsonl(f"{folder}/prompts/grpo.jsonl"), sample, ThinkStyle("holding {holding_change}", 1, 4))[0]
 engine = TransformersEngine(model, model_type="qwen2", template_type="qwen2_5")
 InferRequest.remove_response(row["messages"])
 encoded = engine.template.encode({"messages": row["messages"]})

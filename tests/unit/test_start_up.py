@@ -27,7 +27,9 @@ def stages(tmp_path) -> dict[str, dict]:
     pq.write_table(make_panel([row for m in range(1, 9) for row in make_run(m, 7, [1.0, 2, 3, 4, 5, 6])]), panel)
     read = {"panel": panel, "firm-type": "banks"}
     texts = {"sample": sample, "firm-type": "banks"}
-    labels = json.dumps({"target": "holding_delta", "decimals": 2, "think_template": ""})
+    labels = json.dumps(
+        {"target": "holding_delta", "decimals": 2, "think": {"template": "", "decimals": 2, "ratio_decimals": 4}}
+    )
     return {
         "check_panel": {**read, "settings": "{}", "out": report, "text": tmp_path / "report.txt"},
         "build_windows": {**read, "report": report, "settings": "{}", "out": windows},

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from workflow_scripts.plumbing.errors import ERROR, InputError
+from workflow_scripts.plumbing.errors import InputError, fail
 from workflow_scripts.plumbing.files import FULL
 
 Settings = TypeVar("Settings")
@@ -31,12 +31,12 @@ def run(main: Callable[[argparse.Namespace], str], doc: str | None, **options: d
     try:
         print(main(args), flush=True)
     except InputError as error:
-        sys.exit(f"{ERROR}{error}")
+        fail(error)
     except OSError as error:
         if error.errno not in FULL:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"{ERROR}{where}{os.strerror(error.errno)}; make room, then run the same command again")
+        fail(f"{where}{os.strerror(error.errno)}; make room, then run the same command again")
 
 
 class _NoPandas:

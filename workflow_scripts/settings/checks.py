@@ -27,7 +27,7 @@ from workflow_scripts.settings.uses import (
     section,
     start_model,
 )
-from workflow_scripts.training.base_model import ModelSettings, check_model
+from workflow_scripts.training.base_model import ModelSettings, check_model, model_files
 from workflow_scripts.training.own_adapters import check_adapter, missing_files
 from workflow_scripts.training.training_settings import GrpoSettings
 
@@ -50,12 +50,27 @@ def check_config(config: Config) -> None:
         check_think_template(config.labels.think_template)
     except ValueError as error:
         raise InputError(f"labels.think_template: {error}") from error
+    if config.labels.grpo_exemplar and config.labels.think == "none":
+        raise InputError(
+            "labels.grpo_exemplar shows a think block, and labels.think: none allows none; set grpo_exemplar: false"
+        )
     if config.prompts.identity == "ticker" and not config.prompts.ticker_mapping:
         raise InputError("prompts.identity is ticker; name the CSV in prompts.ticker_mapping")
     _check_panel(config)
-    model = config.model.path
-    if model != DEMO and model.startswith(("/", "./", "../", "~")) and not Path(model).is_dir():
+    _check_model_folder(config.model.path)
+
+
+def _check_model_folder(model: str) -> None:
+    """The files of a model are there; else the digest of its content would fail while jobs are planned."""
+    if model == DEMO:
+        return
+    if model.startswith(("/", "./", "../", "~")) and not Path(model).is_dir():
         raise InputError(f"model.path: {model} is not a folder; name an existing one, or a model on the hub")
+    if Path(model).is_dir():
+        try:
+            model_files(Path(model))
+        except InputError as error:
+            raise InputError(f"model.path: {error}") from error
 
 
 def _check_forecasters(config: Config) -> None:
@@ -104,12 +119,40 @@ def _check_grpo(stage: str, training: GrpoSettings) -> None:
             f"{stage}.reward_weights has {len(training.reward_weights)} entries for {len(training.rewards)} "
             f"{stage}.rewards; give one weight per reward"
         )
-    batch = training.per_device_train_batch_size * training.gradient_accumulation_steps * training.num_gpus
+    shared, accumulated = training.steps_per_generation, training.gradient_accumulation_steps
+    passes = "gradient_accumulation_steps" if shared is None else "steps_per_generation"
+    batch = training.per_device_train_batch_size * (shared or accumulated) * training.num_gpus
     if batch % training.num_generations:
         raise InputError(
-            f"{stage}: per_device_train_batch_size x gradient_accumulation_steps x num_gpus = {batch} completions are "
+            f"{stage}: per_device_train_batch_size x {passes} x num_gpus = {batch} completions are "
             f"not divisible by num_generations = {training.num_generations}; a group must not be torn apart"
         )
+    if shared and shared % accumulated and accumulated % shared:
+        raise InputError(
+            f"{stage}.steps_per_generation: {shared} is neither a multiple nor a divisor of "
+            f"gradient_accumulation_steps = {accumulated}; an update would mix two rollouts"
+        )
+    _check_loss(stage, training)
+
+
+def _check_loss(stage: str, training: GrpoSettings) -> None:
+    """Refuse what ms-swift would take and do something else with, or nothing."""
+    high, loss = training.epsilon_high, training.loss_type
+    if loss == "cispo" and (high is None or high < 1):
+        raise InputError(
+            f"{stage}.epsilon_high: the loss cispo caps the ratio itself at it, and at {high or training.epsilon} it "
+            "would cut every token's weight; set it above 1, such as 5.0"
+        )
+    updates = (training.steps_per_generation or 0) // training.gradient_accumulation_steps
+    if updates < 2 and training.extra_args.get("num_iterations", 1) == 1:
+        idle = ["importance_sampling_level"] * (training.importance_sampling_level != "token")
+        idle += ["epsilon_high"] * (high is not None and loss != "cispo")
+        if idle:
+            raise InputError(
+                f"{stage}.{idle[0]} does nothing where each rollout gives one update, because the policy is then the "
+                "one that drew it; set steps_per_generation to a multiple of gradient_accumulation_steps "
+                f"(= {training.gradient_accumulation_steps})"
+            )
 
 
 def _check_installed(package: str, key: str, is_used: bool) -> None:

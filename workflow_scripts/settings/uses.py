@@ -144,8 +144,9 @@ def own_digests(config: Config, firm_type: str, stage: str) -> list[str]:
 
 
 def completions_per_step(training: GrpoSettings) -> int:
-    """Completions that one process of GRPO scores per optimizer step: what a batch is for a reward."""
-    return training.per_device_train_batch_size * training.gradient_accumulation_steps
+    """Completions that one process of GRPO scores together, those of a rollout: what a batch is for a reward."""
+    steps = training.steps_per_generation or training.gradient_accumulation_steps
+    return training.per_device_train_batch_size * steps
 
 
 def reward_settings(config: Config, names: Sequence[str]) -> Content:
@@ -154,9 +155,14 @@ def reward_settings(config: Config, names: Sequence[str]) -> Content:
     return {
         "names": list(names),
         "constants": constants,
-        "target": config.prompts.target,
+        **asked(config),
         "plugins": reward_plugins(config, names),
     }
+
+
+def asked(config: Config) -> Content:
+    """What a completion must look like: the target of its answer, and whether a think block comes before it."""
+    return {"target": config.prompts.target, "think": has_think(config)}
 
 
 def reward_plugins(config: Config, names: Sequence[str]) -> list[str]:
@@ -175,19 +181,30 @@ def following_start(config: Config, split: str) -> str | None:
     return getattr(config.splits, later[0]).start if later else None
 
 
+def has_think(config: Config) -> bool:
+    """Whether a think block stands before the answer."""
+    return config.labels.think != "none"
+
+
 def _prompts(config: Config) -> Content:
-    return {**part(config.prompts, PromptStyle), "history_quarters": config.windows.history_quarters}
+    quarters = config.windows.history_quarters
+    return {**part(config.prompts, PromptStyle), "history_quarters": quarters, "think": has_think(config)}
 
 
 def _model(config: Config, path: str) -> Content:
     return {**asdict(config.model), "path": path}
 
 
-def _exemplar(config: Config) -> Content | None:
-    """How GRPO prompts close with an example; None where they do not, so that an unused template reruns nothing."""
+def _think(config: Config) -> Content | None:
+    """How the think blocks of SFT are written; None where there are none, so that an unused template reruns nothing."""
     labels = config.labels
-    shown = labels.grpo_exemplar and labels.think_template
-    return {"template": labels.think_template, "decimals": labels.decimals} if shown else None
+    style = {"template": labels.think_template, "decimals": labels.decimals, "ratio_decimals": labels.ratio_decimals}
+    return style if has_think(config) else None
+
+
+def _exemplar(config: Config) -> Content | None:
+    """How GRPO prompts close with an example; None where they do not."""
+    return _think(config) if config.labels.grpo_exemplar and config.labels.think_template else None
 
 
 def _training(config: Config, stage: str) -> Content:
@@ -213,12 +230,11 @@ def _sample_windows(config: Config, wildcards: Wildcards) -> Content:
 
 
 def _audit_leakage(config: Config, wildcards: Wildcards) -> Content:
-    split, labels = wildcards.split, config.labels
-    think = {"template": labels.think_template, "decimals": labels.decimals}
+    split = wildcards.split
     return {
         "seed": config.seed,
         "prompts": _prompts(config),
-        "think": {"sft": think, "grpo": _exemplar(config)}.get(split),
+        "think": {"sft": _think(config), "grpo": _exemplar(config)}.get(split),
         "period": asdict(getattr(config.splits, split)),
         "next_start": following_start(config, split),
         "embargo_quarters": config.splits.embargo_quarters,
@@ -231,7 +247,7 @@ def _build_demo_model(config: Config, wildcards: Wildcards) -> Content:
         "demo_model": asdict(config.demo_model),
         # Its corpus has no tickers.
         "prompts": {**_prompts(config), "identity": "permno"},
-        "think_template": config.labels.think_template,
+        "think": _think(config),
         "decimals": config.labels.decimals,
     }
 
@@ -309,7 +325,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "build_sft_dataset": lambda c, w: {
         "target": c.prompts.target,
         "decimals": c.labels.decimals,
-        "think_template": c.labels.think_template,
+        "think": _think(c),
     },
     "build_grpo_dataset": lambda c, w: {"target": c.prompts.target, "exemplar": _exemplar(c)},
     "predict_baselines": _predict_baselines,
@@ -330,7 +346,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "preflight_rewards": _preflight_rewards,
     "train_grpo": _train_grpo,
     "generate_completions": _generate_completions,
-    "parse_predictions": lambda c, w: {"target": c.prompts.target},
+    "parse_predictions": lambda c, w: asked(c),
     "evaluate_forecasts": _evaluate_forecasts,
     "compare_forecasts": lambda c, w: {"seed": c.seed, "bootstrap": part(c.evaluation, BootstrapSettings)},
     "score_rewards": _score_rewards,

@@ -54,7 +54,9 @@ FORBIDDEN = {
 def check_extra_args(section: str, settings: LoraSettings, known: Collection[str]) -> None:
     """Raise InputError naming every option of `settings.extra_args` that is not free to be set."""
     model = ModelSettings("model", revision="revision", model_type="type", template="template")
-    ours = set(training_options(model, dataclasses.replace(settings, extra_args={}), "dataset", 0)) | {"output_dir"}
+    # Those that are left to ms-swift are among them: what checks a setting does not look into extra_args.
+    ours = {"output_dir", *(one.name for one in dataclasses.fields(settings))}
+    ours |= set(training_options(model, dataclasses.replace(settings, extra_args={}), "dataset", 0))
     faults = []
     for name in settings.extra_args:
         if name in ours:

@@ -26,7 +26,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES
 from workflow_scripts.holdings.panel.simulation import SimulationSettings, oracle_delta, simulate_panel
 from workflow_scripts.holdings.panel.slices import typed_table
-from workflow_scripts.holdings.texts.conversations import sft_rows
+from workflow_scripts.holdings.texts.conversations import ThinkStyle, sft_rows
 from workflow_scripts.holdings.texts.numbers import format_numbers
 from workflow_scripts.holdings.texts.prompts import LAST_CHANGE, PromptSettings, build_prompts
 from workflow_scripts.holdings.windows.history import attach_history
@@ -53,7 +53,7 @@ class CorpusStyle:
     """The form of prompts and completions, so that the base model knows the shape of the run's task."""
 
     prompts: PromptSettings
-    think_template: str
+    think: ThinkStyle | None
     label_decimals: int
 
 
@@ -102,12 +102,15 @@ def train_tokenizer(examples: Sequence[Example], vocabulary: int) -> Qwen2Tokeni
 
 
 def malform(completion: str, rng: np.random.Generator) -> str:
-    """A completion that breaks the output contract in one of the ways of real base models."""
-    think, answer = completion.split("</think>")
+    """A completion that breaks the output contract in one of the ways of real base models.
+
+    The first two: no think block, or no tags around it, where one is asked for; one, or other words, where none is.
+    """
+    think, has_think, answer = completion.rpartition("</think>")
     think = think.removeprefix("<think>")
     breaks = (
-        lambda: answer,
-        lambda: f"{think} {answer}",
+        lambda: answer if has_think else f"<think></think>{answer}",
+        lambda: f"{think} {answer}" if has_think else f"The answer is {answer}",
         lambda: completion.replace("<answer>", "").replace("</answer>", ""),
         lambda: completion.replace("}", ""),
         lambda: completion + answer,
@@ -136,7 +139,7 @@ def build_corpus(style: CorpusStyle, malformed_share: float, windows_per_type: i
         for name, value in (("price_ratio", 1.0), ("split_ratio", np.nan)):
             sample = sample.append_column(name, pa.array(np.full(len(held), value)))
         prompts = build_prompts(sample, style.prompts)
-        rows, _ = sft_rows(prompts, sample, style.prompts.target, style.label_decimals, style.think_template)
+        rows, _ = sft_rows(prompts, sample, style.prompts.target, style.label_decimals, style.think)
         for row in rows:
             system, user, completion = (message["content"] for message in row["messages"])
             if rng.random() < malformed_share:

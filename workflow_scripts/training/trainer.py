@@ -73,10 +73,10 @@ def training_options(model: ModelSettings, settings: LoraSettings, dataset: str,
 
     `extra_args` come last; `check_arguments` has refused those that would override another option.
     """
-    recipe = {name: value for name, value in asdict(settings).items() if name not in OWN_SETTINGS}
-    for name in ("attn_impl", "deepspeed"):
-        if not recipe[name]:
-            del recipe[name]
+    # An empty text and null leave an option to ms-swift.
+    recipe = {
+        name: value for name, value in asdict(settings).items() if name not in OWN_SETTINGS and value not in ("", None)
+    }
     options = {
         **model_options(model),
         "dataset": str(Path(dataset).resolve()),

@@ -81,11 +81,37 @@ class GrpoSettings(LoraSettings):
     temperature: Annotated[float, Gt(0), Doc("Sampling temperature of the rollouts.")] = 0.9
     beta: Annotated[float, Ge(0), Doc("Weight of the KL divergence from the start model.")] = 0.02
     loss_type: Annotated[
-        Literal["grpo", "bnpo", "dr_grpo", "dapo"], Doc("How the losses of the tokens are averaged (TRL).")
+        Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo"],
+        Doc("How the losses of the tokens are clipped and averaged, in ms-swift's words (config/recipes/README.md)."),
     ] = "grpo"
     scale_rewards: Annotated[
-        Literal["group", "batch", "none"], Doc("Standard deviation that divides the advantages (TRL).")
+        Literal["group", "batch", "none", "gdpo"],
+        Doc("Standard deviation that divides the advantages; gdpo divides each reward's by its own."),
     ] = "group"
+    steps_per_generation: Annotated[
+        int | None,
+        Ge(1),
+        Doc(
+            "Forward passes that share one rollout; null for gradient_accumulation_steps, one update per rollout. A "
+            "multiple of it gives that many updates, and only then is there anything to clip."
+        ),
+    ] = None
+    epsilon: Annotated[
+        float, Gt(0), Doc("How far the ratio to the policy that drew the rollout may move from 1 before it is clipped.")
+    ] = 0.2
+    epsilon_high: Annotated[
+        float | None, Gt(0), Doc("The same upwards, null for epsilon; of the loss cispo, the cap of the ratio itself.")
+    ] = None
+    importance_sampling_level: Annotated[
+        Literal["token", "sequence", "sequence_token"],
+        Doc("Whether that ratio is one per token or one per completion (sequence, as in GSPO)."),
+    ] = "token"
+    dynamic_sample: Annotated[
+        bool, Doc("Draw other prompts in place of those whose completions all earn the same (DAPO).")
+    ] = False
+    overlong_filter: Annotated[
+        bool, Doc("Leave completions that were cut at max_completion_length out of the loss.")
+    ] = False
     rewards: Annotated[list[str], MinLen(1), Doc("Reward functions, of the table in config/README.md.")] = field(
         default_factory=lambda: ["contract_holdings", "mse_holdings"]
     )

@@ -1,7 +1,9 @@
 """What a config may say: shipped files are valid, every fault is one line with a remedy, pages follow the classes."""
 
 import copy
+import dataclasses
 import importlib
+import importlib.util
 import json
 import re
 import typing
@@ -12,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from snakemake.utils import update_config
 
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES, SourceColumn
 from workflow_scripts.holdings.panel.importing import RECIPES, STAGED_COLUMNS
@@ -24,8 +27,10 @@ from workflow_scripts.settings.checks import missing_inputs
 from workflow_scripts.settings.config import Config, resolved
 from workflow_scripts.settings.reading import hints_of, read_config, section_class
 from workflow_scripts.settings.uses import USES, adapter_path, forecasters, needed_stages, settings_of, start_model
+from workflow_scripts.training.training_settings import GrpoSettings
 
 CONFIGS = [ROOT / "config/config.yaml", ROOT / "config/demo.yaml"]
+OVERLAYS = sorted((ROOT / "config/recipes").glob("*.yaml"))
 
 
 def load(name: str) -> dict:
@@ -54,6 +59,72 @@ def test_production_holds_the_published_recipe():
     assert (grpo.lora_rank, grpo.lora_alpha, grpo.learning_rate, grpo.beta) == (32, 128, 1e-6, 0.02)
     assert (grpo.num_generations, grpo.temperature, grpo.warm_start) == (8, 0.9, "sft")
     assert dict(zip(grpo.rewards, grpo.reward_weights, strict=True)) == {"contract_holdings": 0.3, "mse_holdings": 0.7}
+
+
+def with_recipe(config: dict, recipe: Path) -> dict:
+    """As Snakemake merges a second config file into the first."""
+    config = copy.deepcopy(config)
+    update_config(config, yaml.safe_load(recipe.read_text()))
+    return config
+
+
+@pytest.mark.parametrize("recipe", OVERLAYS, ids=lambda path: path.stem)
+def test_a_recipe_is_a_valid_overlay_with_a_run_of_its_own(recipe):
+    for name in ("config.yaml", "demo.yaml"):
+        assert read_config(with_recipe(load(name), recipe)).run == recipe.stem
+    assert f"`{recipe.name}`" in (ROOT / "config/recipes/README.md").read_text()
+
+
+def test_the_published_recipe_is_the_default_and_undoes_every_other():
+    """But for the length of completions, which is no part of it."""
+    published = ROOT / "config/recipes/published.yaml"
+    wanted = dataclasses.replace(read_config(load("config.yaml")), run="published")
+    assert read_config(with_recipe(load("config.yaml"), published)) == wanted
+    for recipe in OVERLAYS:
+        config = read_config(with_recipe(with_recipe(load("config.yaml"), recipe), published))
+        assert config.sft == wanted.sft
+        assert config.labels == wanted.labels
+        length = {"max_completion_length": wanted.grpo.max_completion_length}
+        assert dataclasses.replace(config.grpo, **length) == wanted.grpo, recipe.stem
+
+
+def test_what_the_papers_prescribe():
+    grpo = {recipe.stem: read_config(with_recipe(load("config.yaml"), recipe)).grpo for recipe in OVERLAYS}
+    dapo, gspo, dr_grpo, lora = (grpo[name] for name in ("dapo", "gspo", "dr_grpo", "lora_without_regret"))
+    assert (dapo.loss_type, dapo.epsilon, dapo.epsilon_high, dapo.beta) == ("dapo", 0.2, 0.28, 0.0)
+    assert (dapo.dynamic_sample, dapo.overlong_filter, dapo.num_generations) == (True, True, 16)
+    assert dapo.steps_per_generation == 16 * dapo.gradient_accumulation_steps
+    assert (gspo.importance_sampling_level, gspo.epsilon, gspo.epsilon_high, gspo.beta) == ("sequence", 3e-4, 4e-4, 0.0)
+    assert gspo.steps_per_generation == 4 * gspo.gradient_accumulation_steps
+    assert (dr_grpo.loss_type, dr_grpo.scale_rewards, dr_grpo.beta) == ("dr_grpo", "none", 0.0)
+    assert lora.learning_rate == pytest.approx(10 * grpo["published"].learning_rate)
+    assert grpo["row_scale"].rewards == ["contract_holdings", "scaled_mse_holdings"]
+
+
+def test_losses_and_scales_are_those_of_the_installed_ms_swift():
+    """Read out of its source: to import it takes many seconds.
+
+    But for two, which 4.6.0 refuses whatever the settings: it takes every GRPO run for one with a teacher.
+    """
+    folder = Path(importlib.util.find_spec("swift").origin).parent / "rlhf_trainers"
+    trainer, arguments = ((folder / name).read_text() for name in ("grpo_trainer.py", "args_mixin.py"))
+    lists = re.findall(r"self\.loss_type (?:==|in) (\[.*?\]|'\w+')", trainer)
+    lists += re.findall(r"LOSS_TYPES = (\[.*?\])", trainer)
+    grpo = typing.get_type_hints(GrpoSettings)
+    assert "if self._has_teacher and (self.loss_type in ['real', 'fipo']" in trainer
+    losses = {name for text in lists for name in re.findall(r"'(\w+)'", text)}
+    assert losses - {"real", "fipo"} == set(typing.get_args(grpo["loss_type"]))
+    for name in ("scale_rewards", "importance_sampling_level"):
+        choices = re.search(rf"^    {name}: .*?Literal\[(.*?)\]", arguments, re.MULTILINE)[1]
+        assert set(re.findall(r"'(\w+)'", choices)) == set(typing.get_args(grpo[name]))
+
+
+def test_completions_that_are_scored_together_are_those_of_a_rollout():
+    for steps, together in ((None, 64), (8, 256)):
+        config = read_config(changed(grpo__steps_per_generation=steps))
+        for rule in ("preflight_rewards", "score_rewards"):
+            used = json.loads(settings_of(config, rule)(SimpleNamespace(stage="grpo")))
+            assert used["completions_per_step"] == together, "32 completions in each of 2 or 8 forward passes"
 
 
 def test_the_defaults_are_the_production_run():
@@ -127,9 +198,21 @@ def test_choices_that_are_written_as_types_are_those_of_the_tables():
         ({"splits__grpo": {"start": "2019-01-01", "end": "2018-12-31"}}, "splits.grpo ends before it starts"),
         ({"splits__sft": {"start": None, "end": None}}, "splits.sft.end and splits.grpo.start must be given"),
         ({"grpo__per_device_train_batch_size": 3}, "not divisible by num_generations = 8"),
+        (
+            {"grpo__steps_per_generation": 3},
+            "grpo.steps_per_generation: 3 is neither a multiple nor a divisor of .* = 2",
+        ),
+        (
+            {"grpo__per_device_train_batch_size": 4, "grpo__steps_per_generation": 1},
+            "per_device_train_batch_size x steps_per_generation x num_gpus = 4 .* not divisible by num_generations = 8",
+        ),
+        ({"grpo__importance_sampling_level": "sequence"}, "importance_sampling_level does nothing .* one update"),
+        ({"grpo__epsilon_high": 0.28}, "grpo.epsilon_high does nothing where each rollout gives one update"),
+        ({"grpo__loss_type": "cispo"}, "cispo caps the ratio itself at it, and at 0.2 it would cut every token's"),
         ({"grpo__reward_weights": [1.0]}, "give one weight per reward"),
         ({"grpo__warm_start": "stf"}, 'grpo.warm_start: "stf" is not allowed'),
         ({"generation__samples": 4}, "the same text every time"),
+        ({"labels__think": "none", "labels__grpo_exemplar": True}, "grpo_exemplar shows a think block, and .* none"),
         ({"labels__think_template": "{holding_t1}"}, "labels.think_template: .*unknown"),
         ({"prompts__identity": "ticker"}, "name the CSV in prompts.ticker_mapping"),
         ({"simulation__drift": {"banks": 0.1}}, "simulation.drift has no mutual_funds"),
@@ -197,6 +280,36 @@ def test_each_rule_has_settings_without_a_simulation(rule):
     config = read_config({"run": "production"})
     wildcards = SimpleNamespace(firm_type="banks", split="test", stage="grpo")
     assert json.loads(settings_of(config, rule)(wildcards))
+
+
+def test_without_think_blocks_every_stage_knows_it():
+    """`labels.think: none` reaches prompts, SFT data, rewards, their preflight and replay, parsing and the audits."""
+
+    def used(rule: str, **changes) -> dict:
+        wildcards = SimpleNamespace(firm_type="banks", split="sft", stage="grpo")
+        return json.loads(settings_of(read_config(changed(**changes)), rule)(wildcards))
+
+    def place(content: dict, path: str):
+        for key in path.split("."):
+            content = content[key]
+        return content
+
+    for rule, path, none in (
+        ("build_prompts", "think", False),
+        ("build_sft_dataset", "think", None),
+        ("build_demo_model", "prompts.think", False),
+        ("build_demo_model", "think", None),
+        ("train_grpo", "rewards.think", False),
+        ("preflight_rewards", "rewards.think", False),
+        ("score_rewards", "rewards.think", False),
+        ("parse_predictions", "think", False),
+        ("audit_leakage", "prompts.think", False),
+        ("audit_leakage", "think", None),
+    ):
+        assert place(used(rule, labels__think="none"), path) is none, rule
+        assert place(used(rule), path), rule
+        unused = used(rule, labels__think="none", labels__think_template="x")
+        assert unused == used(rule, labels__think="none"), f"a template that {rule} does not use"
 
 
 @pytest.mark.parametrize("rule", sorted(USES))

@@ -11,6 +11,7 @@ import torch
 from transformers import AutoTokenizer
 
 from workflow_scripts.holdings.texts.completions import parse_completion
+from workflow_scripts.holdings.texts.conversations import ThinkStyle
 from workflow_scripts.holdings.texts.prompts import LAST_CHANGE, PromptSettings
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.training.demo_model import (
@@ -25,13 +26,24 @@ from workflow_scripts.training.demo_model import (
 )
 from workflow_scripts.training.demo_settings import DemoModelSettings
 
-STYLE = CorpusStyle(PromptSettings(decimals=1), "holding {holding_change}", 1)
+STYLE = CorpusStyle(PromptSettings(decimals=1), ThinkStyle("holding {holding_change}", 1, 4), 1)
 SETTINGS = DemoModelSettings(hidden=16, layers=1, heads=2, feed_forward=16, steps=3, batch=2)
 
 
 @pytest.fixture(scope="module")
 def corpus():
     return build_corpus(STYLE, 0.4, 40, 7)
+
+
+@pytest.mark.parametrize("template", [None, "", "holding {holding_change}"])
+def test_a_share_of_the_corpus_breaks_the_contract_of_the_run_whatever_that_is(template):
+    """With a think block, an empty one and none: the base model knows the form, and knows it badly."""
+    think = None if template is None else ThinkStyle(template, 1, 4)
+    style = CorpusStyle(PromptSettings(decimals=1, think=think is not None), think, 1)
+    corpus = build_corpus(style, 0.4, 40, 7)
+    asked = {"think": think is not None}
+    faults = Counter(parse_completion(example.completion, 1e9, **asked).fault for example in corpus)
+    assert 0.3 < 1 - faults[""] / len(corpus) < 0.5
 
 
 def test_corpus_is_deterministic_and_partly_malformed(corpus):
@@ -74,10 +86,10 @@ def test_thinning_keeps_the_last_change(corpus):
 def test_tokenizer_does_not_depend_on_the_process():
     """Hash seeds differ from process to process; a vocabulary in their order made every demo another one."""
     code = """
-from workflow_scripts.holdings.texts.conversations import check_think_template
+from workflow_scripts.holdings.texts.conversations import ThinkStyle
 from workflow_scripts.training.demo_model import CorpusStyle, build_corpus, train_tokenizer
 from workflow_scripts.holdings.texts.prompts import PromptSettings
-corpus = build_corpus(CorpusStyle(PromptSettings(), "x", 2), 0.4, 8, 1)
+corpus = build_corpus(CorpusStyle(PromptSettings(), ThinkStyle("x", 2, 4), 2), 0.4, 8, 1)
 print(hash("a"), train_tokenizer(corpus, 512)._tokenizer.to_str())
 """
     outputs = [

@@ -41,6 +41,8 @@ def other(value: object, annotation: object) -> object:
     kind = typing.get_args(annotation)[0] if typing.get_origin(annotation) is typing.Annotated else annotation
     if typing.get_origin(kind) is typing.Literal:
         return next(choice for choice in typing.get_args(kind) if choice != value)
+    if value is None:
+        return 2
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):

@@ -103,7 +103,7 @@ def _texts(split: str, prompts: list[dict], sample: pa.Table, think: ThinkStyle 
     """By window_id what a model reads of a window: the messages of the split's dataset without the label."""
     if split == "sft" and think:
         # Any target does whose label is always there: the answer is cut off below.
-        rows, _ = sft_rows(prompts, sample, REFERENCE, think.decimals, think.template)
+        rows, _ = sft_rows(prompts, sample, REFERENCE, think.decimals, think)
     elif split == "grpo":
         rows = grpo_rows(prompts, sample, think)
     else:

@@ -32,11 +32,12 @@ def prediction_table(window_ids: Sequence[str], holding_t: ArrayLike, predicted_
 
 
 def parse_predictions(
-    completions: Sequence[dict], test_rows: Sequence[dict], target: str = "holding_delta"
+    completions: Sequence[dict], test_rows: Sequence[dict], target: str = "holding_delta", think: bool = True
 ) -> pd.DataFrame:
     """One row per test row, in its order, joined by window_id; predictions in $ million.
 
-    A window may have several sampled completions, all windows equally many. Columns: window_id, predicted_delta (the
+    `target` and `think` are what the prompts ask for: the number, and whether a think block comes before it. A window
+    may have several sampled completions, all windows equally many. Columns: window_id, predicted_delta (the
     median of the samples that could be parsed), predicted_tp1, mean_delta, spread_delta (their mean and standard
     deviation, the latter missing for fewer than two), samples, parsed (whether any was), and shares of the samples:
     parsed_share, valid_share (that obey the output contract and its bound), bound_share (with a number not below the
@@ -55,7 +56,7 @@ def parse_predictions(
     rows = []
     for row in test_rows:
         samples = answers[row["window_id"]]
-        parsed = [parse_completion(sample["completion"], row["holding_t"], target) for sample in samples]
+        parsed = [parse_completion(sample["completion"], row["holding_t"], target, think) for sample in samples]
         numbers = np.array([p.delta for p in parsed if p.delta is not None])
         median = float(np.median(numbers)) if len(numbers) else np.nan
         rows.append(

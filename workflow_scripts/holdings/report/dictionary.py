@@ -1,5 +1,10 @@
-"""The data dictionary: unit and meaning of every column of the tables in evaluation/ and summary/."""
+"""The data dictionary: unit and meaning of every column of the files that the workflow makes.
 
+`COLUMNS` are those of the tables in evaluation/ and summary/, `DATA_COLUMNS` those of the data, completions,
+predictions and trainings before them. docs/columns.md shows both; a test holds it to what a run writes.
+"""
+
+import re
 from collections.abc import Iterable, Mapping
 
 import pandas as pd
@@ -151,6 +156,117 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "meaning": (NONE, "what it says"),
     "table": (NONE, "file, below evaluation/ of a firm type or summary/"),
 }  # fmt: skip
+
+
+# Columns of the files before the evaluation: they are named as in the panel and the datasets, without units.
+DATA_COLUMNS: dict[str, tuple[str, str]] = {
+    "window_id": COLUMNS["window_id"],
+    "firm_type": COLUMNS["firm_type"],
+    "type": COLUMNS["firm_type"],
+    "mgrno": COLUMNS["mgrno"],
+    "permno": COLUMNS["permno"],
+    "date": (NONE, "the quarter, as one of its days"),
+    "quarter": (NONE, "quarter id, 4 * year + quarter - 1: of t, in histories and stock_quarters of the row"),
+    "holding_t": (MUSD, "position at the end of the row's quarter; of a window, at the end of t"),
+    "holding_t1": (MUSD, "the same one quarter later; missing unless the pair's next row is exactly that quarter's"),
+    "me": (MUSD, "market equity"),
+    "be": (MUSD, "book equity"),
+    "profit": (NONE, "profitability"),
+    "Gat": (NONE, "log growth of assets over 4 quarters"),
+    "beta": (NONE, "60-month market beta"),
+    "aum": (MUSD, "the manager's assets; of a window, at the end of t"),
+    "outaum": (MUSD, "of these, in outside assets"),
+    "prc": ("$", "share price at the end of the quarter, which all rows of the stock agree on"),
+    "prc_t1": ("$", "the same one quarter later"),
+    "price_ratio": (NONE, "prc_t1 / price at t"),
+    "holders": (COUNT, "positions held at both ends whose shares can be compared"),
+    "split_ratio": (NONE, "shares after / before, where the stock looks split between t and t+1, else missing"),
+    "zero_holding": (NONE, "whether holding_t is 0"),
+    "delta_sign": (NONE, "sign of holding_t1 - holding_t, missing without holding_t1"),
+    "system": (NONE, "the system message: the role of the firm type"),
+    "user": (NONE, "the user message: task, stock, history and output contract"),
+    "messages": (NONE, "the conversation as ms-swift reads it: role and content of each message"),
+    "label_delta": (MUSD, "true change, holding_t1 - holding_t, unrounded"),
+    "label_tp1": (MUSD, "true position at the end of t+1, unrounded"),
+    "label_active": (MUSD, "true active change: what was traded, at the price of t; null where a price is missing or "
+                           "the stock was split"),
+    "past_change": (MUSD, "mean |change| of the position from quarter to quarter within the window"),
+    "sample": (NONE, "number of the completion among those of its window, from 0"),
+    "completion": (NONE, "what the model wrote"),
+    "finish_reason": (NONE, "stop, or length where generation.max_tokens cut it"),
+    "prompt_tokens": (COUNT, "tokens of the prompt"),
+    "completion_tokens": (COUNT, "tokens of the completion; in training, mean over the step's completions"),
+    "predicted_delta": (MUSD, "forecast of the target's change: median of the samples that were read"),
+    "predicted_tp1": (MUSD, "holding_t + predicted_delta"),
+    "mean_delta": (MUSD, "mean of the samples that were read"),
+    "spread_delta": (MUSD, "their standard deviation; missing for fewer than two"),
+    "samples": (COUNT, "completions of the window"),
+    "parsed": COLUMNS["parsed"],
+    "parsed_share": COLUMNS["parsed_share"],
+    "valid_share": COLUMNS["valid_share"],
+    "bound_share": COLUMNS["bound_share"],
+    "truncated_share": COLUMNS["truncated_share"],
+    "fault": (NONE, "first thing that is wrong with the first sample that has a fault"),
+    "step": (NONE, "optimizer step"),
+    "loss": ("nats", "loss of the step; of SFT, per token"),
+    "learning_rate": (NONE, "learning rate of the step"),
+    "grad_norm": (NONE, "norm of the gradient before it is clipped"),
+    "token_accuracy": (SHARE, "tokens of the completion that the model would have chosen"),
+    "token_acc": (SHARE, "the same in ms-swift's words"),
+    "reward": (NONE, "weighted sum of the rewards, mean over completions"),
+    "reward_std": (NONE, "its standard deviation within a prompt's completions, mean over prompts"),
+    "zero_spread_groups": (SHARE, "prompts whose completions all earn the same"),
+    "frac_reward_zero_std": (SHARE, "the same in ms-swift's words"),
+    "kl": ("nats per token", "KL divergence from the start model"),
+    "entropy": ("nats per token", "entropy of the policy"),
+    "truncated": (SHARE, "completions that were cut at grpo.max_completion_length"),
+    "step_time": ("s", "time of the step"),
+    "epoch": (NONE, "passes over the data so far"),
+    "global_step/max_steps": (NONE, "step, of all steps"),
+    "elapsed_time": (NONE, "time since this process began to train"),
+    "remaining_time": (NONE, "what ms-swift expects"),
+    "train_speed(s/it)": ("s", "mean time of a step"),
+    "rows": (COUNT, "rows of the slice"),
+    "managers": (COUNT, "managers"),
+    "stocks": (COUNT, "stocks"),
+    "pairs": (COUNT, "pairs of manager and stock"),
+    "first_quarter": (NONE, "first quarter with a row"),
+    "last_quarter": (NONE, "last quarter with a row"),
+    "sorted": (NONE, "whether the rows are in the order of mgrno, permno, date"),
+    "gaps_between_rows_of_a_pair": (COUNT, "rows whose pair's next row is more than one quarter later"),
+    "labelled": (COUNT, "rows with holding_t1"),
+    "warnings": (NONE, "names of the warnings of the checks (data/README.md)"),
+}  # fmt: skip
+# Families of columns: the meaning of a name that a pattern matches, from its parts.
+FAMILIES: list[tuple[str, str, str]] = [
+    (r"split_ratio_lag(\d+)", NONE, "split_ratio of the quarter that begins at t-{0}"),
+    (r"(\w+)_lag0", NONE, "{0} at t"),
+    (r"(\w+)_lag(\d+)", NONE, "{0} at t-{1}"),
+    (r"(\w+)_missing", COUNT, "rows without {0}"),
+    (r"reward_(\w+)", NONE, "the reward {0}, mean over completions"),
+    (r"rewards/(\w+)/mean", NONE, "the reward {0}, mean over completions"),
+    (r"rewards/(\w+)/std", NONE, "the reward {0}, standard deviation over completions"),
+    (r"completions/(\w+)_length", "tokens", "length of the completions: {0}"),
+    (r"completions/clipped_ratio", SHARE, "completions that were cut at grpo.max_completion_length"),
+    (r"entropy/(\w+)", "nats per token", "entropy of the policy: {0}"),
+    (r"clip_ratio/(\w+?)_(\w+)", SHARE, "tokens whose ratio to the policy of the rollout is clipped: {0}, {1}"),
+]
+
+
+def column_of_data(column: str) -> tuple[str, str]:
+    """Unit and meaning of a column of a file before the evaluation; InputError for one that is not described.
+
+    >>> column_of_data("me_lag2")
+    ('$ million', 'me at t-2')
+    """
+    if column in DATA_COLUMNS:
+        return DATA_COLUMNS[column]
+    for pattern, unit, meaning in FAMILIES:
+        if match := re.fullmatch(pattern, column):
+            # A lagged column has the unit of what it lags.
+            lagged = DATA_COLUMNS[match[1]][0] if "_lag" in column and match[1] in DATA_COLUMNS else unit
+            return lagged, meaning.format(*match.groups())
+    raise InputError(f"column {column!r} is not in holdings/report/dictionary.py; describe it there")
 
 
 def data_dictionary(tables: Mapping[str, Iterable[str]]) -> pd.DataFrame:

@@ -2,8 +2,9 @@
 
 Policies, each the same rule for every prompt: oracle (the true change), no_change, sign_flip (minus the true
 change), mean (the split's mean change), huge (10^6 times the position), malformed (no closing tag), empty,
-no_think (the true change, without a think block), and sampled (a normal draw with the window's past change as
-standard deviation: a model that knows nothing but the size of the position's moves).
+other_form (the true change, without the think block that is asked for, or with one that is not), and sampled (a
+normal draw with the window's past change as standard deviation: a model that knows nothing but the size of the
+position's moves).
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from workflow_scripts.plumbing.errors import InputError
 TOTAL = "total"
 # Below this spread of the rewards within a group, its advantages are noise or 0.
 SMALLEST_SPREAD = 1e-3
+OTHER_FORM = "other_form"
 # The numbers of a policy that is sampled are spread by this share of the window's past change.
 JITTER = 0.1
 THINK = "."
@@ -40,14 +42,10 @@ def _forecasts(
     return {name: np.maximum(values, -held) for name, values in forecasts.items()}
 
 
-def _texts(forecast: NDArray[np.float64], held: NDArray[np.float64], target: str) -> list[str]:
-    asked = TARGETS[target]
+def _texts(forecast: NDArray[np.float64], held: NDArray[np.float64], target: str, think: bool) -> list[str]:
+    asked, block = TARGETS[target], THINK if think else None
     answers = asked.from_change(forecast, held).tolist()
-    return [completion_text(THINK, target, f"{answer:.{asked.decimals}f}") for answer in answers]
-
-
-def _without_think(texts: list[str]) -> list[str]:
-    return [text[text.index("<answer>") :] for text in texts]
+    return [completion_text(block, target, f"{answer:.{asked.decimals}f}") for answer in answers]
 
 
 def preflight_table(
@@ -70,12 +68,12 @@ def preflight_table(
         for name in (TARGETS[settings.target].label, "holding_t", "past_change")
     )
     forecasts = _forecasts(true, held, past, rng)
-    oracle = _texts(forecasts["oracle"], held, settings.target)
-    texts = {name: _texts(values, held, settings.target) for name, values in forecasts.items()}
-    texts["malformed"] = [text.removesuffix("</answer>") for text in oracle]
+    # What stands before the answer is what was asked for, but in one policy.
+    forecasts[OTHER_FORM] = forecasts["oracle"]
+    think = {name: settings.think != (name == OTHER_FORM) for name in forecasts}
+    texts = {name: _texts(values, held, settings.target, think[name]) for name, values in forecasts.items()}
+    texts["malformed"] = [text.removesuffix("</answer>") for text in texts["oracle"]]
     texts["empty"] = [""] * len(rows)
-    texts["no_think"] = _without_think(oracle)
-    forecasts["no_think"] = forecasts["oracle"]
     # Each row once per completion of its group; a reward takes the columns that it needs.
     grouped = {name: [row[name] for row in rows for _ in range(num_generations)] for name in rows[0]}
     table = []
@@ -86,9 +84,7 @@ def preflight_table(
             noise = rng.normal(0.0, 1.0, (len(rows), num_generations)) * past[:, None]
             drawn = noise if policy == "sampled" else forecasts[policy][:, None] + JITTER * noise
             drawn = np.maximum(drawn, -held[:, None]).ravel()
-            draws = _texts(drawn, np.repeat(held, num_generations), settings.target)
-            if policy == "no_think":
-                draws = _without_think(draws)
+            draws = _texts(drawn, np.repeat(held, num_generations), settings.target, think[policy])
         means = [replay(name, settings, answers, grouped, batch) for name in settings.names]
         spreads = [replay(name, settings, draws, grouped, batch) for name in settings.names]
         # A reward of the user's own that is None is left out of the sum, as in the training.
@@ -111,15 +107,15 @@ def preflight_table(
 def check_preflight(table: pd.DataFrame, rewards: Sequence[str]) -> None:
     """Raise InputError unless the oracle earns more in total than every other policy that the rewards can tell from it.
 
-    Without `contract_holdings` the right number may come without a think block; without a reward that
-    reads the label, any number is as good as the true one.
+    Without `contract_holdings` the right number may come in the other form, with or without a think block;
+    without a reward that reads the label, any number is as good as the true one.
     """
     total = table[table["reward"] == TOTAL].set_index("policy")["mean"]
     others = total.drop("oracle")
     if "contract_holdings" not in rewards:
-        others = others.drop("no_think")
+        others = others.drop(OTHER_FORM)
     if not reads_label(rewards):
-        others = others[["malformed", "empty", "no_think"]]
+        others = others[["malformed", "empty", OTHER_FORM]]
     better = others[others >= total["oracle"] - 1e-9]
     if len(better):
         paid = ", ".join(f"{name} {value:.4f}" for name, value in better.items())

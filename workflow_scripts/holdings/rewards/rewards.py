@@ -5,6 +5,7 @@ list has to name it, and an edit of one reward changes the code of no other. Its
 if it has constants, and `REWARD`.
 """
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -24,14 +25,16 @@ REWARD_NAMES = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*_
 
 @dataclass(frozen=True)
 class RewardSettings:
-    """The rewards that a job uses, the constants of those that have some, and the target of the prompts.
+    """The rewards that a job uses, the constants of those that have some, and what the prompts ask for.
 
-    `plugins` are the files that register the user's own among them.
+    `target` is the number, `think` whether a think block comes before it. `plugins` are the files that register the
+    user's own rewards among them.
     """
 
     names: Sequence[str]
     constants: Mapping[str, Mapping[str, Any]]
     target: str = "holding_delta"
+    think: bool = True
     plugins: Sequence[str] = ()
 
 
@@ -58,7 +61,8 @@ def constants_of(name: str, section: object) -> dict[str, Any]:
 def build(name: str, settings: RewardSettings) -> Callable[..., list[float]]:
     """The function of a reward with its constants; one without an entry has its defaults."""
     reward = reward_of(name)
-    return reward.build(reward.settings(**settings.constants.get(name, {})), settings.target)
+    function = reward.build(reward.settings(**settings.constants.get(name, {})), settings.target)
+    return functools.partial(function, think=settings.think) if reward.judges_form else function
 
 
 def _columns(name: str, target: str) -> list[str]:

@@ -30,12 +30,14 @@ class NoSettings:
 class Reward:
     """A reward: its settings class, how it is built, and which dataset columns its calls take, in this order.
 
-    `build(settings, target)` gives a function of the completions and the columns.
+    `build(settings, target)` gives a function of the completions and the columns. One that `judges_form` takes the
+    keyword `think` as well: whether the output contract asks for a think block.
     """
 
     build: Callable[[Any, str], Callable[..., list[float]]]
     columns: tuple[str, ...]
     settings: type = NoSettings
+    judges_form: bool = False
 
 
 def numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
@@ -43,10 +45,12 @@ def numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def parse(completions: Sequence[str], holding_t: Sequence[float | None], target: str) -> list[Parsed]:
+def parse(
+    completions: Sequence[str], holding_t: Sequence[float | None], target: str, think: bool = True
+) -> list[Parsed]:
     """What the completions say; a missing position satisfies no bound."""
     held = numbers(holding_t).tolist()
-    return [parse_completion(text, one, target) for text, one in zip(completions, held, strict=True)]
+    return [parse_completion(text, one, target, think) for text, one in zip(completions, held, strict=True)]
 
 
 def predicted_change(completions: Sequence[str], holding_t: Sequence[float | None], target: str) -> NDArray[np.float64]:

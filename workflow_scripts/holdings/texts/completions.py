@@ -2,7 +2,7 @@
 
 A completion obeys the contract when it is exactly one `<think>...</think>` block followed by one
 `<answer>{"<target>": <number>}</answer>`, white space aside, the number in plain decimals, and the
-position that it implies is not negative.
+position that it implies is not negative. With `labels.think: none` it is the answer block alone.
 """
 
 import functools
@@ -19,7 +19,19 @@ _TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 _SPACE = r"[ \t\r\n]*"
 # Digits are ASCII and at most 30 on each side of the point, so that reading takes linear time.
 _NUMBER = r"(-?(?:0|[1-9][0-9]{0,29})(?:\.[0-9]{1,30})?)([eE][+-]?[0-9]{1,3})?"
-_FRAME = re.compile(rf"{_SPACE}<think>(?s:.*)</think>{_SPACE}<answer>(?s:.*)</answer>{_SPACE}")
+# By whether a think block is asked for: how often each of the _TAGS stands there, the frame, and what to say otherwise.
+_FORMS = {
+    True: (
+        (1, 1, 1, 1),
+        re.compile(rf"{_SPACE}<think>(?s:.*)</think>{_SPACE}<answer>(?s:.*)</answer>{_SPACE}"),
+        "not one think block followed by one answer block",
+    ),
+    False: (
+        (0, 0, 1, 1),
+        re.compile(rf"{_SPACE}<answer>(?s:.*)</answer>{_SPACE}"),
+        "not one answer block and nothing else",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -47,17 +59,19 @@ def _body(target: Target) -> re.Pattern[str]:
     return re.compile(rf'{_SPACE}\{{{_SPACE}"{target.name}"{_SPACE}:{_SPACE}{_NUMBER}{_SPACE}\}}{_SPACE}')
 
 
-def parse_completion(text: str, holding_t: float, target: str = "holding_delta") -> Parsed:
+def parse_completion(text: str, holding_t: float, target: str = "holding_delta", think: bool = True) -> Parsed:
     """Read a completion; never raises, whatever the text. `holding_t` in $ million.
 
-    A number is read from the only `<answer>` block, also where the rest breaks the contract (no
-    think block, scientific notation, text around it). Two answers are no answer: choosing one of
-    them would reward hedging.
+    `think` is whether the contract asks for a think block; without, it allows none. A number is read from the only
+    `<answer>` block, also where the rest breaks the contract (no think block, scientific notation, text around it).
+    Two answers are no answer: choosing one of them would reward hedging.
 
     >>> parse_completion('<think>x</think><answer>{"holding_delta": -1.5}</answer>', 2.0)
     Parsed(delta=-1.5, contract=True, bound=True, fault='')
     >>> parse_completion('<answer>{"holding_delta": -3}</answer>', 2.0).fault
     'not one think block followed by one answer block'
+    >>> parse_completion('<answer>{"holding_delta": -1.5}</answer>', 2.0, think=False).valid
+    True
     """
     if not isinstance(text, str):
         return Parsed(None, False, False, "no text")
@@ -75,8 +89,9 @@ def parse_completion(text: str, holding_t: float, target: str = "holding_delta")
         return Parsed(None, False, False, "the number is not finite")
     bound = delta >= -holding_t - BOUND_TOLERANCE
     fault = ""
-    if any(text.count(tag) != 1 for tag in _TAGS) or _FRAME.fullmatch(text) is None:
-        fault = "not one think block followed by one answer block"
+    counts, frame, other_form = _FORMS[think]
+    if tuple(map(text.count, _TAGS)) != counts or frame.fullmatch(text) is None:
+        fault = other_form
     elif body[2]:
         fault = "scientific notation"
     elif not bound:

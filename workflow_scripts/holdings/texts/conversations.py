@@ -17,15 +17,18 @@ from workflow_scripts.plumbing.errors import InputError
 
 # The key of the reference answer in test conversations: the position, which every window with a label has.
 REFERENCE = "holding_tp1"
+# Features without a unit. Their changes are small: at the decimals of money most of them would read 0.
+RATIOS = ("profit", "Gat", "beta")
 THINK_FIELDS = tuple(f"{name.removesuffix('_t')}_{what}" for name in FEATURES for what in ("change", "direction"))
 
 
 @dataclass(frozen=True)
 class ThinkStyle:
-    """How think blocks are written: the template, and the decimals of its numbers."""
+    """How think blocks are written: the template, the decimals of money and prices, and those of RATIOS."""
 
     template: str
     decimals: int
+    ratio_decimals: int
 
 
 def check_think_template(template: str) -> None:
@@ -38,23 +41,25 @@ def check_think_template(template: str) -> None:
             raise ValueError(f"think template: {tag} is added by the workflow; leave it out")
 
 
-def think_texts(sample: pa.Table, template: str, decimals: int) -> list[str]:
+def think_texts(sample: pa.Table, style: ThinkStyle) -> list[str]:
     """The template filled per window with the changes of the features from t-1 to t.
 
     `{me_change}` is a signed number, `{me_direction}` one of rose, fell, stayed, unknown.
     """
-    check_think_template(template)
+    check_think_template(style.template)
     values: dict[str, list[str]] = {}
     for name in FEATURES:
         change = sample[lagged(name, 0)].to_numpy() - sample[lagged(name, 1)].to_numpy()
-        texts = format_numbers(change, decimals)
+        texts = format_numbers(change, style.ratio_decimals if name in RATIOS else style.decimals)
         short = name.removesuffix("_t")
         values[f"{short}_change"] = [
             f"+{t}" if c > 0 and t != "0" else t for t, c in zip(texts, change.tolist(), strict=True)
         ]
         direction = np.select([np.isnan(change), change > 0, change < 0], ["unknown", "rose", "fell"], "stayed")
         values[f"{short}_direction"] = direction.tolist()
-    return [template.format_map({field: texts[i] for field, texts in values.items()}) for i in range(sample.num_rows)]
+    return [
+        style.template.format_map({field: texts[i] for field, texts in values.items()}) for i in range(sample.num_rows)
+    ]
 
 
 def answer_text(target: str, number: str) -> str:
@@ -66,9 +71,10 @@ def answer_text(target: str, number: str) -> str:
     return f'<answer>{{"{target}": {number}}}</answer>'
 
 
-def completion_text(think: str, target: str, number: str) -> str:
-    """A whole completion that obeys the output contract."""
-    return f"<think>{think}</think>{answer_text(target, number)}"
+def completion_text(think: str | None, target: str, number: str) -> str:
+    """A whole completion that obeys the output contract; `think` is None where this has no think block."""
+    block = "" if think is None else f"<think>{think}</think>"
+    return f"{block}{answer_text(target, number)}"
 
 
 def _answers(sample: pa.Table, target: Target) -> NDArray[np.float64]:
@@ -111,13 +117,13 @@ def _paired(prompts: Sequence[dict[str, str]], sample: pa.Table) -> list[tuple[i
 
 
 def sft_rows(
-    prompts: Sequence[dict[str, str]], sample: pa.Table, target: str, decimals: int, think_template: str
+    prompts: Sequence[dict[str, str]], sample: pa.Table, target: str, decimals: int, think: ThinkStyle | None
 ) -> tuple[list[dict], dict[str, int]]:
     """Conversations to imitate, and the counts `rows` and `labels_rounded_to_zero`.
 
-    An empty `think_template` leaves the think block empty; the output contract still asks for the block.
+    `decimals` are the label's. An empty template leaves the think block empty; without `think` there is none.
     """
-    thinks = think_texts(sample, think_template, decimals)
+    thinks = think_texts(sample, think) if think else [None] * sample.num_rows
     numbers = target_numbers(sample, target, decimals)
     rows = [
         {
@@ -147,7 +153,7 @@ def grpo_rows(
     policy would never see it, because ms-swift drops that before the rollout; in the prompt it does, and prompt tokens
     carry no loss.
     """
-    exemplars = think_texts(sample, exemplar.template, exemplar.decimals) if exemplar else None
+    exemplars = think_texts(sample, exemplar) if exemplar else None
     rows = []
     for i, prompt in _paired(prompts, sample):
         if exemplars:

@@ -49,9 +49,10 @@ class PromptStyle:
 
 @dataclass(frozen=True)
 class PromptSettings(PromptStyle):
-    """The style, and how many quarters of history a prompt shows."""
+    """The style, how many quarters of history a prompt shows, and whether it asks for a think block."""
 
     history_quarters: int = 4
+    think: bool = True
 
 
 def system_prompt(firm_type: str) -> str:
@@ -87,11 +88,11 @@ def _definition(target: Target) -> str:
     )
 
 
-def _contract(target: Target, holding_t: str) -> str:
+def _contract(target: Target, think: bool, holding_t: str) -> str:
+    answer = f'<answer>{{"{target.name}": <number>}}</answer>'
+    form = f"one <think>...</think> block, then one {answer}" if think else f"one {answer} and nothing else"
     return (
-        "Reply with one <think>...</think> block, then one "
-        f'<answer>{{"{target.name}": <number>}}</answer>. '
-        f"The number is in {target.unit}, in decimals, no scientific notation, and {target.bound}."
+        f"Reply with {form}. The number is in {target.unit}, in decimals, no scientific notation, and {target.bound}."
     ).replace("{holding_t}", holding_t)
 
 
@@ -121,7 +122,7 @@ def build_prompts(
     intro = f"Forecast {target.name}.", _definition(target)
     stocks = _identities(sample["permno"].to_pylist(), settings.identity, tickers or {})
     # The bound is printed at full precision: it is a limit, not a description.
-    contracts = [_contract(target, bound) for bound in format_numbers(holding[0])]
+    contracts = [_contract(target, settings.think, bound) for bound in format_numbers(holding[0])]
     system = {firm_type: system_prompt(firm_type) for firm_type in set(sample["firm_type"].to_pylist())}
     keys = sample["window_id"].to_pylist(), sample["firm_type"].to_pylist()
     return [

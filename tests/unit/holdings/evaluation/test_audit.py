@@ -21,7 +21,7 @@ from workflow_scripts.holdings.windows.splits import Period
 from workflow_scripts.plumbing.errors import InputError
 
 SETTINGS = PromptSettings(decimals=3)
-THINK = ThinkStyle("holding {holding_change}", 2)
+THINK = ThinkStyle("holding {holding_change}", 2, 4)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def sample(panel) -> pa.Table:
 def dataset(split: str, sample: pa.Table) -> list[dict]:
     prompts = build_prompts(sample, SETTINGS)
     if split == "sft":
-        return sft_rows(prompts, sample, "holding_delta", THINK.decimals, THINK.template)[0]
+        return sft_rows(prompts, sample, "holding_delta", THINK.decimals, THINK)[0]
     if split == "grpo":
         return grpo_rows(prompts, sample, THINK)
     return holdout_rows(prompts, sample)

@@ -155,7 +155,7 @@ def test_split_windows_have_no_active_change():
     assert np.isnan(label_arrays(sample)["label_active"]).all()
     prompts = build_prompts(sample, PromptSettings(target="active_delta"))
     with pytest.raises(InputError, match=r"1 windows have no active_delta \(banks-1-10107-2015Q4\)"):
-        sft_rows(prompts, sample, "active_delta", 2, "")
+        sft_rows(prompts, sample, "active_delta", 2, None)
     with pytest.raises(InputError, match="have no active_delta"):
         grpo_rows(prompts, sample, target="active_delta")
 
@@ -165,8 +165,8 @@ def test_labels_and_prompts_follow_the_active_target():
     prompts = build_prompts(sample, PromptSettings(target="active_delta"))
     assert "active_delta >= -holding_t = -100." in prompts[0]["user"]
     assert target_numbers(sample, "active_delta", 2) == ["20.00"]
-    rows, _ = sft_rows(prompts, sample, "active_delta", 2, "x")
-    assert rows[0]["messages"][2]["content"] == '<think>x</think><answer>{"active_delta": 20.00}</answer>'
+    rows, _ = sft_rows(prompts, sample, "active_delta", 2, None)
+    assert rows[0]["messages"][2]["content"] == '<answer>{"active_delta": 20.00}</answer>'
     (row,) = grpo_rows(prompts, sample, target="active_delta")
     assert (row["label_active"], row["label_delta"]) == (pytest.approx(20.0), 80.0)
     assert "label_active" not in grpo_rows(prompts, sample)[0], "a column that could be null everywhere"

@@ -9,7 +9,7 @@ import pytest
 from workflow_scripts.holdings.evaluation.conditions import ORIGIN_COLUMNS, origins
 from workflow_scripts.holdings.panel.contract import PANEL_COLUMNS
 from workflow_scripts.holdings.report import summary
-from workflow_scripts.holdings.report.dictionary import COLUMNS, data_dictionary
+from workflow_scripts.holdings.report.dictionary import COLUMNS, column_of_data, data_dictionary
 from workflow_scripts.plumbing.errors import InputError
 
 
@@ -115,3 +115,22 @@ def test_the_dictionary_describes_columns_and_refuses_unknown_ones():
     assert table["meaning"].tolist() == [COLUMNS["forecaster"][1], "mean absolute error"]
     with pytest.raises(InputError, match=r"'Sharpe' is not in holdings/report/dictionary\.py"):
         data_dictionary({"evaluation/metrics.csv": ["Sharpe"]})
+
+
+@pytest.mark.parametrize(
+    ("column", "described"),
+    [
+        ("holding_t", ("$ million", "position at the end of the row's quarter; of a window, at the end of t")),
+        ("holding_t_lag0", ("$ million", "holding_t at t")),
+        ("beta_lag3", ("", "beta at t-3")),
+        ("split_ratio_lag1", ("", "split_ratio of the quarter that begins at t-1")),
+        ("rewards/mse_holdings/std", ("", "the reward mse_holdings, standard deviation over completions")),
+    ],
+)
+def test_columns_of_the_data_have_unit_and_meaning(column, described):
+    assert column_of_data(column) == described
+
+
+def test_a_column_of_the_data_that_nobody_describes_is_an_error():
+    with pytest.raises(InputError, match="column 'holding_t2' is not in"):
+        column_of_data("holding_t2")

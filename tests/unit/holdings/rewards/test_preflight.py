@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from workflow_scripts.holdings.rewards.preflight import check_preflight, preflight_table
+from workflow_scripts.holdings.rewards.preflight import OTHER_FORM, check_preflight, preflight_table
 from workflow_scripts.holdings.rewards.rewards import RewardSettings
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.plumbing.errors import InputError
@@ -28,8 +28,8 @@ def rows(n: int = 40, scale: float = 1.0) -> list[dict]:
     ]
 
 
-def table(rewards, weights, data=None, target="holding_delta"):
-    settings = RewardSettings(rewards, {}, target)
+def table(rewards, weights, data=None, target="holding_delta", think=True):
+    settings = RewardSettings(rewards, {}, target, think)
     return preflight_table(data or rows(), settings, weights, 8, 16, np.random.default_rng(1))
 
 
@@ -37,14 +37,16 @@ def total(frame):
     return frame[frame["reward"] == "total"].set_index("policy")
 
 
+@pytest.mark.parametrize("think", [True, False])
 @pytest.mark.parametrize("target", list(TARGETS))
-def test_the_published_recipe_by_hand(target):
-    frame = table(*RECIPE, target=target)
+def test_the_published_recipe_by_hand(target, think):
+    """Also without think blocks: the other form is then the answer with one, and pays as little."""
+    frame = table(*RECIPE, target=target, think=think)
     check_preflight(frame, RECIPE[0])
     by_reward = frame.set_index(["policy", "reward"])["mean"]
     assert by_reward["oracle", "contract_holdings"] == 1.0
-    assert by_reward["no_think", "contract_holdings"] == by_reward["malformed", "contract_holdings"] == -1.0
-    assert by_reward["no_think", "mse_holdings"] == by_reward["oracle", "mse_holdings"] > 0.9
+    assert by_reward[OTHER_FORM, "contract_holdings"] == by_reward["malformed", "contract_holdings"] == -1.0
+    assert by_reward[OTHER_FORM, "mse_holdings"] == by_reward["oracle", "mse_holdings"] > 0.9
     assert by_reward["empty", "total"] == -1.0
     assert by_reward["oracle", "total"] == pytest.approx(0.3 + 0.7 * by_reward["oracle", "mse_holdings"])
     assert by_reward["no_change", "mse_holdings"] < by_reward["oracle", "mse_holdings"]
@@ -78,4 +80,4 @@ def test_a_reward_of_the_form_alone_is_a_recipe_too():
 def test_without_a_contract_reward_the_think_block_is_free():
     frame = table(["scaled_mse_holdings"], [1.0])
     check_preflight(frame, ["scaled_mse_holdings"])
-    assert total(frame).loc["no_think", "mean"] == total(frame).loc["oracle", "mean"]
+    assert total(frame).loc[OTHER_FORM, "mean"] == total(frame).loc["oracle", "mean"]

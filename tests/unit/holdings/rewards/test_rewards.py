@@ -40,6 +40,14 @@ def test_contract_by_hand():
     assert contract_reward(texts, [5.0] * 5) == [1.0, 1.0, -1.0, -1.0, -1.0]
 
 
+def test_contract_without_think_blocks_is_broken_by_one():
+    """As training, preflight and replays build it: `labels.think: none` is part of the reward's settings."""
+    texts = [say(1), '<answer>{"holding_delta": 1}</answer>', '<answer>{"holding_delta": -5.1}</answer>', "no"]
+    settings = RewardSettings(["contract_holdings"], {}, think=False)
+    columns = {"holding_t": [5.0] * 4}
+    assert replay("contract_holdings", settings, texts, columns, 4).tolist() == [-1.0, 1.0, -1.0, -1.0]
+
+
 def test_mse_by_hand():
     # |e| = 0, 1, 2, 3: the 95th percentile by linear interpolation is 2 + 0.85 * 1 = 2.85.
     rewards = mse_reward([say(0), say(1), say(-2), say(3)], [9.0] * 4, [0.0] * 4)

@@ -94,6 +94,41 @@ def test_the_level_target():
     assert parse_completion(text, 2.0).delta is None
 
 
+ALONE = '<answer>{"holding_delta": -1.5}</answer>'
+
+
+@pytest.mark.parametrize("text", [ALONE, f" \n{ALONE}\n", '<answer> {"holding_delta":0} </answer>'])
+def test_without_a_think_block_the_answer_alone_obeys_the_contract(text):
+    assert parse_completion(text, 2.0, think=False).valid
+    assert not parse_completion(text, 2.0).contract, "with one it does not"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        f"<think></think>{ALONE}",
+        f"{ALONE}<think></think>",
+        f"<think>{ALONE}",
+        f"{ALONE}</think>",
+        f"It is {ALONE}",
+        f"{ALONE} done",
+        f"\u00a0{ALONE}",
+    ],
+)
+def test_what_stands_beside_the_answer_breaks_a_contract_without_a_think_block(text):
+    """`labels.think: none`: the number is read all the same, but no think block earns the contract's reward."""
+    parsed = parse_completion(text, 2.0, think=False)
+    assert (parsed.delta, parsed.contract) == (-1.5, False)
+    assert parsed.fault == "not one answer block and nothing else"
+
+
+def test_the_bound_and_the_number_are_judged_without_a_think_block_too():
+    below = parse_completion(ALONE, 1.0, think=False)
+    assert (below.contract, below.bound, below.fault) == (True, False, "below the bound -holding_t")
+    assert parse_completion(ALONE.replace("1.5", "1.5e0"), 2.0, think=False).fault == "scientific notation"
+
+
 def test_a_long_hostile_text_takes_no_time():
     for text in (
         "<answer>" * 200_000,
@@ -124,12 +159,12 @@ pieces = st.sampled_from(
 )
 
 
-@given(st.lists(pieces, max_size=14).map("".join) | st.text(max_size=40), st.floats(0, 1e12))
-def test_never_raises_and_never_lies(text, holding):
-    parsed = parse_completion(text, holding)
+@given(st.lists(pieces, max_size=14).map("".join) | st.text(max_size=40), st.floats(0, 1e12), st.booleans())
+def test_never_raises_and_never_lies(text, holding, think):
+    parsed = parse_completion(text, holding, think=think)
     assert parsed.delta is None or math.isfinite(parsed.delta)
     if parsed.contract:
-        assert [text.count(tag) for tag in ("<think>", "</think>", "<answer>", "</answer>")] == [1, 1, 1, 1]
+        assert [text.count(tag) for tag in ("<think>", "</think>", "<answer>", "</answer>")] == [think, think, 1, 1]
         assert "e5" not in text.split("<answer>")[1]
     if parsed.valid:
         assert parsed.delta >= -holding - 1e-6

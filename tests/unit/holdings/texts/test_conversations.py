@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow as pa
 import pytest
 
 from tests.conftest import make_panel, make_run, sample_of
@@ -18,7 +19,13 @@ from workflow_scripts.holdings.texts.conversations import (
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
 from workflow_scripts.plumbing.errors import InputError
 
-THINK = "From t-1 to t: be {be_change}, price {prc_direction}, holding {holding_change} ({holding_direction})."
+THINK = ThinkStyle(
+    "From t-1 to t: be {be_change}, profit {profit_change}, price {prc_direction}, "
+    "holding {holding_change} ({holding_direction}).",
+    decimals=2,
+    ratio_decimals=4,
+)
+EMPTY = ThinkStyle("", 2, 4)
 
 
 @pytest.fixture
@@ -31,28 +38,42 @@ def prompts(sample):
     return build_prompts(sample, PromptSettings())
 
 
+@pytest.fixture
+def bare_prompts(sample):
+    """Of a run whose answers have no think block."""
+    return build_prompts(sample, PromptSettings(think=False))
+
+
 def as_jsonl(rows):
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def test_golden_datasets(prompts, sample, golden):
+def test_golden_datasets(prompts, bare_prompts, sample, golden):
     golden("sft.jsonl", as_jsonl(sft_rows(prompts, sample, "holding_delta", 2, THINK)[0]))
-    golden("grpo.jsonl", as_jsonl(grpo_rows(prompts, sample, ThinkStyle(THINK, 2))))
+    golden("grpo.jsonl", as_jsonl(grpo_rows(prompts, sample, THINK)))
+    golden("sft_no_think.jsonl", as_jsonl(sft_rows(bare_prompts, sample, "holding_delta", 2, None)[0]))
     golden("test.jsonl", as_jsonl(holdout_rows(prompts, sample)))
 
 
 def test_leaving_a_position_is_a_label_that_obeys_the_contract(prompts, sample):
-    rows, counts = sft_rows(prompts, sample, "holding_delta", 2, "")
+    rows, counts = sft_rows(prompts, sample, "holding_delta", 2, EMPTY)
     assert rows[0]["messages"][-1]["content"] == '<think></think><answer>{"holding_delta": -3.35}</answer>'
     assert parse_completion(rows[0]["messages"][-1]["content"], 3.357637).valid
     assert counts == {"rows": 1, "labels_rounded_to_zero": 0}
+
+
+def test_without_think_blocks_sft_imitates_the_answer_alone(bare_prompts, sample):
+    rows, _ = sft_rows(bare_prompts, sample, "holding_delta", 2, None)
+    answer = rows[0]["messages"][-1]["content"]
+    assert answer == '<answer>{"holding_delta": -3.35}</answer>'
+    assert parse_completion(answer, 3.357637, think=False).valid
 
 
 def test_labels_lost_to_rounding_are_counted_and_never_negative_zero():
     panel = make_panel(make_run(1, 1, [1.0, 1.0, 1.0, 1.0, 0.996]))
     sample = sample_of(panel, rows=1)
     prompts = build_prompts(sample, PromptSettings())
-    rows, counts = sft_rows(prompts, sample, "holding_delta", 2, "")
+    rows, counts = sft_rows(prompts, sample, "holding_delta", 2, EMPTY)
     assert '{"holding_delta": 0.00}' in rows[0]["messages"][-1]["content"]
     assert counts["labels_rounded_to_zero"] == 1
 
@@ -62,12 +83,24 @@ def test_level_target(sample):
 
 
 def test_think_texts_by_hand(sample):
-    assert think_texts(sample, THINK, 2) == ["From t-1 to t: be -9.88, price rose, holding -8.89 (fell)."]
+    told = "From t-1 to t: be -9.88, profit -0.01, price rose, holding -8.89 (fell)."
+    assert think_texts(sample, THINK) == [told]
+
+
+@pytest.mark.parametrize(("decimals", "told"), [(4, "-0.0027 +0.0031 -0.0001"), (2, "0 0 0")])
+def test_changes_of_ratios_have_decimals_of_their_own(one_window_panel, decimals, told):
+    """At the two decimals of money a quarter's change of profitability reads 0, and says nothing."""
+    panel = one_window_panel
+    for name, change in (("profit", -0.0027), ("Gat", 0.0031), ("beta", -0.0001)):
+        values = pa.array([0.25 + change * i for i in range(len(panel))])
+        panel = panel.set_column(panel.column_names.index(name), name, values)
+    style = ThinkStyle("{profit_change} {Gat_change} {beta_change}", 2, decimals)
+    assert think_texts(sample_of(panel, rows=1), style) == [told]
 
 
 def test_a_missing_factor_has_an_unknown_change(one_window_panel):
     sample = sample_of(one_window_panel, history_quarters=2, rows=1)
-    assert think_texts(sample, "{be_change} {be_direction}", 2) == ["NA unknown"]
+    assert think_texts(sample, ThinkStyle("{be_change} {be_direction}", 2, 4)) == ["NA unknown"]
 
 
 @pytest.mark.parametrize("template", ["{holding_t1}", "{me}", "a <answer>", "{0}"])
@@ -84,7 +117,7 @@ def test_grpo_and_test_labels_are_unrounded(prompts, sample):
 
 
 def test_the_exemplar_stands_in_the_prompt_and_the_label_does_not(prompts, sample):
-    messages = grpo_rows(prompts, sample, ThinkStyle(THINK, 2))[0]["messages"]
+    messages = grpo_rows(prompts, sample, THINK)[0]["messages"]
     assert [m["role"] for m in messages] == ["system", "user"]
     assert messages[-1]["content"].endswith("(fell).</think>")
     assert "3.35," not in messages[-1]["content"]

@@ -30,6 +30,18 @@ def test_golden_prompt_of_the_level_with_ticker(sample, golden):
     golden("prompt_level_ticker.json", json.dumps(prompt, indent=1) + "\n")
 
 
+def test_without_a_think_block_the_prompt_asks_for_the_answer_alone(sample):
+    """`labels.think: none` changes the sentence on the form and nothing else."""
+    asked, bare = (build_prompts(sample, PromptSettings(think=think))[0] for think in (True, False))
+    *lines, contract = bare["user"].split("\n")
+    assert lines == asked["user"].split("\n")[:-1]
+    assert contract.startswith(
+        'Reply with one <answer>{"holding_delta": <number>}</answer> and nothing else. The number'
+    )
+    assert "think" not in bare["user"]
+    assert asked["user"].endswith(contract.split("nothing else. ")[1])
+
+
 def test_history_is_joined_by_key_in_any_row_order(one_window_panel, sample):
     shuffled = one_window_panel.take(pa.array([3, 0, 4, 2, 1]))
     again = sample_of(shuffled, rows=1)

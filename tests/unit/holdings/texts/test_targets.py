@@ -14,7 +14,7 @@ from workflow_scripts.holdings.report.summary import CHANGE_TITLES, TRAINED_ON
 from workflow_scripts.holdings.rewards.preflight import check_preflight, preflight_table
 from workflow_scripts.holdings.rewards.rewards import RewardSettings
 from workflow_scripts.holdings.texts.completions import parse_completion
-from workflow_scripts.holdings.texts.conversations import grpo_rows, sft_rows, target_numbers
+from workflow_scripts.holdings.texts.conversations import ThinkStyle, grpo_rows, sft_rows, target_numbers
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
 from workflow_scripts.holdings.texts.targets import CHANGES, TARGETS, Target, TargetName, target_of
 from workflow_scripts.holdings.windows.labels import label_arrays
@@ -80,7 +80,7 @@ def test_an_answer_says_its_change(target, held, growth):
 def test_a_target_goes_from_the_prompt_to_the_forecast(target, sample):
     prompts = build_prompts(sample, PromptSettings(target=target.name))
     assert all(f'<answer>{{"{target.name}": <number>}}</answer>' in prompt["user"] for prompt in prompts)
-    rows, _ = sft_rows(prompts, sample, target.name, 6, "x")
+    rows, _ = sft_rows(prompts, sample, target.name, 6, ThinkStyle("x", 2, 4))
     trained = grpo_rows(prompts, sample, target=target.name)
     truth = label_arrays(sample)[target.label]
     for row, asked, true in zip(rows, trained, truth, strict=True):
@@ -96,8 +96,8 @@ def test_a_target_goes_from_the_prompt_to_the_forecast(target, sample):
 @pytest.mark.usefixtures("with_trial")
 def test_labels_that_rounding_hides_are_counted_in_the_answers_own_decimals(target, sample):
     prompts = build_prompts(sample, PromptSettings(target=target.name))
-    _, fine = sft_rows(prompts, sample, target.name, 6, "")
-    _, coarse = sft_rows(prompts, sample, target.name, 0, "")
+    _, fine = sft_rows(prompts, sample, target.name, 6, None)
+    _, coarse = sft_rows(prompts, sample, target.name, 0, None)
     assert fine["labels_rounded_to_zero"] == 0
     assert coarse["labels_rounded_to_zero"] >= 1
 
