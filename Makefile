@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 CORES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-overhead install lock settings format lint clean-demo
+.PHONY: help demo test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-overhead install install-gpu lock settings format lint clean-demo
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -27,6 +27,15 @@ $(STAMP): requirements.lock
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install $(TORCH_ARGS) $$(grep '^torch==' requirements.lock)
 	$(BIN)/python -m pip install --quiet -r requirements.lock
+	touch $(STAMP)
+
+# vLLM for Linux with NVIDIA GPUs; in a .venv of its own Python, because its packages go together on 3.13 alone.
+install-gpu: requirements-gpu.lock ## .venv with vLLM beside the rest, for NVIDIA GPUs (Linux, Python 3.13)
+	@for python in $(PYTHON) $(wildcard $(BIN)/python); do $$python -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 13) else "%s is Python %d.%d, and the packages of vLLM go together on 3.13 alone: delete $(VENV), then make PYTHON=python3.13 install-gpu" % (sys.executable, *v))' || exit 1; done
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install $(TORCH_ARGS) $$(grep '^torch==' requirements-gpu.lock)
+	$(BIN)/python -m pip install -r requirements-gpu.lock
 	touch $(STAMP)
 
 demo: $(STAMP) ## the whole workflow on this machine, without a GPU, in some minutes
