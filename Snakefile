@@ -1,6 +1,6 @@
 """Holdings adjustment: panel -> windows -> samples -> prompts -> datasets -> adapters -> evaluation.
 
-Targets: all (default), panel, datasets, adapters, evaluation, or any file below results/{run}/.
+Targets: all (default), panel, datasets, adapters, evaluation, answers, or any file below results/{run}/.
 Settings: config/demo.yaml, or --configfile FILE; config/README.md has the table of all settings.
 """
 
@@ -34,6 +34,7 @@ include: "rules/audits.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/rewards.smk"
+include: "rules/answers.smk"
 include: "rules/report.smk"
 include: "rules/store.smk"
 

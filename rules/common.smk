@@ -8,13 +8,15 @@ from workflow_scripts.holdings.windows.splits import SPLITS
 from workflow_scripts.plumbing.remembered_digests import content_digest
 from workflow_scripts.settings.checks import SEED_RUN_FILES
 from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED
-from workflow_scripts.settings.uses import adapter_path, evaluated_stages, forecasters, made_start_models, needed_stages
-from workflow_scripts.settings.uses import of_firm_type, own_digests, reward_plugins, run_folder, section
+from workflow_scripts.settings.uses import adapter_path, continued_stage, evaluated_stages, forecasters
+from workflow_scripts.settings.uses import made_start_models, needed_stages, of_firm_type, own_digests, reward_plugins
+from workflow_scripts.settings.uses import run_folder, section
 from workflow_scripts.settings.uses import settings_of as settings_of_config
 from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.generation import generation_versions
 from workflow_scripts.training.store import MANIFEST
-from workflow_scripts.training.trainer import ADAPTER_FILES, REWARDS_PLUGIN, TRAINING_LOG
+from workflow_scripts.training.options import ADAPTER_FILES
+from workflow_scripts.training.trainer import REWARDS_PLUGIN, TRAINING_LOG
 
 FIRM_TYPES = CONFIG.firm_types
 IS_SIMULATED = CONFIG.panel == SIMULATED
@@ -53,3 +55,15 @@ def saved(command):
     """A logged command whose shell survives the signals that end a job. A cluster kills all processes of a job once its
     shell has ended, and the trainer needs time to save a checkpoint."""
     return f"trap : TERM INT; {logged(command)}"
+
+
+def gpu_resources(count):
+    """How a job asks for GPUs: `gpu`, which becomes --gpus, or what the profile says instead."""
+    defaults = workflow.resource_settings.default_resources or {}
+    if "gpu_request" not in defaults:
+        return {"gpu": count}
+    words = defaults["gpu_request"].raw.strip("'")
+    name = "slurm_extra" if words.startswith("--") else "gres"
+    text = f"{words}=" if words.endswith("gpus-per-node") else f"{words}:"
+    # Snakemake counts numbers only, to keep below a limit over all jobs.
+    return {"gpus_held": count, name: lambda wildcards: f"{text}{count(wildcards) if callable(count) else count}"}

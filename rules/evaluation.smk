@@ -17,6 +17,8 @@ rule generate_completions:
         "<results>/benchmarks/generate_completions/{firm_type}.{stage}.tsv"
     wildcard_constraints:
         stage=any_of([*STAGES, *CONFIG.adapters]),
+    resources:
+        **gpu_resources(1),
     params:
         code=code_of("workflow_scripts.generate_completions"),
         model=own_content,

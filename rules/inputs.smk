@@ -51,6 +51,12 @@ def start_model_input(wildcards):
     return made_start_models(CONFIG, wildcards.firm_type, wildcards.stage)
 
 
+def start_adapter_input(wildcards):
+    """The adapter that a stage goes on with, where it does not start a new one."""
+    parent = continued_stage(CONFIG, wildcards.stage)
+    return [f"<results>/{{firm_type}}/adapters/{parent}/{name}" for name in ADAPTER_FILES if parent]
+
+
 def own_content(wildcards):
     """Digests of the user's model and adapter, for what starts from them; else empty."""
     return " ".join(own_digests(CONFIG, wildcards.firm_type, wildcards.stage))

@@ -6,11 +6,10 @@
 # Checkpoints and finished results live in <results>/store, which no rule declares: Snakemake deletes the
 # declared outputs of a failed job.
 
-# A hub token reaches the jobs by the environment alone: it is no setting, and stands in no command and no log.
-if "HF_TOKEN" in os.environ:
 
-    envvars:
-        "HF_TOKEN",
+# A token or a tracker's key reaches the jobs by the environment alone: it is no setting, and in no command and no log.
+envvars:
+    *[name for name in ("HF_TOKEN", "WANDB_API_KEY", "SWANLAB_API_KEY") if name in os.environ],
 
 
 if IS_DEMO_MODEL:
@@ -52,7 +51,7 @@ rule train_sft:
     wildcard_constraints:
         stage="|".join(stages_by("sft")),
     resources:
-        gpu=stage_gpus,
+        **gpu_resources(stage_gpus),
     params:
         code=code_of("workflow_scripts.train_sft"),
         model=own_content,
@@ -82,6 +81,8 @@ rule merge_adapter:
         "<results>/logs/merge_adapter/{firm_type}.{stage}.log",
     benchmark:
         "<results>/benchmarks/merge_adapter/{firm_type}.{stage}.tsv"
+    resources:
+        **gpu_resources(1),
     params:
         code=code_of("workflow_scripts.merge_adapter"),
         model=own_content,
@@ -103,6 +104,7 @@ rule merge_adapter:
 rule train_grpo:
     input:
         start_model_input,
+        start_adapter_input,
         arguments_checked,
         # Gates again.
         stage_audit,
@@ -117,7 +119,7 @@ rule train_grpo:
     wildcard_constraints:
         stage="|".join(stages_by("grpo")),
     resources:
-        gpu=stage_gpus,
+        **gpu_resources(stage_gpus),
     params:
         code=code_of("workflow_scripts.train_grpo", REWARDS_PLUGIN, further=stage_rewards),
         plugins=content_of(stage_plugins),

@@ -29,6 +29,7 @@ class Mutant(NamedTuple):
 
 FINGERPRINTS = "training/test_fingerprints.py"
 STORE = "training/test_store.py"
+VALIDATION = "training/test_validation.py"
 METRICS = "holdings/evaluation/test_metrics.py"
 REWARDS = "holdings/rewards/test_rewards.py"
 OWN_ADAPTERS = "training/test_own_adapters.py"
@@ -38,23 +39,40 @@ FILES = "plumbing/test_files.py"
 NEUTRAL = 'neutral = {"model", "dataset"'
 
 MUTANTS = [
-    Mutant("fingerprint without the learning rate", "training/trainer.py",
+    Mutant("fingerprint without the learning rate", "training/options.py",
            NEUTRAL, 'neutral = {"learning_rate", "model", "dataset"', FINGERPRINTS),
-    Mutant("fingerprint without the seed", "training/trainer.py",
+    Mutant("fingerprint without the seed", "training/options.py",
            NEUTRAL, 'neutral = {"seed", "data_seed", "model", "dataset"', FINGERPRINTS),
-    Mutant("fingerprint without the chat template", "training/trainer.py",
+    Mutant("fingerprint without the chat template", "training/options.py",
            NEUTRAL, 'neutral = {"template", "model", "dataset"', FINGERPRINTS),
-    Mutant("fingerprint without the start model", "training/trainer.py",
+    Mutant("fingerprint without the start model", "training/options.py",
            '"model": model_identity(options["model"]),', '"model": "",', FINGERPRINTS),
-    Mutant("fingerprint without the data", "training/trainer.py",
+    Mutant("fingerprint without the data", "training/options.py",
            '"data": file_digest(options["dataset"]),', '"data": "",', FINGERPRINTS),
-    Mutant("fingerprint without versions", "training/trainer.py",
-           '"num_gpus": num_gpus,\n        "versions": trainer_versions(*_engines(options)),',
-           '"num_gpus": num_gpus,', FINGERPRINTS),
-    Mutant("fingerprint without optional packages", "training/trainer.py",
+    Mutant("fingerprint without versions", "training/options.py",
+           '"num_gpus": settings.num_gpus,\n        "versions": trainer_versions(*optional_packages(options)),',
+           '"num_gpus": settings.num_gpus,', FINGERPRINTS),
+    Mutant("fingerprint without optional packages", "training/options.py",
            'return ["deepspeed"] * bool', 'return [] * bool', FINGERPRINTS),
-    Mutant("files that options name count by their path", "training/trainer.py",
+    Mutant("files that options name count by their path", "training/options.py",
            'return {"file": file_digest(value)}', "return value", FINGERPRINTS),
+    Mutant("fingerprint without the validation", "training/options.py",
+           'identity["validation"] = validation_identity(settings)', "pass", FINGERPRINTS),
+    Mutant("fingerprint without the adapter that GRPO goes on with", "training/options.py",
+           'identity["start_adapter"] = file_digest(Path(options["adapters"]) / ADAPTER_WEIGHTS)', "pass",
+           FINGERPRINTS),
+    Mutant("the divergence from the bare base model", "training/options.py",
+           "names = ADAPTER_OPTIONS if isinstance(settings, GrpoSettings) else ADAPTER_OPTIONS[:1]",
+           "names = ADAPTER_OPTIONS[:1]", VALIDATION),
+    Mutant("windows of a pair on both sides of a validation", "training/validation.py",
+           'keys = [row["window_id"].rsplit("-", 1) for row in rows]',
+           'keys = [(row["window_id"], row["window_id"].rsplit("-", 1)[1]) for row in rows]', VALIDATION),
+    Mutant("the first quarters are held out", "training/validation.py",
+           "[-settings.validation_quarters :]", "[: settings.validation_quarters]", VALIDATION),
+    Mutant("the worst reward is the best checkpoint", "training/validation.py",
+           '("eval_reward", -1)', '("eval_reward", 1)', VALIDATION),
+    Mutant("averages of a validation go on into the training", "training/rewards_plugin.py",
+           "self.reward.restore(before)", "pass", "training/test_rewards_plugin.py"),
     Mutant("fingerprint without the rewards' code", "train_grpo.py",
            '{"code": code, "settings": constants |', '{"settings": constants |', FINGERPRINTS),
     Mutant("fingerprint without the rewards' constants", "train_grpo.py",

@@ -34,9 +34,10 @@ from workflow_scripts.training.generation import (
     generation_conditions,
     read_cache,
 )
+from workflow_scripts.training.options import ADAPTER_FILES
 from workflow_scripts.training.own_adapters import adapter_recipe, check_adapter, without_other_files
 from workflow_scripts.training.store import alone_in, open_entry
-from workflow_scripts.training.trainer import ADAPTER_FILES, swift_environment
+from workflow_scripts.training.trainer import swift_environment
 
 
 @dataclass(frozen=True)

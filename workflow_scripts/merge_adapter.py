@@ -18,8 +18,9 @@ from workflow_scripts.training.base_model import (
     model_options,
     without_foreign_files,
 )
+from workflow_scripts.training.options import ADAPTER_FILES
 from workflow_scripts.training.store import alone_in, folder_size
-from workflow_scripts.training.trainer import ADAPTER_FILES, launch, run_swift, swift_environment
+from workflow_scripts.training.trainer import launch, run_swift, swift_environment
 
 
 def main(args: Namespace) -> str:

@@ -12,32 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.holdings.rewards.rewards import RewardSettings, modules_of, reward_columns
+from workflow_scripts.holdings.texts.completions import contract_pattern
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.code_digest import digest_of
 from workflow_scripts.plumbing.files import file_digest, read_jsonl, write_jsonl
 from workflow_scripts.training.base_model import ModelSettings, check_model
+from workflow_scripts.training.options import continued, training_identity, training_options
 from workflow_scripts.training.prompt_lengths import prompt_lengths
 from workflow_scripts.training.store import open_entry
-from workflow_scripts.training.trainer import (
-    REWARDS_PLUGIN,
-    Training,
-    refuse_dropped,
-    train,
-    training_identity,
-    training_options,
-    write_reward_settings,
-)
+from workflow_scripts.training.trainer import REWARDS_PLUGIN, Training, refuse_dropped, train, write_reward_settings
 from workflow_scripts.training.training_settings import GrpoSettings
+from workflow_scripts.training.validation import validates
+
+# A reward that cannot tell a model with smaller errors from one with larger ones, if they differ by a factor.
+BATCH_SCALED = "mse_holdings"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The training, the model that it starts from, and the constants of its rewards."""
+    """The training, the model and the adapter (if any) that it starts from, and the constants of its rewards."""
 
     seed: int
     model: ModelSettings
     training: GrpoSettings
     rewards: RewardSettings
+    start_adapter: str = ""
 
 
 def main(args: Namespace) -> str:
@@ -56,20 +55,28 @@ def main(args: Namespace) -> str:
         write_jsonl(entry / "dataset.jsonl", kept)
         return str(entry / "dataset.jsonl"), len(rows) - len(kept)
 
+    label = f"train_grpo {args.firm_type} {args.stage}"
+    if validates(settings) and BATCH_SCALED in rewards.names:
+        print(f"{label}: WARNING: {BATCH_SCALED} is scaled by the errors of its own batch: a validation by it does not "
+              "see errors that become smaller all alike; scaled_mse_holdings does", flush=True)  # fmt: skip
     constants = dataclasses.asdict(rewards)
     # Files of the user's own count by content, wherever they lie.
     plugins = [file_digest(path) for path in rewards.plugins]
     options = training_options(model, settings, args.dataset, args.settings.seed)
+    if args.settings.start_adapter:
+        options = continued(options, args.settings.start_adapter, settings)
+    if settings.structured_outputs:
+        options["structured_outputs_regex"] = contract_pattern(rewards.target, rewards.think)
     code = digest_of(REWARDS_PLUGIN, *modules_of(rewards.names))
     identity = {
         "stage": args.stage,
-        **training_identity(options, settings.num_gpus),
+        **training_identity(options, settings),
         "rewards": {"code": code, "settings": constants | {"plugins": plugins}},
     }
     entry = open_entry(args.store, identity)
     manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": model.path}
     training = Training(
-        label=f"train_grpo {args.firm_type} {args.stage}",
+        label=label,
         command="rlhf",
         options=options,
         settings=settings,

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_jsonl
 from workflow_scripts.training.base_model import ModelSettings, check_model
+from workflow_scripts.training.options import training_identity, training_options
 from workflow_scripts.training.store import open_entry
-from workflow_scripts.training.trainer import Training, train, training_identity, training_options
+from workflow_scripts.training.trainer import Training, train
 from workflow_scripts.training.training_settings import LoraSettings
 
 
@@ -31,7 +32,7 @@ def main(args: Namespace) -> str:
     check_model(model)
     read_jsonl(args.dataset, ("messages",))
     options = training_options(model, settings, args.dataset, args.settings.seed)
-    identity = {"stage": args.stage, **training_identity(options, settings.num_gpus)}
+    identity = {"stage": args.stage, **training_identity(options, settings)}
     entry = open_entry(args.store, identity)
     manifest = {"firm_type": args.firm_type, "identity": identity, "start_model": model.path}
     training = Training(f"train_sft {args.firm_type} {args.stage}", "sft", options, settings, model)

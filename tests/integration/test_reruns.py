@@ -71,6 +71,9 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"demo_model": {"steps": 13}}, {"build_demo_model": 1, **MODELS, **CONFIG}),
     ({"sft": {"learning_rate": 0.001}}, {**SFT, **CONFIG}),
     ({"grpo": {"beta": 0.1}}, {**GRPO, **CONFIG}),
+    ({"grpo": {"validation_share": 0.2}}, {**GRPO, **CONFIG}),
+    # The merged SFT model is there, and not needed.
+    ({"grpo": {"warm_start": "continue", "lora_rank": 8, "lora_alpha": 32}}, {**GRPO, **CONFIG}),
     ({"grpo": {"rewards": ["contract_holdings", "direction_holdings"]}}, {"preflight_rewards": 2, **GRPO, **CONFIG}),
     ({"rewards": {"direction_margin": 0.1}}, {"score_rewards": 6, **CONFIG}),
     # Without an exemplar the GRPO prompts hold no label: the decimals are none of theirs.
@@ -204,6 +207,13 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("settings/uses.py", "", SPARE, {}),
     ("settings/pages.py", "", SPARE, {}),
     ("training/trainer.py", "", SPARE, {**MODELS, **SUMMARY}),
+    ("training/options.py", "", SPARE, {**MODELS, **SUMMARY}),
+    ("training/validation.py", "", SPARE, {**MODELS, **SUMMARY}),
+    ("training/watchdog.py", "", SPARE, {**MODELS, **SUMMARY}),
+    # ms-swift's process alone imports it; what it decides by is in validation.py.
+    ("training/early_stopping.py", "", SPARE, {}),
+    # A target of its own.
+    ("training/answers.py", "", SPARE, {}),
     ("training/training_settings.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/store.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/checkpoints.py", "", SPARE, {**MODELS, **SUMMARY}),
@@ -324,7 +334,7 @@ def test_another_stage_is_a_row_and_a_section(edited):
     edit(edited, "settings/config.py", "    grpo: Annotated[GrpoSection,",
          '    sft_long: Annotated[LoraSettings, Doc("A second SFT.")] = field(default_factory=LoraSettings)\n'
          "    grpo: Annotated[GrpoSection,")  # fmt: skip
-    edit(edited, "settings/config.py", 'Literal["sft", "none"]', 'Literal["sft", "sft_long", "none"]')
+    edit(edited, "settings/config.py", 'Literal["sft", "continue",', 'Literal["sft", "sft_long", "continue",')
     config = tiny_config(sft_long={"max_steps": 2, "save_steps": 1}, grpo={"warm_start": "sft_long"})
     two_more = {"train_sft": 2, "merge_adapter": 2, "write_model_card": 4, "summarize_training": 4,
                 "generate_completions": 4, "parse_predictions": 4, "score_rewards": 4}  # fmt: skip
@@ -377,9 +387,12 @@ def test_nothing_on_a_gpu_depends_on_what_cannot_change_its_result():
         "training.base_model",
         "training.checkpoints",
         "training.hardware",
+        "training.options",
         "training.store",
         "training.trainer",
         "training.training_settings",
+        "training.validation",
+        "training.watchdog",
     }
     rewards = {"holdings", "holdings.rewards", "holdings.rewards.rewards", "holdings.rewards.shared", "holdings.texts",
                "holdings.texts.completions", "holdings.texts.targets"}  # fmt: skip

@@ -1,95 +1,16 @@
 """A training that is stopped, however hard, continues from its newest whole checkpoint, under its own fingerprint."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
-from dataclasses import dataclass
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from tests.project import tiny_config
-from workflow_scripts.plumbing.files import read_json, read_jsonl
-from workflow_scripts.settings.reading import read_config
-from workflow_scripts.settings.uses import settings_of
+from workflow_scripts.plumbing.files import read_jsonl
 from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.prompt_lengths import prompt_lengths
 
 pytestmark = pytest.mark.slow
 STEPS = 12
-
-
-@dataclass
-class Training:
-    """One training by hand, in a store of its own."""
-
-    root: Path
-    folder: Path
-    command: list[str]
-
-    def start(self, *more: str) -> subprocess.Popen:
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
-            [*self.command, *more],
-            cwd=self.root,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def finish(self, *more: str) -> str:
-        process = self.start(*more)
-        output, _ = process.communicate(timeout=240)
-        assert process.returncode == 0, output
-        return output
-
-    def stop_after(self, step: int, number: int) -> None:
-        """Start, wait for the checkpoint of a step, and send a signal to our process alone."""
-        process = self.start()
-        deadline = time.monotonic() + 240
-        while not list(self.folder.glob(f"store/*/checkpoints/checkpoint-{step}/trainer_state.json")):
-            assert process.poll() is None, process.stdout.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(number)
-        process.wait(60)
-        assert process.returncode != 0, "a stopped training must not look finished"
-        assert not (self.folder / "adapter").exists()
-
-    def check(self, steps: int) -> dict:
-        manifest = read_json(self.folder / "adapter/manifest.json")
-        assert manifest["steps"] == steps
-        logged = [row["global_step/max_steps"] for row in read_jsonl(self.folder / "adapter/training_log.jsonl")]
-        assert logged == [f"{step}/{steps}" for step in range(1, steps + 1)], "every step once, none missing"
-        return manifest
-
-
-@pytest.fixture
-def training(finished, tmp_path):
-    def build(stage: str, **changes) -> Training:
-        model = "demo_model" if stage == "sft" else "banks/merged/sft"
-        config = read_config(tiny_config(**{stage: changes}))
-        wildcards = SimpleNamespace(firm_type="banks", stage=stage)
-        settings = json.loads(settings_of(config, f"train_{stage}")(wildcards))
-        settings["model"]["path"] = str(finished.results(model))
-        options = {
-            "firm-type": "banks",
-            "stage": stage,
-            "dataset": finished.results(f"banks/datasets/{stage}.jsonl"),
-            "settings": json.dumps(settings),
-            "store": tmp_path / "store",
-            "out": tmp_path / "adapter",
-        }
-        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-        command = [sys.executable, "-m", f"workflow_scripts.train_{stage}", *words]
-        return Training(finished.root, tmp_path, command)
-
-    return build
 
 
 def test_sigterm_saves_and_a_rerun_resumes(training):

@@ -20,6 +20,7 @@ from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED, Config
 from workflow_scripts.settings.uses import (
     adapter_path,
+    continued_stage,
     needed_stages,
     of_firm_type,
     reward_files,
@@ -29,7 +30,8 @@ from workflow_scripts.settings.uses import (
 )
 from workflow_scripts.training.base_model import ModelSettings, check_model, model_files
 from workflow_scripts.training.own_adapters import check_adapter, missing_files
-from workflow_scripts.training.training_settings import GrpoSettings
+from workflow_scripts.training.training_settings import GrpoSettings, LoraSettings
+from workflow_scripts.training.validation import validates
 
 # Options of ms-swift that take a secret, such as hub_token.
 SECRET_NAME = re.compile(r"(^|_)(token|secret|password|api_key)$")
@@ -102,6 +104,9 @@ def _check_trainings(config: Config) -> None:
         training = section(config, stage)
         _check_installed("vllm", f"{stage}.use_vllm", getattr(training, "use_vllm", False))
         _check_installed("deepspeed", f"{stage}.deepspeed", bool(training.deepspeed))
+        _check_installed(training.tracking, f"{stage}.tracking", training.tracking != "none")
+        _check_validation(stage, training)
+        _check_continued(config, stage)
         if isinstance(training, GrpoSettings):
             _check_rewards(f"{stage}.rewards", training.rewards, reward_files(config))
             _check_grpo(stage, training)
@@ -113,12 +118,39 @@ def _check_trainings(config: Config) -> None:
                 )
 
 
+def _check_validation(stage: str, training: LoraSettings) -> None:
+    if training.validation_share and training.validation_quarters:
+        raise InputError(f"{stage}.validation_share and {stage}.validation_quarters are both set; choose one of them")
+    if not validates(training):
+        for name, is_set in (("keep: best", training.keep == "best"), ("early_stopping", training.early_stopping)):
+            if is_set:
+                raise InputError(
+                    f"{stage}: {name} needs a validation; set {stage}.validation_share or {stage}.validation_quarters"
+                )
+
+
+def _check_continued(config: Config, stage: str) -> None:
+    """A training that goes on with an adapter has that adapter's shape, whatever its own settings say."""
+    if parent := continued_stage(config, stage):
+        ours, theirs = section(config, stage), section(config, parent)
+        for name in ("lora_rank", "lora_alpha", "target_modules"):
+            own, needed = getattr(ours, name), getattr(theirs, name)
+            if own != needed:
+                raise InputError(
+                    f"{stage}.{name} is {own} and {parent}.{name} {needed}, but {stage}.warm_start: continue goes on "
+                    f"with the adapter of {parent}, whose shape is fixed; set {stage}.{name} to {needed}"
+                )
+
+
 def _check_grpo(stage: str, training: GrpoSettings) -> None:
     if len(training.rewards) != len(training.reward_weights):
         raise InputError(
             f"{stage}.reward_weights has {len(training.reward_weights)} entries for {len(training.rewards)} "
             f"{stage}.rewards; give one weight per reward"
         )
+    for name in ("structured_outputs", "offload_model", "offload_optimizer"):
+        if getattr(training, name) and not training.use_vllm:
+            raise InputError(f"{stage}.{name} needs vLLM; set {stage}.use_vllm to true, or leave it out")
     shared, accumulated = training.steps_per_generation, training.gradient_accumulation_steps
     passes = "gradient_accumulation_steps" if shared is None else "steps_per_generation"
     batch = training.per_device_train_batch_size * (shared or accumulated) * training.num_gpus

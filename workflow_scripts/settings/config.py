@@ -81,7 +81,11 @@ class GrpoSection(GrpoSettings):
     """GRPO with our rewards (swift rlhf --rlhf_type grpo)."""
 
     warm_start: Annotated[
-        Literal["sft", "none"], Doc("sft starts from the merged SFT model, none from the base model.")
+        Literal["sft", "continue", "none"],
+        Doc(
+            "sft starts a new adapter on the merged SFT model; continue goes on with the SFT adapter itself, of the "
+            "same rank; none starts a new adapter on the base model."
+        ),
     ] = "sft"
 
 

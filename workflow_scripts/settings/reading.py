@@ -153,6 +153,7 @@ _WORDS = {
     "is_day": "is not a day of the calendar, written as YYYY-MM-DD",
     "is_run_name": "is no name of a folder",
     "is_forecaster_name": "is no name of a forecaster; use letters, digits, _ and -, the first a letter or a digit",
+    "is_steps_or_share": "is neither a whole number of steps nor a share below 1",
 }
 
 

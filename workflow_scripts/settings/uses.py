@@ -64,11 +64,22 @@ def section(config: Config, stage: str) -> Any:
 
 
 def start_stage(config: Config, stage: str) -> str:
-    """The stage whose model another one starts from: its parent, unless its section has a `warm_start` of its own."""
+    """The stage whose model another one starts from: its parent, unless its section has a `warm_start` of its own.
+
+    A stage that goes on with another one's adapter starts from the model that this adapter was trained on.
+    """
     if stage == BASE:
         return BASE
+    if parent := continued_stage(config, stage):
+        return start_stage(config, parent)
     chosen = getattr(section(config, stage), "warm_start", STAGES[stage].parent)
     return BASE if chosen == "none" else chosen
+
+
+def continued_stage(config: Config, stage: str) -> str:
+    """The stage whose adapter another one goes on with, empty where it starts a new one."""
+    is_continued = getattr(section(config, stage), "warm_start", "") == "continue"
+    return STAGES[stage].parent if is_continued else ""
 
 
 def evaluated_stages(config: Config) -> tuple[str, ...]:
@@ -82,7 +93,7 @@ def needed_stages(config: Config) -> tuple[str, ...]:
     for stage in evaluated_stages(config):
         while stage != BASE:
             needed.add(stage)
-            stage = start_stage(config, stage)
+            stage = continued_stage(config, stage) or start_stage(config, stage)
     return tuple(name for name in TRAINED_STAGES if name in needed)
 
 
@@ -211,6 +222,12 @@ def _training(config: Config, stage: str) -> Content:
     return {name: value for name, value in asdict(section(config, stage)).items() if name != "warm_start"}
 
 
+def _start_adapter(config: Config, wildcards: Wildcards) -> str:
+    """Folder of the adapter that a stage goes on with, empty where there is none."""
+    parent = continued_stage(config, wildcards.stage)
+    return f"{run_folder(config)}/{wildcards.firm_type}/adapters/{parent}" if parent else ""
+
+
 def _start_model(config: Config, wildcards: Wildcards) -> Content:
     return asdict(start_model(config, wildcards.firm_type, wildcards.stage))
 
@@ -262,7 +279,7 @@ def _train(config: Config, wildcards: Wildcards) -> Content:
 
 def _train_grpo(config: Config, wildcards: Wildcards) -> Content:
     rewards = reward_settings(config, section(config, wildcards.stage).rewards)
-    return {**_train(config, wildcards), "rewards": rewards}
+    return {**_train(config, wildcards), "rewards": rewards, "start_adapter": _start_adapter(config, wildcards)}
 
 
 def _preflight_rewards(config: Config, wildcards: Wildcards) -> Content:
@@ -282,6 +299,11 @@ def _generate_completions(config: Config, wildcards: Wildcards) -> Content:
         "model": _start_model(config, wildcards),
         "generation": asdict(config.generation),
     }
+
+
+def _check_answers(config: Config, wildcards: Wildcards) -> Content:
+    generation = asdict(config.generation)
+    return {"model": _start_model(config, wildcards), "generation": generation, **asked(config)}
 
 
 def _predict_baselines(config: Config, wildcards: Wildcards) -> Content:
@@ -346,6 +368,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "preflight_rewards": _preflight_rewards,
     "train_grpo": _train_grpo,
     "generate_completions": _generate_completions,
+    "check_answers": _check_answers,
     "parse_predictions": lambda c, w: asked(c),
     "evaluate_forecasts": _evaluate_forecasts,
     "compare_forecasts": lambda c, w: {"seed": c.seed, "bootstrap": part(c.evaluation, BootstrapSettings)},

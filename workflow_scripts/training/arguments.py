@@ -10,17 +10,26 @@ from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import json_digest, read_json, write_json
 from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.methods import METHODS
+from workflow_scripts.training.options import training_options
 from workflow_scripts.training.store import trainer_versions
-from workflow_scripts.training.trainer import swift_environment, training_options
+from workflow_scripts.training.trainer import swift_environment
 from workflow_scripts.training.training_settings import LoraSettings
 
 # Below the folder in which the workflow runs.
 MEMORY = Path(".snakemake/ms_swift")
+_VALIDATION = "belongs to the validation: set validation_share or validation_quarters, keep, early_stopping"
 _RESUME = "would take the checkpoints away that a training resumes from"
 _MODEL = "names a model, or what it is loaded by, that nobody checks and no fingerprint covers"
 _CODE = "names code that would run, and that no fingerprint covers"
 _DATA = "names data beside the workflow's own, which no fingerprint covers"
 FORBIDDEN = {
+    **dict.fromkeys(
+        (
+            "early_stop_interval", "eval_steps", "load_best_model_at_end", "metric_for_best_model", "greater_is_better",
+            "per_device_eval_batch_size", "num_generations_eval", "eval_on_start", "eval_delay",
+        ),
+        _VALIDATION,
+    ),
     **dict.fromkeys(
         ("save_only_model", "save_strategy", "resume_from_checkpoint", "resume_only_model", "ignore_data_skip"), _RESUME
     ),

@@ -18,8 +18,8 @@ from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import check_safetensors, json_digest, read_json
 from workflow_scripts.plumbing.remembered_digests import content_digest
 from workflow_scripts.training.base_model import ModelSettings, model_identity, weights
+from workflow_scripts.training.options import ADAPTER_CONFIG, ADAPTER_FILES, ADAPTER_WEIGHTS
 from workflow_scripts.training.store import MANIFEST
-from workflow_scripts.training.trainer import ADAPTER_CONFIG, ADAPTER_FILES, ADAPTER_WEIGHTS
 
 # Matrices of these modules may stand in the model's files under another name (tied ones, fused experts), or not at all.
 RENAMED = ("lm_head", "embed_tokens", "experts")

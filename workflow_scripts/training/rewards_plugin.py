@@ -69,8 +69,13 @@ def _orm(name: str) -> type[ORM]:
             step = columns["trainer_state"].global_step
             if not self.log.opened:
                 self.log.open(self.reward, step)
+            before = self.reward.state()
             values = score(self.reward, name, completions, columns, SETTINGS.target)
-            self.log.append(self.reward, step)
+            if "held_out" in columns:
+                # A validation must change nothing of what the training goes on with.
+                self.reward.restore(before)
+            else:
+                self.log.append(self.reward, step)
             return values
 
     # ms-swift logs a reward under its class name.

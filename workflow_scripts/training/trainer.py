@@ -1,4 +1,4 @@
-"""Running ms-swift: command lines, environment, resume and progress of one training.
+"""Running ms-swift: environment, resume and progress of one training.
 
 ms-swift is called as `python -m swift.cli.*` in a process of its own: its `swift` wrapper orphans the
 child on SIGTERM. Its output goes to a log file, a line of progress per logged step to ours.
@@ -6,8 +6,10 @@ child on SIGTERM. Its output goes to a log file, a line of progress per logged s
 
 import contextlib
 import ctypes
+import importlib.util
 import json
 import os
+import platform
 import re
 import shlex
 import signal
@@ -15,22 +17,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
-from workflow_scripts.plumbing.files import file_digest, read_json, write_json, write_text
+from workflow_scripts.plumbing.files import (
+    read_json,
+    read_jsonl,
+    write_json,
+    write_jsonl,
+    write_text,
+)
 from workflow_scripts.training.base_model import (
     ModelSettings,
     merged_adapter,
-    model_identity,
     model_options,
     without_foreign_files,
 )
-from workflow_scripts.training.checkpoints import delete_damaged, newest_checkpoint, remember_checkpoints
+from workflow_scripts.training.checkpoints import delete_damaged, is_whole, newest_checkpoint, remember_checkpoints
 from workflow_scripts.training.hardware import hardware
+from workflow_scripts.training.options import ADAPTER_CONFIG, ADAPTER_WEIGHTS, command_line, optional_packages
 from workflow_scripts.training.store import (
     MANIFEST,
     alone_in,
@@ -39,11 +47,24 @@ from workflow_scripts.training.store import (
     publish,
     trainer_versions,
 )
-from workflow_scripts.training.training_settings import OWN_SETTINGS, GrpoSettings, LoraSettings
+from workflow_scripts.training.training_settings import LoraSettings
+from workflow_scripts.training.validation import (
+    best_step,
+    hold_out,
+    is_over,
+    validates,
+    validations,
+)
+from workflow_scripts.training.watchdog import (
+    STACKS_ON_ABORT,
+    StalledError,
+    Watchdog,
+    abort_with_stacks,
+    without_core_dump,
+)
 
 # Loaded by ms-swift, in the process of the trainer.
 REWARDS_PLUGIN = "workflow_scripts.training.rewards_plugin"
-ADAPTER_WEIGHTS, ADAPTER_CONFIG = ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 # In a training's entry of the store: all that ms-swift prints, and our log with one line per step, which is published.
 TRAINER_OUTPUT, TRAINING_LOG = "trainer.log", "training_log.jsonl"
 # ms-swift says that it will execute custom Python code whenever it loads a model.
@@ -60,109 +81,13 @@ STOP_FILE = Path("/tmp/stop")
 def swift_environment(model: str, **extra: str) -> dict[str, str]:
     """Environment of a trainer: the project on the path, no telemetry, offline for a local model."""
     environment = {**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1", "USE_HF": "1", "TOKENIZERS_PARALLELISM": "false"}
+    environment |= STACKS_ON_ABORT
     # Only at this level does ms-swift log what it leaves out for its length, whatever the user's environment says.
     environment["LOG_LEVEL"] = "INFO"
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     if Path(model).is_dir():
         environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     return environment | extra
-
-
-def training_options(model: ModelSettings, settings: LoraSettings, dataset: str, seed: int) -> dict[str, Any]:
-    """All ms-swift options of a training but the output folder: the settings, and what never varies.
-
-    `extra_args` come last; `check_arguments` has refused those that would override another option.
-    """
-    # An empty text and null leave an option to ms-swift.
-    recipe = {
-        name: value for name, value in asdict(settings).items() if name not in OWN_SETTINGS and value not in ("", None)
-    }
-    options = {
-        **model_options(model),
-        "dataset": str(Path(dataset).resolve()),
-        **recipe,
-        # Setting only torch_dtype float32 would silently train in fp16.
-        "bf16": model.torch_dtype == "bfloat16",
-        "fp16": model.torch_dtype == "float16",
-        "seed": seed,
-        "data_seed": seed,
-        # Otherwise the trainer asks a hub about the model, with retries, whatever the environment says.
-        "check_model": False,
-        # args.json beside a model may name plugins.
-        "load_args": False,
-        "tuner_type": "lora",
-        "split_dataset_ratio": 0,
-        "eval_strategy": "no",
-        "report_to": "none",
-        "callbacks": "graceful_exit",
-        "dataset_num_proc": 1,
-        "dataloader_num_workers": 0,
-        "save_total_limit": 2,
-        "add_version": False,
-    }
-    if isinstance(settings, GrpoSettings):
-        options |= {
-            "rlhf_type": "grpo",
-            "reward_funcs": options.pop("rewards"),
-            "external_plugins": str(Path(__file__).with_name("rewards_plugin.py")),
-            "log_completions": False,
-        }
-        memory = options.pop("vllm_gpu_memory_utilization")
-        if settings.use_vllm:
-            options |= {"vllm_mode": "colocate", "vllm_gpu_memory_utilization": memory}
-    return options | settings.extra_args
-
-
-def command_line(options: dict[str, Any]) -> list[str]:
-    """Options as words; a list gives several words, true and false are spelt in small letters.
-
-    >>> command_line({"seed": 1, "bf16": True, "reward_funcs": ["a", "b"]})
-    ['--seed', '1', '--bf16', 'true', '--reward_funcs', 'a', 'b']
-    """
-    words = []
-    for name, value in options.items():
-        values = value if isinstance(value, list) else [value]
-        words += [f"--{name}", *map(_word, values)]
-    return words
-
-
-def _word(value: object) -> str:
-    if isinstance(value, dict):
-        return json.dumps(value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def training_identity(options: dict[str, Any], num_gpus: int = 1) -> dict:
-    """What the fingerprint of a training covers: data and model by content, every option, the versions.
-
-    Options that cannot change the result are left out: where files lie, how often checkpoints are
-    written and how many are kept. Several GPUs enlarge the batch.
-    """
-    neutral = {"model", "dataset", "external_plugins", "save_steps", "save_total_limit"}
-    return {
-        "data": file_digest(options["dataset"]),
-        "model": model_identity(options["model"]),
-        "options": {name: _by_content(value) for name, value in options.items() if name not in neutral},
-        "num_gpus": num_gpus,
-        "versions": trainer_versions(*_engines(options)),
-    }
-
-
-def _by_content(value: object) -> object:
-    """An option's value, with the content of a file that it names, such as a configuration of DeepSpeed."""
-    if isinstance(value, dict):
-        return {name: _by_content(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_by_content(part) for part in value]
-    # A trainer runs in the folder in which the workflow runs, and so does this.
-    if isinstance(value, str) and len(value) < 4096 and Path(value).is_file():
-        return {"file": file_digest(value)}
-    return value
-
-
-def _engines(options: dict[str, Any]) -> list[str]:
-    """Packages beside the trainer's own that a training uses by its options."""
-    return ["deepspeed"] * bool(options.get("deepspeed")) + ["vllm"] * bool(options.get("use_vllm"))
 
 
 def launch(command: str, num_gpus: int = 1) -> list[str]:
@@ -175,6 +100,7 @@ def launch(command: str, num_gpus: int = 1) -> list[str]:
 
 def _end_with_parent() -> None:
     """In the trainer's process: have Linux ask it to save and stop when ours is killed hard; elsewhere it goes on."""
+    without_core_dump()
     if _PRCTL is not None:
         _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -230,6 +156,9 @@ def run_swift(
                 for entry in entries[seen:]:
                     print(f"{label}: {_progress(entry)}", flush=True)
                 seen = len(entries)
+        except StalledError:
+            abort_with_stacks(process.pid)
+            raise
         finally:
             # Where `check` has ended the run: a launcher of several processes needs time to end them.
             process.terminate()
@@ -270,29 +199,30 @@ def _progress(entry: dict) -> str:
 
 
 def training_log(checkpoints: Path) -> list[dict]:
-    """The trainer's log as one entry per step: after a resume the later entry of a step counts."""
-    steps = {int(entry[STEP].split("/")[0]): entry for entry in _log_entries(checkpoints) if "loss" in entry}
+    """The trainer's log as one entry per step, its validation included; after a resume the later entry counts."""
+    steps: dict[int, dict] = {}
+    for entry in _log_entries(checkpoints):
+        if entry.keys() & {"loss", "eval_loss", "eval_reward"}:
+            steps.setdefault(int(entry[STEP].split("/")[0]), {}).update(entry)
     return [steps[step] for step in sorted(steps)]
 
 
-def rows_dropped(log: Path) -> tuple[int, int] | None:
-    """Samples that ms-swift left out as longer than `max_length`, and samples in all; None before it has said so."""
+def rows_dropped(log: Path, rows: int) -> tuple[int, int] | None:
+    """Of `rows` samples those that ms-swift left out as too long, and `rows`; None before it has said so."""
     with log.open("rb") as file:
         # The trainer says so before its first step.
         text = file.read(4_000_000).decode("utf-8", errors="replace")
-    found = re.findall(r"Dataset filtered, origin length: (\d+), filtered dataset length: (\d+)", text)
-    if not found:
-        return None
-    before, after = map(int, found[-1])
-    return before - after, before
+    # It says the same of the samples that are held out.
+    found = re.findall(rf"Dataset filtered, origin length: {rows}, filtered dataset length: (\d+)", text)
+    return (rows - int(found[-1]), rows) if found else None
 
 
-def _check_dropped(limit: float) -> Callable[[Path], None]:
+def _check_dropped(rows: int, limit: float) -> Callable[[Path], None]:
     """A check for `run_swift`: fails as soon as the log tells of too many samples that are left out."""
     told: list[tuple[int, int]] = []
 
     def check(log: Path) -> None:
-        if told or (counts := rows_dropped(log)) is None:
+        if told or (counts := rows_dropped(log, rows)) is None:
             return
         told.append(counts)
         refuse_dropped(*counts, limit)
@@ -345,14 +275,38 @@ def train(training: Training, entry: Path, out: str | Path, manifest: dict) -> s
         if training.prepare:
             dataset, left_out = training.prepare(entry)
             training = replace(training, options={**training.options, "dataset": str(Path(dataset).resolve())})
+        if validates(training.settings):
+            training = _with_validation(training, entry)
         steps, seconds = _train(training, entry, manifest, left_out)
         publish(entry, out)
     return f"{label}: {steps} steps in {seconds:.0f} s, fingerprint {entry.name}"
 
 
+def _require_packages(training: Training) -> None:
+    """Raise InputError for a package that the training uses and that this machine, a node of a cluster maybe, lacks."""
+    tracking = training.settings.tracking
+    used = [*optional_packages(training.options), *([] if tracking == "none" else [tracking])]
+    if missing := [package for package in used if importlib.util.find_spec(package) is None]:
+        raise InputError(
+            f"{training.label}: {', '.join(missing)} cannot be found by {sys.executable} on {platform.node()}; "
+            "install it there"
+        )
+
+
+def _with_validation(training: Training, entry: Path) -> Training:
+    """The training with some of its samples held out, both written into the store entry."""
+    rows = read_jsonl(training.options["dataset"])
+    files = {"dataset": entry / "train.jsonl", "val_dataset": entry / "validation.jsonl"}
+    for path, part in zip(files.values(), hold_out(rows, training.settings, training.options["seed"]), strict=True):
+        write_jsonl(path, part)
+        print(f"{training.label}: {len(part)} samples in {path.name}", flush=True)
+    return replace(training, options={**training.options, **{name: str(path) for name, path in files.items()}})
+
+
 def _train(training: Training, entry: Path, manifest: dict, left_out: int) -> tuple[int, float]:
     """Train to the last step and put the result into the entry; returns the steps, and the seconds that it took."""
     started, label = time.time(), training.label
+    _require_packages(training)
     checkpoints = entry / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     options = {**training.options, "output_dir": str(checkpoints)}
@@ -366,8 +320,9 @@ def _train(training: Training, entry: Path, manifest: dict, left_out: int) -> tu
     if training.settings.num_gpus > 1 and not hardware()["gpus"]:
         # Otherwise each process on a CPU takes itself for the only one, and all of them write the same checkpoints.
         options["use_cpu"] = True
-    final, steps = _run(training, options, entry, resumed)
-    dropped = (rows_dropped(entry / TRAINER_OUTPUT) or (0, 0))[0] + left_out
+    last = _run(training, options, entry, resumed)
+    final, steps = _kept(training, last), _steps(last)[0]
+    dropped = (rows_dropped(entry / TRAINER_OUTPUT, _rows(options)) or (0, 0))[0] + left_out
     if dropped:
         print(f"{label}: WARNING: {dropped} samples are longer than max_length and were not trained on", flush=True)
     log = training_log(checkpoints)
@@ -376,12 +331,13 @@ def _train(training: Training, entry: Path, manifest: dict, left_out: int) -> tu
     seconds = time.time() - started
     manifest = {
         **manifest,
-        "parent_adapter": merged_adapter(manifest["start_model"]),
+        "parent_adapter": manifest["identity"].get("start_adapter") or merged_adapter(manifest["start_model"]),
         "fingerprint": entry.name,
         "options": options,
-        "versions": trainer_versions(*_engines(options)),
+        "versions": trainer_versions(*optional_packages(options)),
         "hardware": hardware(),
         "steps": steps,
+        "kept_step": _steps(final)[0],
         "resumed_from": resumed.name if resumed else None,
         "rows_dropped_for_length": dropped,
         "wall_seconds": round(seconds, 1),
@@ -396,39 +352,105 @@ def _train(training: Training, entry: Path, manifest: dict, left_out: int) -> tu
     return steps, seconds
 
 
-def _run(training: Training, options: dict[str, Any], entry: Path, resumed: Path | None) -> tuple[Path, int]:
-    """Run the trainer to its last step, from a checkpoint if there is one; returns the last checkpoint and its step.
+def _run(training: Training, options: dict[str, Any], entry: Path, resumed: Path | None) -> Path:
+    """Run the trainer to its last step, from a checkpoint if there is one; returns the last checkpoint.
 
     Raises InputError if the trainer fails, stops early, or leaves out too many samples as too long.
     """
     checkpoints, output = entry / "checkpoints", entry / TRAINER_OUTPUT
-    check = _check_dropped(training.settings.max_dropped_share)
+    settings, label = training.settings, training.label
+    check = _check_dropped(_rows(options), settings.max_dropped_share)
+    checks: list[Callable[[Path], None]] = [
+        check,
+        _warn_of_no_checkpoint(checkpoints, options["save_steps"], label),
+        Watchdog(settings.stall_minutes, label),
+    ]
 
     def watch(log: Path) -> None:
-        check(log)
+        for one in checks:
+            one(log)
         remember_checkpoints(checkpoints)
 
     # A trainer that resumes at its last step would do one more. So a training that was killed after that step is not
     # started again. Without a checkpoint the number of steps is not known, but is not 0.
-    done, total = _steps(resumed) if resumed else (0, 1)
-    if done < total:
+    if not (resumed and _is_done(training, resumed)):
         with without_foreign_files(training.model, entry / "model") as seen:
             cache = str(entry / "datasets")
-            environment = swift_environment(seen.path, HF_DATASETS_CACHE=cache, **training.environment)
+            environment = swift_environment(seen.path, HF_DATASETS_CACHE=cache, **_following(training, entry))
             # The revision of a hub model has been fetched into the folder that is seen.
             shown = {name: value for name, value in options.items() if name != "model_revision"} | model_options(seen)
-            launcher = launch(training.command, training.settings.num_gpus)
-            run_swift(launcher, shown, output, environment, training.label, watch)
+            run_swift(launch(training.command, settings.num_gpus), shown, output, environment, label, watch)
     remember_checkpoints(checkpoints, rest=0.0)
     final = newest_checkpoint(checkpoints)
     if final is None:
-        raise InputError(f"{training.label}: the trainer left no whole checkpoint; see {output}")
-    done, total = _steps(final)
-    if done != total:
+        raise InputError(f"{label}: the trainer left no whole checkpoint; see {output}")
+    if not _is_done(training, final):
+        done, total = _steps(final)
         remedy = "run it again" if done < total else f"delete {final} and run it again"
-        raise InputError(f"{training.label}: stopped at step {done} of {total}; {remedy}")
+        raise InputError(f"{label}: stopped at step {done} of {total}; {remedy}")
     check(output)
-    return final, done
+    return final
+
+
+def _rows(options: dict[str, Any]) -> int:
+    """Samples of the dataset that the trainer is given."""
+    return Path(options["dataset"]).read_bytes().count(b"\n")
+
+
+def _following(training: Training, entry: Path) -> dict[str, str]:
+    """Variables of a trainer: its own, and where those who follow it look; keys are in the user's environment."""
+    followers = {
+        "TENSORBOARD_LOGGING_DIR": str(entry / "tensorboard"),
+        "TRACKIO_DIR": str(entry / "trackio"),
+        "SWANLAB_LOG_DIR": str(entry / "swanlab"),
+        # It makes a folder `wandb` there.
+        "WANDB_DIR": str(entry),
+        "WANDB_PROJECT": "holdings-adjustment",
+    }
+    return {
+        **{name: os.environ.get(name, value) for name, value in followers.items()},
+        "HOLDINGS_EARLY_STOPPING": str(training.settings.early_stopping),
+        **training.environment,
+    }
+
+
+def _warn_of_no_checkpoint(checkpoints: Path, save_steps: float, label: str) -> Callable[[Path], None]:
+    """A check for `run_swift`: warns once, at the first step, of a training that saves nothing before its end."""
+    told: list[int] = []
+
+    def check(_: Path) -> None:
+        if told or not (entries := _log_entries(checkpoints)):
+            return
+        total = int(entries[-1][STEP].split("/")[1])
+        told.append(total)
+        if save_steps >= total > 1:
+            print(
+                f"{label}: WARNING: no checkpoint before the end, because it has {total} steps and save_steps is "
+                f"{save_steps}: what ends it hard loses everything. A share such as 0.1 saves ten times",
+                flush=True,
+            )
+
+    return check
+
+
+def _is_done(training: Training, checkpoint: Path) -> bool:
+    """Whether a checkpoint is that of the training's last step, or of the validation that ended it early."""
+    state, settings = read_json(checkpoint / "trainer_state.json"), training.settings
+    values = list(validations(settings, state["log_history"]).values())
+    return state["global_step"] == state["max_steps"] or is_over(settings.early_stopping, values)
+
+
+def _kept(training: Training, last: Path) -> Path:
+    """The checkpoint to publish of a finished training."""
+    if training.settings.keep == "last":
+        return last
+    step = best_step(training.settings, read_json(last / "trainer_state.json")["log_history"])
+    best = last.with_name(f"checkpoint-{step}")
+    if not is_whole(best):
+        raise InputError(
+            f"{training.label}: the best checkpoint, {best}, is not whole; delete {last.parent} to train again"
+        )
+    return best
 
 
 def _steps(checkpoint: Path) -> tuple[int, int]:

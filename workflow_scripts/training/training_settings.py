@@ -7,10 +7,22 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from annotated_doc import Doc
-from annotated_types import Ge, Gt, Le, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
 
 # Settings of ours that are no options of ms-swift.
-OWN_SETTINGS = ("num_gpus", "max_dropped_share", "extra_args")
+OWN_SETTINGS = (
+    "num_gpus", "max_dropped_share", "validation_share", "validation_quarters", "keep", "early_stopping", "tracking",
+    "stall_minutes", "extra_args",
+)  # fmt: skip
+
+
+def is_steps_or_share(number: float) -> bool:
+    """Whether a number is a share below 1, or a whole number of steps.
+
+    >>> [is_steps_or_share(number) for number in (0.1, 25, 2.5)]
+    [True, True, False]
+    """
+    return number < 1 or number == int(number)
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,14 @@ class LoraSettings:
     max_length: Annotated[
         int, Ge(16), Doc("Longest sample (in GRPO: longest prompt) in tokens; longer ones are left out and counted.")
     ] = 2048
-    save_steps: Annotated[int, Ge(1), Doc("Optimizer steps between checkpoints.")] = 500
+    save_steps: Annotated[
+        float,
+        Gt(0),
+        Predicate(is_steps_or_share),
+        Doc(
+            "Optimizer steps between checkpoints, which are also those of the validation; below 1 a share of all steps."
+        ),
+    ] = 0.1
     logging_steps: Annotated[int, Ge(1), Doc("Optimizer steps between log lines.")] = 5
     warmup_ratio: Annotated[float, Ge(0), Le(1), Doc("Share of the steps in which the learning rate rises.")] = 0.05
     lr_scheduler_type: Annotated[
@@ -59,6 +78,31 @@ class LoraSettings:
     max_dropped_share: Annotated[
         float, Ge(0), Le(1), Doc("A training fails if a larger share of its samples is longer than max_length.")
     ] = 0.05
+    validation_share: Annotated[
+        float,
+        Ge(0),
+        Lt(1),
+        Doc("Share of the samples, whole pairs of manager and stock, that is held out of the training to validate it."),
+    ] = 0
+    validation_quarters: Annotated[
+        int, Ge(0), Doc("Or the last quarters of the stage's own split are held out; test quarters never are.")
+    ] = 0
+    keep: Annotated[
+        Literal["last", "best"],
+        Doc("Which checkpoint becomes the adapter: the last, or that of the best validation (loss; GRPO: reward)."),
+    ] = "last"
+    early_stopping: Annotated[
+        int, Ge(0), Doc("The training ends after so many validations in a row without a new best one; 0 for never.")
+    ] = 0
+    tracking: Annotated[
+        Literal["none", "tensorboard", "wandb", "trackio", "swanlab"],
+        Doc("Where curves are sent while it trains; needs the package of that name, and its key in the environment."),
+    ] = "none"
+    stall_minutes: Annotated[
+        float,
+        Ge(0),
+        Doc("A training that logs nothing for so long is ended, with its stacks in the trainer's log; 0 for never."),
+    ] = 60
     extra_args: Annotated[
         dict[str, Any], Doc("Further options of ms-swift by name, checked against its own before a training is queued.")
     ] = field(default_factory=dict)
@@ -122,3 +166,18 @@ class GrpoSettings(LoraSettings):
         bool, Doc("Rollouts by vLLM on the training GPU (needs the package vllm) instead of transformers.")
     ] = False
     vllm_gpu_memory_utilization: Annotated[float, Gt(0), Le(1), Doc("Share of the GPU's memory that vLLM takes.")] = 0.4
+    sleep_level: Annotated[
+        Literal[0, 1, 2], Doc("How much of that memory vLLM gives back while the weights are trained (2: all).")
+    ] = 0
+    offload_model: Annotated[bool, Doc("The trained model waits in main memory while vLLM draws.")] = False
+    offload_optimizer: Annotated[bool, Doc("So does the optimizer.")] = False
+    rollout_importance_sampling_mode: Annotated[
+        Literal["none", "token_truncate", "token_mask", "sequence_truncate", "sequence_mask"],
+        Doc("Correction for the difference between vLLM's probabilities and the trainer's; none leaves it out."),
+    ] = "none"
+    structured_outputs: Annotated[
+        bool, Doc("vLLM draws nothing but completions of the contract's form. Then that form is not learnt.")
+    ] = False
+    log_completions: Annotated[
+        bool, Doc("Keep prompts and completions with their rewards in the store, and send them to wandb or swanlab.")
+    ] = False

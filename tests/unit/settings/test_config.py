@@ -53,7 +53,7 @@ def test_production_holds_the_published_recipe():
     assert config.model.path == "Qwen/Qwen2.5-7B-Instruct"
     assert sorted(config.firm_types) == sorted(FIRM_TYPES)
     sft, grpo = config.sft, config.grpo
-    assert (sft.lora_rank, sft.lora_alpha, sft.learning_rate, sft.save_steps) == (8, 32, 1e-4, 500)
+    assert (sft.lora_rank, sft.lora_alpha, sft.learning_rate) == (8, 32, 1e-4)
     assert sft.per_device_train_batch_size * sft.gradient_accumulation_steps == 16
     assert (sft.max_length, sft.num_train_epochs, config.model.torch_dtype) == (2048, 1, "bfloat16")
     assert (grpo.lora_rank, grpo.lora_alpha, grpo.learning_rate, grpo.beta) == (32, 128, 1e-6, 0.02)
@@ -384,6 +384,8 @@ def test_what_is_trained_follows_the_stages_that_are_evaluated():
     assert needed(["sft", "base"]) == ("sft",)
     assert needed(["grpo"]) == ("sft", "grpo")
     assert needed(["grpo"], grpo__warm_start="none") == ("grpo",)
+    shape = {"grpo__lora_rank": 8, "grpo__lora_alpha": 32}
+    assert needed(["base", "grpo"], grpo__warm_start="continue", **shape) == ("sft", "grpo"), "it goes on with SFT's"
     assert needed(["base"]) == needed([], forecasts={"mine": "a.csv"}) == ()
     config = read_config(changed(evaluation__stages=["sft", "base"], forecasts={"mine": "a.csv"}))
     assert forecasters(config)[-4:] == ("base", "sft", "mine", "oracle")

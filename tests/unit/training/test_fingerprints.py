@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from workflow_scripts import generate_completions, train_grpo, train_sft
 from workflow_scripts.holdings.rewards.rewards import RewardSettings
+from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import json_digest, write_jsonl
 from workflow_scripts.training import store, trainer
 from workflow_scripts.training.base_model import ModelSettings
@@ -26,9 +27,28 @@ FOLDER = "a folder is its content, wherever it lies"
 HUB = "a folder has no revision"
 NO_VLLM = "belongs to vLLM, which is off"
 BY_SAMPLE = "completions are kept one by one, by the number of the sample"
+NO_VALIDATION = "belongs to the validation, of which there is none"
+FOLLOWED = "who follows a training, and when one that hangs is ended, changes nothing of it"
+TRAINING = {
+    "save_steps": SAVING, "max_dropped_share": GATE, "keep": NO_VALIDATION, "tracking": FOLLOWED,
+    "stall_minutes": FOLLOWED,
+}  # fmt: skip
 NEUTRAL = {
-    LoraSettings: {"save_steps": SAVING, "max_dropped_share": GATE},
-    GrpoSettings: {"save_steps": SAVING, "max_dropped_share": GATE, "vllm_gpu_memory_utilization": NO_VLLM},
+    LoraSettings: TRAINING,
+    GrpoSettings: {
+        **TRAINING,
+        "log_completions": FOLLOWED,
+        **dict.fromkeys(
+            (
+                "vllm_gpu_memory_utilization",
+                "sleep_level",
+                "offload_model",
+                "offload_optimizer",
+                "rollout_importance_sampling_mode",
+            ),
+            NO_VLLM,
+        ),
+    },
     ModelSettings: {"trust_remote_code": TRUST, "path": FOLDER, "revision": HUB},
     # Their files, once there are some: test_rewards_of_ones_own_change_the_fingerprint_by_content.
     RewardSettings: {"plugins": "none are named"},
@@ -49,6 +69,8 @@ def other(value: object, annotation: object) -> object:
         return value + 1
     if isinstance(value, float):
         return value * 0.75 or 0.5
+    if value == 0 and kind is float:
+        return 0.5
     if isinstance(value, str):
         return value + "_other"
     if isinstance(value, list | tuple):
@@ -149,6 +171,56 @@ def test_every_field_changes_the_fingerprint_or_says_why_not(world, monkeypatch,
     for name, changed in one_by_one(settings):
         assert (make(world, **{argument: changed}) == before) == (name in neutral), name
     assert set(neutral) <= {field.name for field in dataclasses.fields(settings)}
+
+
+def test_where_there_is_a_validation_its_settings_and_steps_count(world):
+    """They decide when a training ends, and which checkpoint is published; evaluating draws random numbers, too."""
+    for make, settings in ((sft, LoraSettings), (grpo, GrpoSettings)):
+        found = {
+            make(world, training=settings(**{"validation_share": 0.2, **more}))
+            for more in (
+                {},
+                {"validation_share": 0.3},
+                {"keep": "best"},
+                {"early_stopping": 2},
+                {"save_steps": 0.2},
+                {"validation_share": 0.0, "validation_quarters": 1},
+            )
+        }
+        assert len(found) == 6
+
+
+def test_a_validation_by_a_reward_that_is_scaled_by_its_batch_is_warned_of(world, capsys):
+    """With errors half as large everywhere, mse_holdings pays the same."""
+    grpo(world)
+    assert "WARNING" not in capsys.readouterr().out
+    grpo(world, training=GrpoSettings(validation_share=0.2))
+    assert "WARNING: mse_holdings is scaled by the errors of its own batch" in capsys.readouterr().out
+    other = RewardSettings(("contract_holdings",), {}, "holding_delta")
+    grpo(world, training=GrpoSettings(validation_share=0.2), rewards=other)
+    assert "WARNING" not in capsys.readouterr().out
+
+
+def test_where_vllm_draws_its_settings_count(world):
+    changes = [{}, {"sleep_level": 1}, {"rollout_importance_sampling_mode": "token_mask"}, {"structured_outputs": True}]
+    assert len({grpo(world, training=GrpoSettings(use_vllm=True, **more)) for more in changes}) == len(changes)
+
+
+def test_the_adapter_that_a_training_goes_on_with_counts_by_content(world):
+    config = {"r": GRPO.lora_rank, "lora_alpha": GRPO.lora_alpha}
+    (world / "adapter/adapter_config.json").write_text(json.dumps(config))
+    adapter = str(world / "adapter")
+    before = grpo(world, start_adapter=adapter)
+    assert before != grpo(world)
+    save_file({"a": np.zeros(4)}, world / "adapter/adapter_model.safetensors")
+    assert grpo(world, start_adapter=adapter) != before
+    (world / "adapter").rename(world / "moved")
+    assert grpo(world, start_adapter=str(world / "moved")) != before
+    save_file({"a": np.ones(4)}, world / "moved/adapter_model.safetensors")
+    assert grpo(world, start_adapter=str(world / "moved")) == before, "where it lies changes nothing"
+    (world / "moved/adapter_config.json").write_text(json.dumps(config | {"r": 8}))
+    with pytest.raises(InputError, match="has lora_rank 8, and a training that goes on with it cannot have another"):
+        grpo(world, start_adapter=str(world / "moved"))
 
 
 def test_a_hub_model_is_its_name_and_revision(world, monkeypatch):

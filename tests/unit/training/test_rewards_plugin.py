@@ -96,3 +96,15 @@ def test_each_process_keeps_its_own_averages(plugin, tmp_path, monkeypatch):
     kept = [json.loads((tmp_path / f"external_holdings.rank{rank}.jsonl").read_text()) for rank in (0, 1)]
     assert kept[0]["mean_error"] == 0.5
     assert kept[1]["mean_error"] == 0.0
+
+
+def test_a_validation_leaves_the_averages_as_they_were(plugin, tmp_path):
+    """Otherwise how often a training is validated would change its rewards, and what a resume goes on with."""
+    reward = plugin()["external_holdings"]
+    texts = [say(1.0), say(4.0)]
+    reward(texts, **columns(0))
+    before, lines = reward.reward.state(), (tmp_path / "external_holdings.rank0.jsonl").read_text()
+    values = reward([say(9.0), say(-4.0)], **columns(1), held_out=[True, True])
+    assert len(values) == 2
+    assert reward.reward.state() == before
+    assert (tmp_path / "external_holdings.rank0.jsonl").read_text() == lines

@@ -18,6 +18,7 @@ from workflow_scripts.training import store, trainer
 from workflow_scripts.training.arguments import check_extra_args, check_model_names, known_names
 from workflow_scripts.training.base_model import ModelSettings, model_options
 from workflow_scripts.training.generation import read_cache
+from workflow_scripts.training.options import training_identity, training_options
 from workflow_scripts.training.store import (
     alone_in,
     finish,
@@ -26,8 +27,8 @@ from workflow_scripts.training.store import (
     publish,
     store_entries,
 )
-from workflow_scripts.training.trainer import launch, rows_dropped, training_identity, training_log, training_options
-from workflow_scripts.training.training_settings import GrpoSettings, LoraSettings
+from workflow_scripts.training.trainer import launch, rows_dropped, training_log
+from workflow_scripts.training.training_settings import OWN_SETTINGS, GrpoSettings, LoraSettings
 
 
 def test_identities_have_separate_folders(tmp_path):
@@ -136,19 +137,23 @@ def test_jsonl_errors_name_the_line(tmp_path):
 def options(tmp_path, **changes):
     (tmp_path / "data.jsonl").write_text("{}\n")
     fixed = {"lr_scheduler_type": "cosine", "attn_impl": "", "deepspeed": "", "extra_args": {}}
-    values = dict.fromkeys(LoraSettings.__dataclass_fields__, 1) | fixed | changes
+    off = {"validation_share": 0, "validation_quarters": 0, "early_stopping": 0, "tracking": "none"}
+    values = dict.fromkeys(LoraSettings.__dataclass_fields__, 1) | fixed | off | changes
     return training_options(ModelSettings("hub/name"), GrpoSettings(**values), tmp_path / "data.jsonl", 7)
 
 
 def test_fingerprint_covers_every_option_that_matters(tmp_path):
-    identity = training_identity(options(tmp_path))
-    assert training_identity(options(tmp_path, save_steps=99)) == identity, "checkpoints change no result"
+    settings = LoraSettings()
+    identity = training_identity(options(tmp_path), settings)
+    for change in ({"save_steps": 99}, {"tracking": "wandb"}, {"log_completions": True}):
+        assert training_identity(options(tmp_path, **change), settings) == identity, "it changes no result"
     for name, value in (("lora_rank", 2), ("beta", 0.5), ("rewards", ["mse_holdings"]), ("logging_steps", 9)):
-        assert training_identity(options(tmp_path, **{name: value})) != identity, name
-    assert training_identity(options(tmp_path) | {"weight_decay": 0.5}) != identity, "an option that only code sets"
+        assert training_identity(options(tmp_path, **{name: value}), settings) != identity, name
+    other = options(tmp_path) | {"weight_decay": 0.5}
+    assert training_identity(other, settings) != identity, "an option that only code sets"
     changed = options(tmp_path)
     (tmp_path / "data.jsonl").write_text('{"a": 1}\n')
-    assert training_identity(changed) != identity, "other data under the same name"
+    assert training_identity(changed, settings) != identity, "other data under the same name"
 
 
 def test_a_revision_belongs_to_hub_models_only(tmp_path):
@@ -160,22 +165,27 @@ def test_a_revision_belongs_to_hub_models_only(tmp_path):
 def test_dropped_rows_are_counted(tmp_path):
     log = tmp_path / "trainer.log"
     log.write_text("[INFO:swift] Dataset Token Length: 9\n")
-    assert rows_dropped(log) is None
-    log.write_text("[INFO:swift] Dataset filtered, origin length: 800, filtered dataset length: 790\n" * 2)
-    assert rows_dropped(log) == (10, 800)
+    assert rows_dropped(log, 800) is None
+    lines = ["[INFO:swift] Dataset filtered, origin length: 800, filtered dataset length: 790\n"] * 2
+    lines.append("[INFO:swift] Dataset filtered, origin length: 100, filtered dataset length: 50\n")
+    log.write_text("".join(lines))
+    assert rows_dropped(log, 800) == (10, 800), "a second process, and the samples that are held out, count for nothing"
 
 
 def test_settings_of_ours_are_no_options_and_empty_ones_are_left_out(tmp_path):
     plain = options(tmp_path)
-    assert not {"num_gpus", "max_dropped_share", "extra_args", "attn_impl", "deepspeed", "vllm_mode"} & set(plain)
+    assert not {*OWN_SETTINGS, "attn_impl", "deepspeed", "vllm_mode", "structured_outputs", "rewards"} & set(plain)
     more = options(tmp_path, attn_impl="sdpa", deepspeed="zero2", use_vllm=True, extra_args={"weight_decay": 0.1})
     added = {name: more[name] for name in set(more) - set(plain)}
     assert added == {
         "attn_impl": "sdpa", "deepspeed": "zero2", "vllm_mode": "colocate", "vllm_gpu_memory_utilization": 0.4,
-        "weight_decay": 0.1,
+        "sleep_level": 0, "offload_model": False, "offload_optimizer": False, "weight_decay": 0.1,
     }  # fmt: skip
-    assert training_identity(more) != training_identity(plain)
-    assert training_identity(plain, num_gpus=2) != training_identity(plain)
+    corrected = options(tmp_path, use_vllm=True, rollout_importance_sampling_mode="token_mask")
+    assert corrected["rollout_importance_sampling_mode"] == "token_mask"
+    one, two = LoraSettings(), LoraSettings(num_gpus=2)
+    assert training_identity(more, one) != training_identity(plain, one)
+    assert training_identity(plain, two) != training_identity(plain, one)
 
 
 def test_several_gpus_are_started_by_torchs_launcher():
@@ -188,8 +198,7 @@ def test_several_gpus_are_started_by_torchs_launcher():
 def test_extra_arguments_are_checked_by_name():
     def settings(**extra):
         fixed = {"target_modules": "all-linear", "learning_rate": 1.0, "extra_args": extra}
-        names = set(LoraSettings.__dataclass_fields__) - set(fixed) - {"warmup_ratio", "lr_scheduler_type"}
-        return LoraSettings(**dict.fromkeys(names, 1) | {"attn_impl": "", "deepspeed": ""} | fixed)
+        return LoraSettings(**fixed)
 
     known = {"weight_decay", "max_length", "dataset", "output_dir"}
     check_extra_args("sft", settings(weight_decay=0.1), known)
@@ -206,6 +215,7 @@ def test_extra_arguments_are_checked_by_name():
         ("custom_register_path", "custom_register_path names code that would run"),
         ("model_kwargs", "model_kwargs sets environment variables"),
         ("val_dataset", "val_dataset names data beside the workflow's own"),
+        ("early_stop_interval", "early_stop_interval belongs to the validation: set validation_share"),
     ):
         with pytest.raises(InputError, match=message):
             check_extra_args("sft", settings(**{name: 1}), known)

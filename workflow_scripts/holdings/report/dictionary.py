@@ -211,6 +211,8 @@ DATA_COLUMNS: dict[str, tuple[str, str]] = {
     "loss": ("nats", "loss of the step; of SFT, per token"),
     "learning_rate": (NONE, "learning rate of the step"),
     "grad_norm": (NONE, "norm of the gradient before it is clipped"),
+    "validation_loss": ("nats", "loss per token of the samples that are held out"),
+    "validation_reward": (NONE, "weighted sum of the rewards, mean over one completion of each prompt held out"),
     "token_accuracy": (SHARE, "tokens of the completion that the model would have chosen"),
     "token_acc": (SHARE, "the same in ms-swift's words"),
     "reward": (NONE, "weighted sum of the rewards, mean over completions"),
@@ -248,6 +250,9 @@ FAMILIES: list[tuple[str, str, str]] = [
     (r"rewards/(\w+)/std", NONE, "the reward {0}, standard deviation over completions"),
     (r"completions/(\w+)_length", "tokens", "length of the completions: {0}"),
     (r"completions/clipped_ratio", SHARE, "completions that were cut at grpo.max_completion_length"),
+    (r"eval_(.+)", NONE, "of the validation, in ms-swift's words: {0}"),
+    (r"(adapter|merged|vllm)_text", NONE, "greedy completion by the way of loading {0}"),
+    (r"(adapter|merged|vllm)_delta", MUSD, "forecast of the target's change that is read from it"),
     (r"entropy/(\w+)", "nats per token", "entropy of the policy: {0}"),
     (r"clip_ratio/(\w+?)_(\w+)", SHARE, "tokens whose ratio to the policy of the rollout is clipped: {0}, {1}"),
 ]

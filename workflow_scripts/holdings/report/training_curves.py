@@ -21,6 +21,8 @@ COLUMNS = {
     "entropy": "entropy/mean",
     "completion_tokens": "completions/mean_length",
     "truncated": "completions/clipped_ratio",
+    "validation_loss": "eval_loss",
+    "validation_reward": "eval_reward",
 }
 STEP = "global_step/max_steps"
 TRAINING_COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
@@ -29,13 +31,15 @@ MAX_ZERO_SPREAD = 0.5
 MAX_KL = 1.0
 MAX_TRUNCATED = 0.2
 MAX_CONTRACT_FALL = 0.1
+# A validation looks sick when its last value is worse than its best one by more than this share of it.
+MAX_WORSENING = 0.02
 
 
 def training_curve(entries: Sequence[dict]) -> pd.DataFrame:
     """One row per logged step: step, the columns of `COLUMNS` that the log has, `reward_{name}` per reward.
 
     loss in nats per token, kl in nats per token against the start model; zero_spread_groups and truncated
-    are shares of groups and of completions.
+    are shares of groups and of completions. A step that was only validated has its validation alone.
     """
     rewards = {
         f"reward_{key.split('/')[1]}": key
@@ -51,6 +55,29 @@ def training_curve(entries: Sequence[dict]) -> pd.DataFrame:
 
 def sick_signs(curve: pd.DataFrame) -> list[str]:
     """What a reader should look at before believing the adapter; empty for a healthy training."""
+    validated = [sign for name in ("loss", "reward") if (sign := _worsened(curve, name))]
+    if "learning_rate" in curve:
+        # A validation stands between two logged steps of the training.
+        curve = curve[curve["learning_rate"].notna()]
+    return [*_sick_training(curve), *validated]
+
+
+def _worsened(curve: pd.DataFrame, quantity: str) -> str:
+    """What to say of a validation that was better before; empty where it was not."""
+    if f"validation_{quantity}" not in curve:
+        return ""
+    values = curve.set_index("step")[f"validation_{quantity}"].dropna()
+    best = values.idxmax() if quantity == "reward" else values.idxmin()
+    if abs(values.iloc[-1] - values[best]) <= MAX_WORSENING * abs(values[best]):
+        return ""
+    return (
+        f"the validation's {quantity} was best in step {best} ({values[best]:.3g}) and is {values.iloc[-1]:.3g} at the "
+        "end; keep: best publishes that checkpoint"
+    )
+
+
+def _sick_training(curve: pd.DataFrame) -> list[str]:
+    """The signs in what is logged of the training itself."""
     quarter = max(1, len(curve) // 4)
     first, last = curve.iloc[:quarter].mean(), curve.iloc[-quarter:].mean()
     signs = []
@@ -83,9 +110,9 @@ def plot_training(curve: pd.DataFrame, title: str, stem: Path) -> None:
     """Small multiples over the training steps: one panel per quantity, the rewards together in one."""
     rewards = [name for name in curve if name.startswith("reward_") and name != "reward_std"]
     panels = {
-        "loss": ["loss"],
+        "loss": ["loss", "validation_loss"],
         "token accuracy": ["token_accuracy"],
-        "reward": ["reward", *rewards],
+        "reward": ["reward", "validation_reward", *rewards],
         "standard deviation of the reward": ["reward_std"],
         "groups with equal rewards": ["zero_spread_groups"],
         "KL from the start model": ["kl"],
@@ -98,7 +125,10 @@ def plot_training(curve: pd.DataFrame, title: str, stem: Path) -> None:
         for axes, (name, columns) in zip(grid.flat, panels.items(), strict=False):
             for colour, column in zip(TRAINING_COLOURS, columns, strict=False):
                 label = column.replace("_", " ") if len(columns) > 1 else None
-                axes.plot(curve["step"], curve[column], color=colour, label=label)
+                # Not every step is validated, and not every validated one logged.
+                known = curve[curve[column].notna()]
+                marker = "o" if column.startswith("validation_") else None
+                axes.plot(known["step"], known[column], color=colour, label=label, marker=marker, markersize=3)
             axes.set_title(name)
         for axes in grid.flat[max(len(panels) - 2, 0) : len(panels)]:
             axes.set_xlabel("step")

@@ -59,6 +59,21 @@ def _body(target: Target) -> re.Pattern[str]:
     return re.compile(rf'{_SPACE}\{{{_SPACE}"{target.name}"{_SPACE}:{_SPACE}{_NUMBER}{_SPACE}\}}{_SPACE}')
 
 
+def contract_pattern(target: str, think: bool = True) -> str:
+    """A regular expression for engines that draw nothing but texts of it: a part of what the contract allows.
+
+    The think block, where the contract asks for one, holds no `<`; the number has at most 12 digits before the point
+    and 6 after it. The bound -holding_t, which differs by prompt, is not in it.
+
+    >>> text = '<think>x</think><answer>{"holding_delta": -1.5}</answer>'
+    >>> bool(re.fullmatch(contract_pattern("holding_delta"), text))
+    True
+    """
+    number = r"-?(0|[1-9][0-9]{0,11})(\.[0-9]{1,6})?"
+    block = r"<think>[^<]*</think>\n?" if think else ""
+    return rf'{block}<answer>\{{"{target}": {number}\}}</answer>'
+
+
 def parse_completion(text: str, holding_t: float, target: str = "holding_delta", think: bool = True) -> Parsed:
     """Read a completion; never raises, whatever the text. `holding_t` in $ million.
 

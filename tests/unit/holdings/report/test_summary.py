@@ -124,6 +124,8 @@ def test_the_dictionary_describes_columns_and_refuses_unknown_ones():
         ("holding_t_lag0", ("$ million", "holding_t at t")),
         ("beta_lag3", ("", "beta at t-3")),
         ("split_ratio_lag1", ("", "split_ratio of the quarter that begins at t-1")),
+        ("eval_loss", ("", "of the validation, in ms-swift's words: loss")),
+        ("vllm_delta", ("$ million", "forecast of the target's change that is read from it")),
         ("rewards/mse_holdings/std", ("", "the reward mse_holdings, standard deviation over completions")),
     ],
 )

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflow_scripts.holdings.texts.completions import parse_completion
+from workflow_scripts.holdings.texts.completions import contract_pattern, parse_completion
+from workflow_scripts.holdings.texts.targets import TARGETS
 
 GOOD = '<think>because</think><answer>{"holding_delta": -1.5}</answer>'
 
@@ -22,6 +23,15 @@ GOOD = '<think>because</think><answer>{"holding_delta": -1.5}</answer>'
 )
 def test_obeys_the_contract(text):
     assert parse_completion(text, 2.0).valid
+
+
+@pytest.mark.parametrize("think", [True, False])
+@pytest.mark.parametrize("target", list(TARGETS))
+@given(data=st.data())
+def test_what_an_engine_may_draw_obeys_the_contract(think, target, data):
+    """The pattern that vLLM is given allows nothing that the contract forbids, but for the bound."""
+    text = data.draw(st.from_regex(contract_pattern(target, think), fullmatch=True))
+    assert parse_completion(text, 1.0, target, think).contract
 
 
 @pytest.mark.parametrize(
