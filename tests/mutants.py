@@ -155,6 +155,8 @@ MUTANTS = [
            "max(test.num_rows // 2, 1)", "test.num_rows", AUDIT),
     Mutant("a split begins a quarter late", "holdings/windows/splits.py",
            "mask &= quarter >= quarter_ids", "mask &= quarter > quarter_ids", "holdings/windows/test_sampling.py"),
+    Mutant("the first time buckets use up the caps of the pairs", "holdings/windows/sampling.py",
+           "    _even_out(chosen, supply)\n", "", "holdings/windows/test_sampling.py"),
     Mutant("a split ends a quarter early", "holdings/windows/splits.py",
            "mask &= quarter <= quarter_ids", "mask &= quarter < quarter_ids", "holdings/windows/test_sampling.py"),
     Mutant("an embargo that is a quarter short", "holdings/windows/splits.py",

@@ -147,6 +147,11 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "dropped_no_active_change": (COUNT, "of the rest, without an active change (only if it is the target)"),
     "candidates": (COUNT, "windows left to sample from"),
     "sampled": (COUNT, "windows sampled"),
+    "largest_bucket": (COUNT, "windows sampled from the fullest time bucket: no sample of as many windows has a "
+                              "smaller one, given the candidates and sample.max_per_pair"),
+    "smallest_bucket": (COUNT, "windows sampled from the emptiest time bucket"),
+    "median_quarter_of_candidates": (NONE, "quarter t of the middle one of the candidates"),
+    "median_quarter": (NONE, "quarter t of the middle one of the sampled windows"),
     "sampled_split_like": (COUNT, "sampled windows whose stock looks split between t and t+1: no active change"),
     "sampled_without_price": (COUNT, "sampled windows without a price at t or t+1: no active change"),
     "check": (NONE, "what was looked for"),
