@@ -37,6 +37,7 @@ def test_every_artefact_is_there(finished):
                      "stock_quarters.parquet",
                      *(f"evaluation/{figure}.{kind}" for figure in FIGURES for kind in ("png", "pdf", "csv")),
                      "evaluation/worst_rewards_grpo.csv", "evaluation/zero_rewards_grpo.csv", "evaluation/origins.csv",
+                     "evaluation/faults_grpo.csv",
                      "merged/sft/model.safetensors"):  # fmt: skip
             assert (folder / name).stat().st_size > 0, name
     assert read_json(finished.results("banks/samples/sft.json"))["sampled"] == 16

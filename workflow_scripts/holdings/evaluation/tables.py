@@ -30,6 +30,7 @@ from workflow_scripts.holdings.evaluation.metrics import (
     summarize_rankings,
 )
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
+from workflow_scripts.holdings.forecasts.predictions import FAULT_SEPARATOR
 from workflow_scripts.holdings.panel.quarters import label_ids, quarter_labels, quarter_starts
 from workflow_scripts.holdings.texts.targets import CHANGES
 from workflow_scripts.plumbing.errors import InputError
@@ -89,18 +90,25 @@ QUANTITIES = {
 # much of a score is silence. Beside it: the windows that every forecaster has answered.
 TREATMENTS = ("unparsed_as_no_change", "answered_by_all")
 SIZE_GROUPS = 10
+FAULT = "fault"
 SHARES = ("parsed_share", "valid_share", "bound_share", "truncated_share")
 # What came true of a window, $ million.
 _TRUTH = ("holding_t", "label_tp1", *(change.label for change in CHANGES.values()))
 PERIODS = ("label_before_cutoff", "label_after_cutoff")
 
 
+def _with_faults(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with "" where no sample of a window has a fault, which in a file is an empty cell."""
+    faults = table["faults"].astype(object)
+    return table.assign(faults=faults.where(faults.notna(), ""))
+
+
 def join_predictions(test_rows: Iterable[dict], predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Long table: one row per forecaster and test window, joined by window_id, in the order of its hash.
 
     Columns: forecaster, window_id, mgrno, permno, quarter (label of t), holding_t, label_tp1, label_delta,
-    label_active, predicted_delta ($ million), parsed, and the SHARES of its samples. Every forecaster must cover
-    exactly the test windows; InputError otherwise.
+    label_active, predicted_delta ($ million), parsed, samples, the SHARES of its samples, and their faults. Every
+    forecaster must cover exactly the test windows; InputError otherwise.
     """
     names = ("window_id", "mgrno", "permno", "quarter", *_TRUTH)
     truth = pd.DataFrame([{name: row[name] for name in names} for row in test_rows])
@@ -115,7 +123,8 @@ def join_predictions(test_rows: Iterable[dict], predictions: Mapping[str, pd.Dat
         place = ids.get_indexer(truth["window_id"]) if ids.is_unique else np.empty(0)
         if not np.array_equal(np.sort(place), np.arange(len(ids))):
             raise InputError(f"{forecaster}: its windows are not the test windows; predict again")
-        forecasts = table[["predicted_delta", "parsed", *SHARES]].take(place).reset_index(drop=True)
+        answers = table[["predicted_delta", "parsed", "samples", *SHARES, "faults"]]
+        forecasts = _with_faults(answers.take(place)).reset_index(drop=True)
         joined = pd.concat([truth, forecasts], axis=1)
         joined.insert(0, "forecaster", forecaster)
         tables.append(joined)
@@ -132,7 +141,7 @@ def with_units(joined: pd.DataFrame) -> pd.DataFrame:
 
 def read_forecasts(path: str | Path) -> pd.DataFrame:
     """The long table from the file that `with_units` was written to."""
-    return read_csv(path).rename(columns={f"{name}_musd": name for name in _MONEY})
+    return _with_faults(read_csv(path).rename(columns={f"{name}_musd": name for name in _MONEY}))
 
 
 @dataclass(frozen=True)
@@ -369,7 +378,8 @@ def coverage_table(joined: pd.DataFrame) -> pd.DataFrame:
     """The funnel from asked to valid: one row per forecaster and step, the share of samples that come so far.
 
     Steps: asked, not_truncated, parsed, bound_valid (a number that is not below the bound, whatever the form),
-    contract_valid (form and bound).
+    contract_valid (form and bound). Then a row per kind of fault, the most frequent first, with the step FAULT: the
+    share of samples that have it; the shares of contract_valid and of all faults sum to 1.
     """
     rows = []
     for forecaster, table in joined.groupby("forecaster", sort=False):
@@ -381,6 +391,11 @@ def coverage_table(joined: pd.DataFrame) -> pd.DataFrame:
             "bound_valid": means["bound_share"],
             "contract_valid": means["valid_share"],
         }
-        for step, share in steps.items():
-            rows.append({"forecaster": forecaster, "step": step, "n_windows": len(table), "share": share})
+        faults = table.loc[table["faults"] != "", "faults"].str.split(FAULT_SEPARATOR).explode()
+        counts = faults.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+        entries = [(step, "", share) for step, share in steps.items()]
+        entries += [(FAULT, kind, count / table["samples"].sum()) for kind, count in counts.items()]
+        for step, fault, share in entries:
+            row = {"forecaster": forecaster, "step": step, "fault": fault, "n_windows": len(table), "share": share}
+            rows.append(row)
     return pd.DataFrame(rows)

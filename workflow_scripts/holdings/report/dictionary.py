@@ -29,7 +29,11 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "label_active_musd": (MUSD, "true active change, holding_t1 * prc_t / prc_t1 - holding_t; empty where a price is "
                                 "missing or the stock was split"),
     "predicted_delta_musd": (MUSD, "forecast of the change (median of the samples); empty where nothing was parsed"),
-    "parsed": (NONE, "whether a number could be read from any sample"),
+    "parsed": (NONE, "whether a number could be read from any sample; in faults_*: from this one"),
+    "samples": (COUNT, "completions of the window"),
+    "faults": (NONE, "what is wrong with the window's completions, one entry per completion that breaks the contract"),
+    "fault": (NONE, "the first thing that is wrong with a completion; a number may have been read all the same"),
+    "completion": (NONE, "what the model wrote"),
     "target": (NONE, "; ".join(f"{quantity.name}: {quantity.truth}" for quantity in QUANTITIES.values())),
     "unit": (NONE, "unit of the errors of this row"),
     "treatment": (NONE, "unparsed_as_no_change (headline): all windows, an unparsed completion counts as no change; "
@@ -92,8 +96,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "holding_t_max_musd": (MUSD, "largest holding_t of the decile"),
     "period": (NONE, "label_before_cutoff: t+1 ended on or before evaluation.knowledge_cutoff, the model may have "
                      "read about it; label_after_cutoff: later"),
-    "step": (NONE, "step of the coverage funnel"),
-    "share": (SHARE, "samples that come as far as this step"),
+    "step": (NONE, "step of the coverage funnel, or fault"),
+    "share": (SHARE, "samples that come as far as this step, or that have this fault"),
     "baseline": (NONE, "forecaster that the candidate is compared with"),
     "candidate": (NONE, "forecaster that is judged"),
     "metric": (NONE, "metric that is compared"),

@@ -418,7 +418,8 @@ def plot_metrics_by_size(sizes: pd.DataFrame, shown: Sequence[str], title: str, 
 
 def plot_coverage(coverage: pd.DataFrame, title: str, stem: Path) -> None:
     """Bars of the share of samples that reach each step of the funnel: MODELS and the user's own, of table coverage."""
-    wide = coverage.pivot(index="step", columns="forecaster", values="share").reindex(list(STEPS))
+    funnel = coverage[coverage["step"].isin(STEPS)]
+    wide = funnel.pivot(index="step", columns="forecaster", values="share").reindex(list(STEPS))
     style = looks(coverage["forecaster"])
     names = [name for name in (*MODELS, *own_forecasters(style)) if name in style]
     width = 0.8 / max(len(names), 1)

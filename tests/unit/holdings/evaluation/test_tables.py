@@ -1,15 +1,22 @@
 """Every forecaster is scored on identical windows and four targets; silence, exits and missing labels are counted."""
 
 import datetime as dt
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.conftest import GOLDEN
 from workflow_scripts.holdings.evaluation import tables as evaluation
 from workflow_scripts.holdings.evaluation.conditions import check_conditions, origins, with_base_models
 from workflow_scripts.holdings.evaluation.tables import EvaluationSettings, join_predictions, metrics_table
-from workflow_scripts.holdings.forecasts.predictions import parse_predictions, prediction_table
+from workflow_scripts.holdings.forecasts.predictions import (
+    fault_examples,
+    parse_samples,
+    prediction_table,
+    summarize_samples,
+)
 from workflow_scripts.holdings.texts.targets import CHANGES
 from workflow_scripts.plumbing.errors import InputError
 
@@ -43,6 +50,10 @@ def completions(*answers):
         for i in range(6)
         for text in (answers[i] if isinstance(answers[i], list) else [answers[i]])
     ]
+
+
+def parsed_predictions(given, test):
+    return summarize_samples(parse_samples(given, test))
 
 
 def test_ic_is_averaged_within_quarters_not_pooled():
@@ -94,7 +105,7 @@ def test_unparsed_counts_as_no_change_and_the_intersection_is_the_same_for_all()
     texts[0] = '<think></think><answer>{"holding_delta": 1.0}</answer>'
     predictions = {
         "no_change": prediction_table([f"w{i}" for i in range(6)], [10.0] * 6, [0.0] * 6),
-        "sft": parse_predictions(completions(*texts)[::-1], TEST),
+        "sft": parsed_predictions(completions(*texts)[::-1], TEST),
     }
     table = metrics_table(join_predictions(TEST, predictions), SETTINGS).query("target == 'change'")
     table = table.set_index(["forecaster", "treatment"])
@@ -112,14 +123,14 @@ def test_several_samples_give_their_median_and_spread():
     texts = [f'<think></think><answer>{{"holding_delta": {answer}}}</answer>' for answer in answers]
     given = completions(*[texts] * 6)
     given[1]["finish_reason"] = "length"
-    row = parse_predictions(given, TEST).iloc[0]
+    row = parsed_predictions(given, TEST).iloc[0]
     assert (row["predicted_delta"], row["mean_delta"]) == (2.0, 7 / 3)
     assert row["spread_delta"] == pytest.approx((7 / 3) ** 0.5)
     assert (row["samples"], row["parsed"], row["parsed_share"], row["valid_share"]) == (4, True, 0.75, 0.75)
     assert (row["bound_share"], row["truncated_share"]) == (0.75, 0.25)
-    assert row["fault"] == "the answer is not the JSON object asked for"
+    assert row["faults"] == "the answer is not the JSON object asked for"
     with pytest.raises(InputError, match="same window_ids"):
-        parse_predictions(given[:-1], TEST)
+        parsed_predictions(given[:-1], TEST)
 
 
 def test_the_coverage_funnel_by_hand():
@@ -129,14 +140,57 @@ def test_the_coverage_funnel_by_hand():
     texts[2] = '<think></think><answer>{"holding_delta": -11}</answer>'  # below the bound
     given = completions(*texts)
     given[3]["finish_reason"] = "length"
-    funnel = evaluation.coverage_table(join_predictions(TEST, {"sft": parse_predictions(given, TEST)}))
-    assert (funnel.set_index("step")["share"] * 6).round(9).to_dict() == {
+    funnel = evaluation.coverage_table(join_predictions(TEST, {"sft": parsed_predictions(given, TEST)}))
+    steps = funnel[funnel["step"] != "fault"].set_index("step")["share"]
+    assert (steps * 6).round(9).to_dict() == {
         "asked": 6, "not_truncated": 5, "parsed": 3, "bound_valid": 2, "contract_valid": 1
     }  # fmt: skip
+    faults = funnel[funnel["step"] == "fault"].set_index("fault")["share"] * 6
+    assert faults.round(9).to_dict() == {
+        "no answer": 3, "below the bound -holding_t": 1, "not one think block followed by one answer block": 1
+    }  # fmt: skip
+    assert faults.index[0] == "no answer", "the most frequent first"
+
+
+def test_either_key_is_scored_and_the_contract_knows_the_difference(tmp_path):
+    """A stage that answers with the position, as the document's models do, has its forecasts; none of them is valid."""
+    texts = [f'<think></think><answer>{{"holding_tp1": {10 + d}}}</answer>' for d in (1.0, 2.0, 3.0, 3.0, 2.0, 1.0)]
+    texts[5] = '<think></think><answer>{"holding_delta": 1.0}</answer>'
+    frame = join_predictions(TEST, {"sft": parsed_predictions(completions(*texts), TEST)})
+    assert headline(frame)["MAE"] == pytest.approx(0.0)
+    assert headline(frame)["parsed_share"] == 1.0
+    assert headline(frame)["valid_share"] == pytest.approx(1 / 6)
+    evaluation.with_units(frame).to_csv(tmp_path / "forecasts.csv", index=False)
+    for table in (frame, evaluation.read_forecasts(tmp_path / "forecasts.csv")):
+        faults = evaluation.coverage_table(table).query("step == 'fault'").set_index("fault")["share"]
+        assert faults.to_dict() == {"holding_tp1 instead of holding_delta": pytest.approx(5 / 6)}
+
+
+def test_the_reference_answers_of_the_test_data_are_read():
+    """Its answers are positions (holding_tp1), whatever the prompts ask for."""
+    rows = [json.loads(line) for line in (GOLDEN / "test.jsonl").read_text().splitlines()]
+    given = [{**row, "completion": row["messages"][-1]["content"], "finish_reason": "stop"} for row in rows]
+    table = parsed_predictions(given, rows)
+    assert table["parsed"].all()
+    assert table["predicted_delta"].tolist() == pytest.approx([row["label_delta"] for row in rows], abs=1e-6)
+    assert table["valid_share"].tolist() == [0.0] * len(rows)
+
+
+def test_examples_of_each_fault_are_kept():
+    """At most three of a kind, each of the several samples of a window for itself."""
+    answer = '<answer>{"holding_delta": 1.0}</answer>'
+    samples = parse_samples(completions(*[["?", answer, f"<think></think>{answer}"]] * 6), TEST)
+    examples = fault_examples(samples)
+    assert examples["fault"].value_counts().to_dict() == {
+        "no answer": 3, "not one think block followed by one answer block": 3
+    }  # fmt: skip
+    assert examples.groupby("fault")["completion"].first().tolist() == ["?", answer]
+    assert examples.groupby("fault")["parsed"].first().tolist() == [False, True]
+    assert summarize_samples(samples)["faults"].iloc[0] == "no answer; not one think block followed by one answer block"
 
 
 def test_nothing_parsed_gives_empty_metrics_not_an_error():
-    frame = join_predictions(TEST, {"sft": parse_predictions(completions(*"??????"), TEST)})
+    frame = join_predictions(TEST, {"sft": parsed_predictions(completions(*"??????"), TEST)})
     table = metrics_table(frame, SETTINGS)
     assert table[table["treatment"] == "answered_by_all"]["MAE"].isna().all()
     assert evaluation.trimmed_table(frame, SETTINGS)["n_windows"].min() == 6
@@ -146,7 +200,7 @@ def test_rows_must_be_the_test_rows():
     with pytest.raises(InputError, match="not the test windows"):
         join_predictions(TEST, {"sft": prediction_table(["w0"], [10.0], [0.0])})
     with pytest.raises(InputError, match="same window_ids"):
-        parse_predictions([{"window_id": "w0", "completion": "", "finish_reason": "stop"}], TEST)
+        parsed_predictions([{"window_id": "w0", "completion": "", "finish_reason": "stop"}], TEST)
 
 
 def test_trivial_quarters_are_flagged():

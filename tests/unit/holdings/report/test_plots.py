@@ -42,7 +42,7 @@ def long_table(quarters: int, windows: int, forecasters: tuple[str, ...]) -> pd.
                 "parsed": np.arange(n) > 0,
             }
         )
-        tables.append(table.assign(**dict.fromkeys(evaluation.SHARES, 0.5)))
+        tables.append(table.assign(**dict.fromkeys(evaluation.SHARES, 0.5), samples=1, faults=""))
     return pd.concat(tables, ignore_index=True)
 
 
