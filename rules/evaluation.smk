@@ -83,8 +83,6 @@ rule evaluate_forecasts:
             "metrics.csv",
             "metrics_by_quarter.csv",
             "metrics_by_size.csv",
-            "metrics_by_period.csv",
-            "metrics_trimmed.csv",
             "coverage.csv",
             "origins.csv",
         ),

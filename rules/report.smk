@@ -109,8 +109,9 @@ rule summarize_run:
         tables=expand(
             "<results>/{firm_type}/evaluation/{table}.csv",
             firm_type=FIRM_TYPES[:1],
-            table=[*FIGURE_TABLES, *FIGURES[:3], "metrics_trimmed"],
+            table=[*FIGURE_TABLES, *FIGURES[:3]],
         ),
+        trimmed=expand("<results>/{firm_type}/evaluation/metrics_trimmed.csv", firm_type=FIRM_TYPES),
         coverage=expand("<results>/{firm_type}/evaluation/coverage.csv", firm_type=FIRM_TYPES),
     output:
         multiext(

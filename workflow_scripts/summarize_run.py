@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from workflow_scripts.holdings.evaluation.tables import FAULT
+from workflow_scripts.holdings.evaluation.tables import FAULT, OWN
 from workflow_scripts.holdings.report.dictionary import data_dictionary
 from workflow_scripts.holdings.report.page import Part, figures_part, page, table_part
 from workflow_scripts.holdings.report.plots import plot_skill
@@ -137,6 +137,12 @@ def report_parts(
         ),
         *([table_part("Forecasters of your own", own)] if len(own) else []),
         *(table_part(CHANGE_TITLES[name], headline(metrics, name)) for name in changes),
+        table_part(
+            "Each forecaster on the windows that it answered itself, as published code scores: not comparable, because "
+            "each has windows of its own",
+            headline(metrics, changes[0], OWN),
+            folded=True,
+        ),
         figures_part("", [out / "skill.png"]),
         *([table_part("Before and after the knowledge cut-off", periods, folded=True)] if len(periods) else []),
         table_part("Coverage: share of samples", funnel),

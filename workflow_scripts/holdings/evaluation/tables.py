@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from workflow_scripts.holdings.evaluation.metrics import (
     Array,
     calibration,
-    correlation_summary,
     direction_metrics,
     directions,
     error_metrics,
@@ -87,8 +86,9 @@ QUANTITIES = {
     )
 }
 # In the headline an unparsed completion counts as "no change", so that all have the same windows; parsed_share says how
-# much of a score is silence. Beside it: the windows that every forecaster has answered.
-TREATMENTS = ("unparsed_as_no_change", "answered_by_all")
+# much of a score is silence. Beside it: the windows that every forecaster has answered, and those that this one has.
+# The last are the published way to score, but each forecaster then has windows of its own: it can gain by silence.
+HEADLINE, BY_ALL, OWN = TREATMENTS = ("unparsed_as_no_change", "answered_by_all", "answered_by_itself")
 SIZE_GROUPS = 10
 FAULT = "fault"
 SHARES = ("parsed_share", "valid_share", "bound_share", "truncated_share")
@@ -249,44 +249,63 @@ def _quarters_of(one: Case, quarterly: pd.DataFrame) -> pd.DataFrame:
     return quarterly[(quarterly["forecaster"] == one.forecaster) & (quarterly["target"] == one.quantity.name)]
 
 
+def _names(one: Case) -> dict[str, object]:
+    return {"forecaster": one.forecaster, "target": one.quantity.name, "unit": one.quantity.unit}
+
+
+def _metrics(
+    one: Case, settings: EvaluationSettings, asked: pd.DataFrame, quarters: pd.DataFrame | None = None
+) -> dict[str, object]:
+    """Every metric of a case, in the columns that are described in `dictionary.COLUMNS`.
+
+    `asked` are the rows of the table whose completions are counted; `quarters` the case's rows of `quarterly_table`
+    where somebody has them already.
+    """
+    held, forecast = one.held, one.column("predicted_delta")
+    answered = ~np.isnan(forecast)
+    moved = one.true if one.quantity.name in CHANGES else one.column("label_delta")
+    return {
+        **_errors(one),
+        **summarize_rankings(one.true, one.predicted, one.quarter, settings.top_k, quarters),
+        "ranked_by": one.quantity.ranked_by,
+        **_directions(one, settings),
+        **calibration(one.true, one.predicted),
+        "near_zero_share": _near_zero(forecast[answered], held[answered], settings),
+        "near_zero_share_of_truth": _near_zero(moved, held, settings),
+        **{name: asked[name].mean() for name in SHARES},
+    }
+
+
 def metrics_table(
     joined: pd.DataFrame, settings: EvaluationSettings, quarterly: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """One row per forecaster, treatment and quantity; the columns are described in `dictionary.COLUMNS`.
+    """One row per forecaster, treatment and quantity; `comparable` is whether all forecasters have its windows.
 
     `quarterly` is the `quarterly_table` where somebody has it already.
     """
     quarterly = quarterly_table(joined, settings) if quarterly is None else quarterly
     joined = joined.assign(answered_by_all=_answered_by_all(joined))
     rows = []
-    for forecaster, group in itertools.groupby(cases(joined, settings), key=lambda one: one.forecaster):
+    for _, group in itertools.groupby(cases(joined, settings), key=lambda one: one.forecaster):
         own = list(group)
-        asked = own[0].table
-        shares = {name: asked[name].mean() for name in SHARES}
         for treatment in TREATMENTS:
             for one in own:
-                quarters = _quarters_of(one, quarterly)
-                if treatment == "answered_by_all":
-                    one, quarters = one.take(one.column("answered_by_all")), None
-                held, forecast = one.held, one.column("predicted_delta")
-                answered = ~np.isnan(forecast)
-                moved = one.true if one.quantity.name in CHANGES else one.column("label_delta")
+                asked, quarters = one.table, _quarters_of(one, quarterly)
+                kept = {
+                    HEADLINE: np.ones(len(one.true), bool),
+                    BY_ALL: one.column("answered_by_all"),
+                    OWN: one.column("parsed"),
+                }[treatment].astype(bool)
+                if not kept.all():
+                    one, quarters = one.take(kept), None
                 rows.append(
                     {
-                        "forecaster": forecaster,
-                        "target": one.quantity.name,
-                        "unit": one.quantity.unit,
+                        **_names(one),
                         "treatment": treatment,
+                        "comparable": treatment != OWN,
                         "n_windows": len(one.true),
                         "n_windows_set_aside": len(asked) - len(one.true),
-                        **_errors(one),
-                        **summarize_rankings(one.true, one.predicted, one.quarter, settings.top_k, quarters),
-                        "ranked_by": one.quantity.ranked_by,
-                        **_directions(one, settings),
-                        **calibration(one.true, one.predicted),
-                        "near_zero_share": _near_zero(forecast[answered], held[answered], settings),
-                        "near_zero_share_of_truth": _near_zero(moved, held, settings),
-                        **shares,
+                        **_metrics(one, settings, asked, quarters),
                     }
                 )
     return pd.DataFrame(rows)
@@ -300,20 +319,10 @@ def quarterly_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.Da
         table["quarter"] = quarter_labels(table["quarter"])
         stay = [mae(one.true[inside], one.stay[inside]) for inside in rows_by_quarter(one.quarter).values()]
         table["skill"] = [skill(*pair) for pair in zip(table["MAE"], stay, strict=True)]
-        for name, value in (("unit", one.quantity.unit), ("target", one.quantity.name), ("forecaster", one.forecaster)):
+        for name, value in reversed(_names(one).items()):
             table.insert(0, name, value)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
-
-
-def _group_row(one: Case) -> dict[str, object]:
-    return {
-        "forecaster": one.forecaster,
-        "target": one.quantity.name,
-        "unit": one.quantity.unit,
-        "n_windows": len(one.true),
-        **_errors(one),
-    }
 
 
 def size_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
@@ -326,51 +335,54 @@ def size_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFra
         for number in np.unique(decile):
             group = one.take(decile == number)
             sizes = {"holding_t_min_musd": group.held.min(), "holding_t_max_musd": group.held.max()}
-            rows.append({**_group_row(group), "size_decile": number, **sizes})
+            errors = {"n_windows": len(group.true), **_errors(group)}
+            rows.append({**_names(one), **errors, "size_decile": number, **sizes})
     return pd.DataFrame(rows)
 
 
-def period_table(
-    joined: pd.DataFrame,
-    settings: EvaluationSettings,
-    cutoff: dt.date | None,
-    quarterly: pd.DataFrame | None = None,
-) -> pd.DataFrame:
-    """Errors of windows whose label lies before and after the base model's knowledge cut-off; no rows without one.
+def _asked(one: Case) -> pd.DataFrame:
+    """The rows of the forecaster's table that a case has."""
+    return one.table.take(one.kept)
+
+
+def period_table(joined: pd.DataFrame, settings: EvaluationSettings, cutoff: dt.date | None) -> pd.DataFrame:
+    """All metrics of windows whose label lies before and after the base model's knowledge cut-off; no rows without one.
 
     A label belongs to the first period if its quarter t+1 ends on or before the cut-off: the model may have read it.
-    `quarterly` is the `quarterly_table` where somebody has it already.
     """
 
-    def known(quarter: NDArray[np.int32]) -> NDArray[np.bool_]:
-        return quarter_starts(quarter + 2) <= np.datetime64(cutoff) + np.timedelta64(1, "D")
+    def known(one: Case) -> NDArray[np.bool_]:
+        return quarter_starts(one.quarter + 2) <= np.datetime64(cutoff) + np.timedelta64(1, "D")
+
+    def row(one: Case, period: str) -> dict[str, object]:
+        return {**_names(one), "period": period, "n_windows": len(one.true), **_metrics(one, settings, _asked(one))}
 
     rows = []
-    if cutoff and quarterly is None:
-        quarterly = quarterly_table(joined, settings)
     for one in cases(joined, settings) if cutoff else ():
-        quarters = _quarters_of(one, quarterly)
-        before, rank_ic = known(label_ids(quarters["quarter"])), quarters["RankIC"].to_numpy(float)
-        windows_before = known(one.quarter)
-        for period, mask, part in zip(PERIODS, (windows_before, ~windows_before), (before, ~before), strict=True):
-            summary = correlation_summary("RankIC", rank_ic[part])
-            rows.append({**_group_row(one.take(mask)), "period": period, **summary})
-    columns = [*_group_row(next(cases(joined, settings))), "period", *correlation_summary("RankIC", np.empty(0))]
-    return pd.DataFrame(rows, columns=columns)
+        before = known(one)
+        rows += [row(one.take(part), period) for period, part in zip(PERIODS, (before, ~before), strict=True)]
+    return pd.DataFrame(rows, columns=list(row(next(cases(joined, settings)), "")))
 
 
-def trimmed_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
-    """Debug table: metrics without the windows whose |error| exceeds the forecaster's percentile.
+def trimmed_table(joined: pd.DataFrame, settings: EvaluationSettings, percentile: float) -> pd.DataFrame:
+    """Debug table: all metrics without the windows whose |error| exceeds the forecaster's percentile.
 
     Trimming by the error flatters everyone: it shows whether few windows own a metric, no more.
     """
     rows = []
     for one in cases(joined, settings):
         error = np.abs(one.predicted - one.true)
-        kept = error <= np.percentile(error, settings.trim_percentile) if len(error) else error > 0
+        kept = error <= np.percentile(error, percentile) if len(error) else error > 0
         group = one.take(kept)
-        trimmed = {"trimmed_above_percentile": settings.trim_percentile, "n_windows_trimmed": int((~kept).sum())}
-        rows.append({**_group_row(group), **trimmed})
+        rows.append(
+            {
+                **_names(one),
+                "trimmed_above_percentile": percentile,
+                "n_windows_trimmed": int((~kept).sum()),
+                "n_windows": len(group.true),
+                **_metrics(group, settings, _asked(group)),
+            }
+        )
     return pd.DataFrame(rows)
 
 

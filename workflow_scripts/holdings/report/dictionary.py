@@ -37,9 +37,12 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "target": (NONE, "; ".join(f"{quantity.name}: {quantity.truth}" for quantity in QUANTITIES.values())),
     "unit": (NONE, "unit of the errors of this row"),
     "treatment": (NONE, "unparsed_as_no_change (headline): all windows, an unparsed completion counts as no change; "
-                        "answered_by_all: the windows that every forecaster answered"),
+                        "answered_by_all: the windows that every forecaster answered; answered_by_itself: those that "
+                        "this one answered, as published code scores"),
+    "comparable": (NONE, "whether the row has the same windows for every forecaster; not so in answered_by_itself, "
+                         "where silence on hard windows makes a forecaster look better"),
     "n_windows": (COUNT, "windows behind the row's numbers"),
-    "n_windows_set_aside": (COUNT, "other test windows: without a label of this target, or not answered by all"),
+    "n_windows_set_aside": (COUNT, "other test windows: without a label of this target, or left out by the treatment"),
     "n_windows_trimmed": (COUNT, "windows whose |error| is above the percentile"),
     "trimmed_above_percentile": ("percentile", "of the forecaster's |error|, above which windows are left out: "
                                                "flatters everyone, for debugging alone"),
@@ -62,14 +65,16 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "RankIC_t": (NONE, "as IC_t, of RankIC"),
     "n_quarters": (COUNT, "quarters with windows; in comparisons: those where both forecasters have the metric"),
     "n_quarters_without_IC": (COUNT, "quarters where truth or forecast is constant: not in the means of IC and RankIC"),
+    # The metrics at k have it in their names: Recall@50 or, as a share of the quarter's windows, Recall@10%.
     "Recall": (SHARE, "of the k largest positive truths of a quarter, the share among the k largest forecasts"),
     "Precision": (SHARE, "of the k largest forecasts of a quarter, the share among the k largest positive truths"),
     "NDCG": ("0..1", "NDCG@k of a quarter with gain max(truth, 0); ties keep an order that no value decides"),
     "Recall_by_chance": (SHARE, "Recall of a random order of the same quarters, k / windows"),
     "n_quarters_ranked": (COUNT, "quarters in the means of Recall, Precision and NDCG: more than k windows, a positive "
                                  "truth and a forecast that is not constant"),
-    "n_quarters_trivial_top_k": (COUNT, "quarters with at most k windows, where every ranking finds everything"),
-    "trivial_top_k": (NONE, "whether this quarter has at most k windows"),
+    "k": (COUNT, "k of Recall, Precision and NDCG in this quarter"),
+    "not_ranked": (NONE, "why this quarter is not in the means of Recall, Precision and NDCG; in metrics: each reason "
+                         "with its number of quarters. With at most k windows every ranking finds everything"),
     "pooled_IC": ("correlation", "Pearson correlation over all quarters at once: mixes quarters, not comparable to IC"),
     "pooled_RankIC": ("correlation", "Spearman correlation over all quarters at once"),
     "pooled_Recall": (SHARE, "Recall over all quarters at once"),
@@ -167,6 +172,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
+# k in the name of a column, which is described without it.
+AT_K = re.compile("@[^_]+")
 # Columns of the files before the evaluation: they are named as in the panel and the datasets, without units.
 DATA_COLUMNS: dict[str, tuple[str, str]] = {
     "window_id": COLUMNS["window_id"],
@@ -215,7 +222,7 @@ DATA_COLUMNS: dict[str, tuple[str, str]] = {
     "valid_share": COLUMNS["valid_share"],
     "bound_share": COLUMNS["bound_share"],
     "truncated_share": COLUMNS["truncated_share"],
-    "fault": (NONE, "first thing that is wrong with the first sample that has a fault"),
+    "faults": COLUMNS["faults"],
     "step": (NONE, "optimizer step"),
     "loss": ("nats", "loss of the step; of SFT, per token"),
     "learning_rate": (NONE, "learning rate of the step"),
@@ -283,9 +290,10 @@ def data_dictionary(tables: Mapping[str, Iterable[str]]) -> pd.DataFrame:
     rows = []
     for table, columns in tables.items():
         for column in columns:
-            if column not in COLUMNS:
+            described = AT_K.sub("", column)
+            if described not in COLUMNS:
                 raise InputError(
                     f"{table}: column {column!r} is not in holdings/report/dictionary.py; describe it there"
                 )
-            rows.append((table, column, *COLUMNS[column]))
+            rows.append((table, column, *COLUMNS[described]))
     return pd.DataFrame(rows, columns=["table", "column", "unit", "meaning"])

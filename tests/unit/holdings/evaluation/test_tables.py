@@ -2,12 +2,14 @@
 
 import datetime as dt
 import json
+from argparse import Namespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.conftest import GOLDEN
+from workflow_scripts import score_periods, trim_metrics
 from workflow_scripts.holdings.evaluation import tables as evaluation
 from workflow_scripts.holdings.evaluation.conditions import check_conditions, origins, with_base_models
 from workflow_scripts.holdings.evaluation.tables import EvaluationSettings, join_predictions, metrics_table
@@ -19,8 +21,13 @@ from workflow_scripts.holdings.forecasts.predictions import (
 )
 from workflow_scripts.holdings.texts.targets import CHANGES
 from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.plumbing.files import write_csv
 
 SETTINGS = EvaluationSettings()
+
+
+# A stage that is always right.
+WELL = [f'<think></think><answer>{{"holding_delta": {delta}}}</answer>' for delta in (1.0, 2.0, 3.0, 3.0, 2.0, 1.0)]
 
 
 def rows(quarters, held, delta, active=None):
@@ -69,7 +76,7 @@ def test_a_planted_no_change_model_has_skill_zero_and_no_ic():
     for target in CHANGES:
         row = headline(frame, target)
         assert row["skill"] == row["relative_skill"] == row["MCC"] == 0.0
-        assert np.isnan(row[["IC", "RankIC", "IC_t", "NDCG", "calibration_slope"]].astype(float)).all()
+        assert np.isnan(row[["IC", "RankIC", "IC_t", "NDCG@10%", "calibration_slope"]].astype(float)).all()
         assert row["n_quarters_without_IC"] == row["n_quarters"] == 2
         assert row["near_zero_share"] == 1.0
     assert headline(frame, "level")["MAE"] == headline(frame)["MAE"]
@@ -115,7 +122,7 @@ def test_unparsed_counts_as_no_change_and_the_intersection_is_the_same_for_all()
     assert both["n_windows_set_aside"].tolist() == [5, 5]
     assert both.loc["sft", "MAE"] == 0.0
     assert both.loc["no_change", "MAE"] == 1.0
-    assert table.loc["sft", "parsed_share"].tolist() == [pytest.approx(1 / 6)] * 2
+    assert table.loc["sft", "parsed_share"].tolist() == [pytest.approx(1 / 6)] * 3
 
 
 def test_several_samples_give_their_median_and_spread():
@@ -193,7 +200,8 @@ def test_nothing_parsed_gives_empty_metrics_not_an_error():
     frame = join_predictions(TEST, {"sft": parsed_predictions(completions(*"??????"), TEST)})
     table = metrics_table(frame, SETTINGS)
     assert table[table["treatment"] == "answered_by_all"]["MAE"].isna().all()
-    assert evaluation.trimmed_table(frame, SETTINGS)["n_windows"].min() == 6
+    assert table[table["treatment"] == "answered_by_itself"]["n_windows"].tolist() == [0] * 4
+    assert evaluation.trimmed_table(frame, SETTINGS, 95)["n_windows"].min() == 6
 
 
 def test_rows_must_be_the_test_rows():
@@ -205,7 +213,7 @@ def test_rows_must_be_the_test_rows():
 
 def test_trivial_quarters_are_flagged():
     quarterly = evaluation.quarterly_table(joined([1.0] * 6), EvaluationSettings(top_k=3))
-    assert quarterly["trivial_top_k"].all()
+    assert (quarterly["not_ranked"] == "at most k windows").all()
     assert quarterly["quarter"].tolist() == ["2019Q1", "2019Q2"] * 4
 
 
@@ -231,9 +239,82 @@ def test_periods_are_those_of_the_label():
 
 def test_trimming_removes_the_largest_errors_only():
     frame = joined([1.0, 2.0, 3.0, 3.0, 2.0, 100.0])
-    table = evaluation.trimmed_table(frame, EvaluationSettings(trim_percentile=90)).set_index("target")
+    table = evaluation.trimmed_table(frame, SETTINGS, 90).set_index("target")
     assert table.loc["change", "n_windows_trimmed"] == 1
     assert table.loc["change", "MAE"] == 0.0
+    assert table.loc["change", "RankIC"] == 1.0
+    assert evaluation.trimmed_table(frame, SETTINGS, 100).set_index("target").loc["change", "RankIC"] < 1.0
+
+
+METRIC_COLUMNS = ["MAE", "skill", "IC", "RankIC", "RankIC_t", "Recall@10%", "Precision@10%", "NDCG@10%", "accuracy",
+                  "MCC", "calibration_slope", "parsed_share", "valid_share", "pooled_IC",
+                  "n_quarters_ranked"]  # fmt: skip
+
+
+def test_trimmed_and_period_tables_have_the_same_metrics():
+    """With nothing trimmed, and with every label after the cut-off, they are those of the headline."""
+    frame = join_predictions(TEST, {"sft": parsed_predictions(completions(*["?"] * 3, *WELL[3:]), TEST)})
+    metrics = metrics_table(frame, SETTINGS).query("treatment == 'unparsed_as_no_change'").reset_index(drop=True)
+    trimmed = evaluation.trimmed_table(frame, SETTINGS, 100)
+    periods = evaluation.period_table(frame, SETTINGS, dt.date(2000, 1, 1)).query("period == 'label_after_cutoff'")
+    for table in (trimmed, periods.reset_index(drop=True)):
+        own = [name for name in metrics if name in table]
+        assert set(METRIC_COLUMNS) < set(own)
+        pd.testing.assert_frame_equal(table[own], metrics[own])
+    cut = evaluation.period_table(frame, SETTINGS, dt.date(2019, 6, 30)).query("target == 'change'")
+    assert cut.set_index("period")["parsed_share"].to_dict() == {"label_before_cutoff": 0, "label_after_cutoff": 1}
+
+
+@pytest.mark.parametrize(
+    ("module", "settings", "table"),
+    [(trim_metrics, {"trim_percentile": 60}, lambda frame: evaluation.trimmed_table(frame, SETTINGS, 60)),
+     (score_periods, {"knowledge_cutoff": "2019-06-30"},
+      lambda frame: evaluation.period_table(frame, SETTINGS, dt.date(2019, 6, 30)))],
+)  # fmt: skip
+def test_parts_are_made_from_the_file_of_forecasts_alone(tmp_path, module, settings, table):
+    """There is nothing else in the folder."""
+    frame = joined([0.1, 0.2, None, 0.3, 1 / 3, -1.0])
+    forecasts, out = tmp_path / "forecasts.csv", tmp_path / "x.csv"
+    write_csv(forecasts, evaluation.with_units(frame))
+    made = module.Settings(metrics=SETTINGS, **settings)
+    module.main(Namespace(forecasts=forecasts, firm_type="banks", settings=made, out=out))
+    expected = table(frame)
+    expected.insert(0, "firm_type", "banks")
+    write_csv(tmp_path / "expected.csv", expected)
+    assert out.read_bytes() == (tmp_path / "expected.csv").read_bytes()
+
+
+def test_a_forecaster_on_its_own_windows_is_marked_as_not_comparable():
+    """Silent where it would err, it looks perfect; the same stage counts as no change there in the headline."""
+    silent = ["?", *WELL[1:]]
+    predictions = {
+        "sft": parsed_predictions(completions(*silent), TEST),
+        "grpo": parsed_predictions(completions(*WELL[:5], "?"), TEST),
+    }
+    table = metrics_table(join_predictions(TEST, predictions), SETTINGS).query("target == 'change'")
+    table = table.set_index(["treatment", "forecaster"])
+    assert table.loc["answered_by_itself", "n_windows"].tolist() == [5, 5]
+    assert table.loc["answered_by_itself", "n_windows_set_aside"].tolist() == [1, 1]
+    assert table.loc["answered_by_all", "n_windows"].tolist() == [4, 4]
+    assert table.loc["answered_by_itself", "MAE"].tolist() == [0.0, 0.0]
+    assert (table.loc["unparsed_as_no_change", "MAE"] > 0).all()
+    assert table.groupby("treatment")["comparable"].first().to_dict() == {
+        "unparsed_as_no_change": True, "answered_by_all": True, "answered_by_itself": False
+    }  # fmt: skip
+
+
+def test_the_default_ranks_every_quarter_of_the_published_recipe():
+    """1,000 windows over 27 quarters: with k = 50 not one of them could be ranked."""
+    generator = np.random.default_rng(0)
+    test = rows(8076 + np.arange(1000) % 27, [10.0] * 1000, generator.normal(size=1000).round(3))
+    frame = joined(generator.normal(size=1000).round(3), test=test)
+    row = headline(frame)
+    assert (row["n_quarters_ranked"], row["n_quarters"], row["not_ranked"]) == (27, 27, "")
+    assert np.isfinite(row[["Recall@10%", "Precision@10%", "NDCG@10%"]].astype(float)).all()
+    assert row["Recall@10%_by_chance"] == pytest.approx(0.108, abs=0.001), "4 of 37 or 38 windows"
+    fifty = metrics_table(frame, EvaluationSettings(top_k=50)).iloc[1]
+    assert np.isnan(fifty["Recall@50"])
+    assert fifty["not_ranked"] == "at most k windows: 27"
 
 
 def test_tables_keep_the_order_of_the_forecasters():
