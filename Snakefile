@@ -1,6 +1,7 @@
 """Holdings adjustment: panel -> windows -> samples -> prompts -> datasets -> adapters -> evaluation.
 
-Targets: all (default), panel, datasets, adapters, evaluation, answers, or any file below results/{run}/.
+Targets: all (default), panel, datasets, adapters, evaluation, answers, metrics_trimmed, metrics_by_period, or any file
+below results/{run}/.
 Settings: config/demo.yaml, or --configfile FILE; config/README.md has the table of all settings.
 """
 
@@ -33,6 +34,7 @@ include: "rules/baselines.smk"
 include: "rules/audits.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
+include: "rules/breakdowns.smk"
 include: "rules/rewards.smk"
 include: "rules/answers.smk"
 include: "rules/report.smk"
@@ -98,6 +100,18 @@ rule evaluation:
             firm_type=FIRM_TYPES,
             table=["metrics", "comparisons"],
         ),
+    localrule: True
+
+
+rule metrics_trimmed:
+    input:
+        expand("<results>/{firm_type}/evaluation/metrics_trimmed.csv", firm_type=FIRM_TYPES),
+    localrule: True
+
+
+rule metrics_by_period:
+    input:
+        expand("<results>/{firm_type}/evaluation/metrics_by_period.csv", firm_type=FIRM_TYPES),
     localrule: True
 
 

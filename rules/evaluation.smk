@@ -47,7 +47,8 @@ rule parse_predictions:
         completions="<results>/{firm_type}/completions/{stage}.jsonl",
         dataset="<results>/{firm_type}/datasets/test.jsonl",
     output:
-        "<results>/{firm_type}/predictions/{stage}.csv",
+        predictions="<results>/{firm_type}/predictions/{stage}.csv",
+        faults="<results>/{firm_type}/evaluation/faults_{stage}.csv",
     log:
         "<results>/logs/parse_predictions/{firm_type}.{stage}.log",
     benchmark:
@@ -66,7 +67,8 @@ rule parse_predictions:
                 --firm-type {wildcards.firm_type} \
                 --stage {wildcards.stage} \
                 --settings {params.settings:q} \
-                --out {output:q}
+                --out {output.predictions:q} \
+                --faults {output.faults:q}
             """)
 
 
@@ -83,8 +85,6 @@ rule evaluate_forecasts:
             "metrics.csv",
             "metrics_by_quarter.csv",
             "metrics_by_size.csv",
-            "metrics_by_period.csv",
-            "metrics_trimmed.csv",
             "coverage.csv",
             "origins.csv",
         ),

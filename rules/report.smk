@@ -102,14 +102,16 @@ rule summarize_run:
         skill=expand("<results>/{firm_type}/evaluation/skill.csv", firm_type=FIRM_TYPES),
         origins=expand("<results>/{firm_type}/evaluation/origins.csv", firm_type=FIRM_TYPES),
         rewards=expand("<results>/{firm_type}/evaluation/rewards_{stage}.csv", firm_type=FIRM_TYPES, stage=MODELS),
+        faults=expand("<results>/{firm_type}/evaluation/faults_{stage}.csv", firm_type=FIRM_TYPES, stage=MODELS),
         samples=expand("<results>/{firm_type}/samples/{split}.json", firm_type=FIRM_TYPES, split=SPLITS),
         figures=expand("<results>/{firm_type}/evaluation/{figure}.png", firm_type=FIRM_TYPES, figure=FIGURES),
         # What the data dictionary describes is the same for every firm type.
         tables=expand(
             "<results>/{firm_type}/evaluation/{table}.csv",
             firm_type=FIRM_TYPES[:1],
-            table=[*FIGURE_TABLES, *FIGURES[:3], "metrics_trimmed"],
+            table=[*FIGURE_TABLES, *FIGURES[:3]],
         ),
+        trimmed=expand("<results>/{firm_type}/evaluation/metrics_trimmed.csv", firm_type=FIRM_TYPES),
         coverage=expand("<results>/{firm_type}/evaluation/coverage.csv", firm_type=FIRM_TYPES),
     output:
         multiext(

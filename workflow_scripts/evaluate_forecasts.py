@@ -1,11 +1,10 @@
 """Tables of one firm type: all forecasters on identical windows.
 
 Steps: refuse stages that answered under different conditions → join forecasts and truth by window_id → metrics, by
-quarter, by size decile, by period, trimmed; coverage; where forecasters come from. Every later table and figure starts
-from `forecasts.csv`.
+quarter, by size decile; coverage; where forecasters come from. Every later table and figure starts from
+`forecasts.csv`.
 """
 
-import datetime as dt
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +18,12 @@ from workflow_scripts.plumbing.files import iterate_jsonl, read_csv, read_json, 
 
 @dataclass(frozen=True)
 class Settings:
-    """Constants of the metrics, the last day of the base model's knowledge (YYYY-MM-DD), origins of forecasters.
+    """Constants of the metrics, and origins of forecasters.
 
     `sources` are the paths of the user's own forecasters, `base_models` the models of those that complete prompts.
     """
 
     metrics: EvaluationSettings
-    knowledge_cutoff: str | None
     sources: dict[str, str]
     base_models: dict[str, str]
 
@@ -37,16 +35,13 @@ def main(args: Namespace) -> str:
     check_conditions(conditions, own=sources)
     predictions = {Path(path).stem: read_csv(path) for path in args.predictions}
     joined = evaluation.join_predictions(iterate_jsonl(args.dataset), predictions)
-    settings, cutoff = args.settings.metrics, args.settings.knowledge_cutoff
-    cutoff = cutoff and dt.date.fromisoformat(cutoff)
+    settings = args.settings.metrics
     quarterly = evaluation.quarterly_table(joined, settings)
     tables = {
         "forecasts": evaluation.with_units(joined),
         "metrics": evaluation.metrics_table(joined, settings, quarterly),
         "metrics_by_quarter": quarterly,
         "metrics_by_size": evaluation.size_table(joined, settings),
-        "metrics_by_period": evaluation.period_table(joined, settings, cutoff, quarterly),
-        "metrics_trimmed": evaluation.trimmed_table(joined, settings),
         "coverage": evaluation.coverage_table(joined),
         "origins": origins(predictions, conditions, sources, base_models),
     }

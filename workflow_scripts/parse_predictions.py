@@ -1,9 +1,12 @@
-"""Read the forecasts out of one stage's completions, with the parser that the rewards use."""
+"""Read the forecasts out of one stage's completions, with the parser that the rewards use, but leniently.
+
+Writes one row per window, and examples of each kind of fault.
+"""
 
 from argparse import Namespace
 from dataclasses import dataclass
 
-from workflow_scripts.holdings.forecasts.predictions import parse_predictions
+from workflow_scripts.holdings.forecasts.predictions import fault_examples, parse_samples, summarize_samples
 from workflow_scripts.holdings.texts.targets import TargetName
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_jsonl, write_csv
@@ -18,10 +21,15 @@ class Settings:
 
 
 def main(args: Namespace) -> str:
-    """Write one row per test window to `--out`."""
+    """Write one row per test window to `--out`, and completions with a fault to `--faults`."""
     completions = read_jsonl(args.completions, ("window_id", "completion", "finish_reason"))
-    table = parse_predictions(completions, read_jsonl(args.dataset), args.settings.target, args.settings.think)
+    samples = parse_samples(completions, read_jsonl(args.dataset), args.settings.target, args.settings.think)
+    table = summarize_samples(samples)
     write_csv(args.out, table)
+    examples = fault_examples(samples)
+    for name in ("stage", "firm_type"):
+        examples.insert(0, name, getattr(args, name))
+    write_csv(args.faults, examples)
     shares = f"{table['parsed_share'].mean():.1%} parsed, {table['valid_share'].mean():.1%} valid"
     return f"parse_predictions {args.firm_type} {args.stage}: {shares}"
 
@@ -36,4 +44,5 @@ if __name__ == "__main__":
         stage=cli.TEXT,
         settings=cli.settings_option(Settings),
         out=cli.TEXT,
+        faults=cli.TEXT,
     )

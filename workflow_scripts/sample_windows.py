@@ -53,10 +53,10 @@ def main(args: Namespace) -> str:
         candidates, account = find_candidates(windows, in_split, settings.sample.drop_zero_holding, known)
     except InputError as error:
         raise InputError(f"{args.windows}, split {args.split}: {error}") from error
-    sample, per_bucket = sample_windows(
+    sample, sampled = sample_windows(
         candidates, settings.sample, random_stream(settings.seed, args.firm_type, args.split)
     )
-    account |= {"sampled": sample.num_rows, "sampled_per_bucket": per_bucket}
+    account |= sampled
     history = read_history(args.panel, sample)
     sample = attach_history(sample, history, args.firm_type, settings.history_quarters)
     sample = attach_prices(sample, stocks, settings.history_quarters)
@@ -69,7 +69,8 @@ def main(args: Namespace) -> str:
     write_table(history_path, history, use_dictionary=[*IDS, "quarter"])
     write_json(args.report, {"firm_type": args.firm_type, "split": args.split, **account})
     counts = f"{account['sampled']:,} of {account['candidates']:,} candidates"
-    return f"sample_windows {args.firm_type} {args.split}: {counts}"
+    evenness = f"{account['smallest_bucket']:,} to {account['largest_bucket']:,} in each time bucket"
+    return f"sample_windows {args.firm_type} {args.split}: {counts}, {evenness}"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from workflow_scripts.holdings.evaluation.tables import FAULT, OWN
 from workflow_scripts.holdings.report.dictionary import data_dictionary
 from workflow_scripts.holdings.report.page import Part, figures_part, page, table_part
 from workflow_scripts.holdings.report.plots import plot_skill
@@ -38,6 +39,8 @@ ORACLE_NOTE = (
 )
 # Columns of the headline that are printed.
 SHOWN = ["firm_type", "forecaster", "n_windows", "MAE", "skill", "RankIC", "accuracy", "parsed_share", "valid_share"]
+# Characters at the end of a completion with a fault; the file has all.
+SHOWN_OF_COMPLETION = 300
 COMPARISON_COLUMNS = [
     "firm_type", "target", "metric", "baseline", "candidate", "n_quarters", "n_managers", "difference", "interval_low",
     "interval_high", "clustered_by", "p_holm", "verdict", "same_base_model", "few_quarters", "few_managers",
@@ -121,7 +124,11 @@ def report_parts(
     rewards, preflight = tables["rewards"], tables["preflight"]
     coverage = inputs.table("evaluation/coverage.csv")
     own = tables["origins"][tables["origins"]["source"].notna()]
-    coverage = coverage.pivot(index=["firm_type", "forecaster"], columns="step", values="share").reset_index()
+    faults = coverage[coverage["step"] == FAULT].drop(columns="step")
+    examples = inputs.table("evaluation/faults_*.csv")
+    examples["completion"] = examples["completion"].fillna("").str[-SHOWN_OF_COMPLETION:]
+    funnel = coverage[coverage["step"] != FAULT]
+    funnel = funnel.pivot(index=["firm_type", "forecaster"], columns="step", values="share").reset_index()
     return [
         table_part(
             "Verdicts on the models against the others, by MAE and after Holm's correction "
@@ -130,9 +137,17 @@ def report_parts(
         ),
         *([table_part("Forecasters of your own", own)] if len(own) else []),
         *(table_part(CHANGE_TITLES[name], headline(metrics, name)) for name in changes),
+        table_part(
+            "Each forecaster on the windows that it answered itself, as published code scores: not comparable, because "
+            "each has windows of its own",
+            headline(metrics, changes[0], OWN),
+            folded=True,
+        ),
         figures_part("", [out / "skill.png"]),
         *([table_part("Before and after the knowledge cut-off", periods, folded=True)] if len(periods) else []),
-        table_part("Coverage: share of samples", coverage),
+        table_part("Coverage: share of samples", funnel),
+        table_part("What is wrong with the completions: share of samples", faults),
+        table_part("Examples of completions with a fault", examples, folded=True),
         table_part(
             "Paired comparisons: the wider interval of the bootstraps clustered by quarter and by manager",
             comparisons[COMPARISON_COLUMNS],

@@ -1,4 +1,4 @@
-"""CPU seconds, wall time and peak memory of evaluate_forecasts and compare_forecasts, whole processes.
+"""CPU seconds, wall time and peak memory of the evaluation of a firm type, whole processes.
 
     make benchmark-evaluation                          10^5 windows
     make benchmark-evaluation WINDOWS="1000 10000"     other sizes
@@ -97,18 +97,27 @@ def make_inputs(folder: Path, windows: int) -> None:
 
 
 def commands(folder: Path) -> dict[str, list]:
-    """Both stages as their rules call them."""
+    """The stages as their rules call them."""
     files = [folder / f"predictions/{name}.csv" for name in (*BASELINES, *STAGES)]
     conditions = [folder / f"completions/{stage}.json" for stage in STAGES]
     out = folder / "evaluation"
-    evaluation = {"metrics": {}, "knowledge_cutoff": "2021-12-31", "sources": {}, "base_models": {}}
+    evaluation = {"metrics": {}, "sources": {}, "base_models": {}}
+    forecasts = ("--forecasts", out / "forecasts.csv", "--firm-type", FIRM_TYPE)
     return {
         "evaluate_forecasts": [
             *("--dataset", folder / "datasets/test.jsonl", "--predictions", *files, "--conditions", *conditions),
             *("--firm-type", FIRM_TYPE, "--settings", json.dumps(evaluation), "--out", out),
         ],
+        "trim_metrics": [
+            *(*forecasts, "--settings", json.dumps({"metrics": {}, "trim_percentile": 95})),
+            *("--out", out / "metrics_trimmed.csv"),
+        ],
+        "score_periods": [
+            *(*forecasts, "--settings", json.dumps({"metrics": {}, "knowledge_cutoff": "2021-12-31"})),
+            *("--out", out / "metrics_by_period.csv"),
+        ],
         "compare_forecasts": [
-            *("--forecasts", out / "forecasts.csv", "--origins", out / "origins.csv", "--firm-type", FIRM_TYPE),
+            *(*forecasts, "--origins", out / "origins.csv"),
             *("--settings", json.dumps({"seed": 1, "bootstrap": {}})),
             *("--out", out / "comparisons.csv", "--skill", out / "skill.csv"),
         ],
@@ -131,7 +140,7 @@ def benchmark(windows: int, folder: Path) -> None:
     make_inputs(folder, windows)
     figures = {name: measured(name, options) for name, options in commands(folder).items()}
     user, wall, memory = zip(*figures.values(), strict=True)
-    figures["both"] = sum(user), sum(wall), max(memory)
+    figures["all"] = sum(user), sum(wall), max(memory)
     print(f"{windows:,} windows, {len(BASELINES) + len(STAGES)} forecasters, {QUARTERS} quarters, {MANAGERS} managers")
     print(f"{'process':<20}{'user CPU s':>12}{'wall s':>9}{'peak MB':>9}")
     for name, (user, wall, memory) in figures.items():

@@ -23,7 +23,8 @@ SUMMARY = {"summarize_run": 1, "all": 1}
 CONFIG = {**SUMMARY, "write_config": 1}
 FIGURES = {"plot_forecasts": 2}
 INTERVALS = {"compare_forecasts": 2}
-EVALUATION = {"evaluate_forecasts": 2, **INTERVALS, **FIGURES}
+TRIMMED, PERIODS = {"trim_metrics": 2}, {"score_periods": 2}
+EVALUATION = {"evaluate_forecasts": 2, **TRIMMED, **PERIODS, **INTERVALS, **FIGURES}
 SCORES = {"parse_predictions": 6, "score_rewards": 6}
 GRPO = {"train_grpo": 2, "write_model_card": 2, "summarize_training": 2, "generate_completions": 2,
         "parse_predictions": 2, "score_rewards": 2, **EVALUATION}  # fmt: skip
@@ -84,7 +85,8 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"rewards": {"dead_band": 0.1}}, {"write_config": 1, "all": 1}),
     ({"generation": {"max_tokens": 25}}, {"generate_completions": 6, **SCORES, **EVALUATION, **CONFIG}),
     ({"evaluation": {"top_k": 4}}, {**EVALUATION, **CONFIG}),
-    ({"evaluation": {"knowledge_cutoff": "2020-12-31"}}, {**EVALUATION, **CONFIG}),
+    ({"evaluation": {"knowledge_cutoff": "2020-12-31"}}, {**PERIODS, **CONFIG}),
+    ({"evaluation": {"trim_percentile": 90}}, {**TRIMMED, **CONFIG}),
     ({"evaluation": {"bootstrap_draws": 300}}, {**INTERVALS, **CONFIG}),
     ({"evaluation": {"confidence": 0.9}}, {**INTERVALS, **FIGURES, **CONFIG}),
     ({"evaluation": {"score_rewards": ["contract_holdings"]}}, {"score_rewards": 6, **CONFIG}),

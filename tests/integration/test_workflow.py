@@ -37,6 +37,7 @@ def test_every_artefact_is_there(finished):
                      "stock_quarters.parquet",
                      *(f"evaluation/{figure}.{kind}" for figure in FIGURES for kind in ("png", "pdf", "csv")),
                      "evaluation/worst_rewards_grpo.csv", "evaluation/zero_rewards_grpo.csv", "evaluation/origins.csv",
+                     "evaluation/faults_grpo.csv",
                      "merged/sft/model.safetensors"):  # fmt: skip
             assert (folder / name).stat().st_size > 0, name
     assert read_json(finished.results("banks/samples/sft.json"))["sampled"] == 16
@@ -47,7 +48,7 @@ def test_every_artefact_is_there(finished):
 def test_every_rule_left_a_log_and_a_benchmark(finished):
     rules = {path.name for path in finished.results("logs").iterdir() if path.is_dir()}
     benchmarks = {path.name for path in finished.results("benchmarks").iterdir() if path.is_dir()}
-    assert len(rules) == 24
+    assert len(rules) == 26
     assert rules == benchmarks
 
 

@@ -17,7 +17,7 @@ from workflow_scripts.settings.uses import USES
 BIN = Path(sys.executable).parent
 RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
 # The targets that a user can name, which are rules without a job.
-NAMED_TARGETS = {"all", "panel", "datasets", "adapters", "evaluation", "answers"}
+NAMED_TARGETS = set("all panel datasets adapters evaluation answers metrics_trimmed metrics_by_period".split())
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_every_entry_module_is_a_rule():
 
 def test_files_stay_short():
     for path in RULE_FILES:
-        limit = 160 if path.parent.name == "rules" else 110
+        limit = 160 if path.parent.name == "rules" else 120
         assert len(path.read_text().splitlines()) <= limit, path
 
 

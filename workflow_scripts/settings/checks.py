@@ -46,6 +46,10 @@ def check_config(config: Config) -> None:
     _check_splits(config.splits)
     _check_forecasters(config)
     _check_trainings(config)
+    if config.evaluation.top_k >= 1 and config.evaluation.top_k % 1:
+        raise InputError(
+            f"evaluation.top_k is {config.evaluation.top_k:g}; give a whole number of windows, or a share below 1"
+        )
     if config.generation.samples > 1 and config.generation.temperature == 0:
         raise InputError("generation.samples is above 1 with temperature 0, which gives the same text every time")
     try:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from annotated_doc import Doc
 from annotated_types import Ge, Le, MinLen, Predicate
 
-from workflow_scripts.holdings.evaluation.settings import BootstrapSettings, EvaluationSettings
+from workflow_scripts.holdings.evaluation.settings import BootstrapSettings, EvaluationSettings, TrimSettings
 from workflow_scripts.holdings.forecasts.stages import STAGES
 from workflow_scripts.holdings.panel.checks import CheckSettings
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES, Day, FirmType
@@ -122,7 +122,7 @@ RewardSection = make_dataclass(
 
 
 @dataclass(frozen=True)
-class EvaluationSection(BootstrapSettings, EvaluationSettings):
+class EvaluationSection(BootstrapSettings, TrimSettings, EvaluationSettings):
     """Metrics, comparisons and replays of rewards."""
 
     stages: Annotated[

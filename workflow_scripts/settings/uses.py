@@ -318,7 +318,6 @@ def _evaluate_forecasts(config: Config, wildcards: Wildcards) -> Content:
     adapters = config.adapters
     return {
         "metrics": part(config.evaluation, EvaluationSettings),
-        "knowledge_cutoff": config.evaluation.knowledge_cutoff,
         "sources": {name: one.path for name, one in adapters.items()} | config.forecasts,
         "base_models": dict.fromkeys(evaluated_stages(config), config.model.path)
         | {name: one.base_model for name, one in adapters.items()},
@@ -371,6 +370,14 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "check_answers": _check_answers,
     "parse_predictions": lambda c, w: asked(c),
     "evaluate_forecasts": _evaluate_forecasts,
+    "trim_metrics": lambda c, w: {
+        "metrics": part(c.evaluation, EvaluationSettings),
+        "trim_percentile": c.evaluation.trim_percentile,
+    },
+    "score_periods": lambda c, w: {
+        "metrics": part(c.evaluation, EvaluationSettings),
+        "knowledge_cutoff": c.evaluation.knowledge_cutoff,
+    },
     "compare_forecasts": lambda c, w: {"seed": c.seed, "bootstrap": part(c.evaluation, BootstrapSettings)},
     "score_rewards": _score_rewards,
     "replay_rewards": _score_rewards,

@@ -11,7 +11,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-RANKING = ("IC", "RankIC", "Recall", "Precision", "NDCG")
+CORRELATIONS = ("IC", "RankIC")
+AT_K = ("Recall", "Precision", "NDCG")
+# Why a quarter is not among those that are ranked.
+TOO_FEW, NONE_POSITIVE, CONSTANT = "at most k windows", "no positive truth", "constant forecast"
 # Fewer quarters than that carry no inference over quarters.
 MIN_QUARTERS = 10
 
@@ -107,6 +110,38 @@ def spearman(true: Array, predicted: Array) -> float:
     return pearson(average_ranks(true), average_ranks(predicted))
 
 
+def k_of(top_k: float, n: int) -> int:
+    """k among n windows: `top_k` itself from 1 on, below 1 that share of the windows, rounded and at least 1.
+
+    >>> k_of(50, 37), k_of(0.1, 37)
+    (50, 4)
+    """
+    return int(top_k) if top_k >= 1 else max(1, int(top_k * n + 0.5))
+
+
+def at_k(name: str, top_k: float) -> str:
+    """The name of a metric at k.
+
+    >>> at_k("Recall", 50), at_k("Recall", 0.1)
+    ('Recall@50', 'Recall@10%')
+    """
+    return f"{name}@{int(top_k)}" if top_k >= 1 else f"{name}@{100 * top_k:g}%"
+
+
+def rankings(top_k: float) -> tuple[str, ...]:
+    """The names of the metrics of a ranking."""
+    return (*CORRELATIONS, *(at_k(name, top_k) for name in AT_K))
+
+
+def why_not_ranked(true: Array, predicted: Array, k: int) -> str:
+    """Why Recall, Precision and NDCG at k say nothing about the windows given; empty where they do."""
+    if len(true) <= k:
+        return TOO_FEW
+    if not (true > 0).any():
+        return NONE_POSITIVE
+    return "" if np.ptp(predicted) else CONSTANT
+
+
 def top_k(values: Array, k: int) -> NDArray[np.intp]:
     """Positions of the k largest values, ties by position: a fixed rule gives the same table twice. None may be NaN."""
     near = np.arange(len(values))
@@ -136,15 +171,11 @@ def recall_precision_ndcg(true: Array, predicted: Array, k: int) -> tuple[float,
     return hits / len(relevant), hits / len(ranked), ndcg
 
 
-def ranking_metrics(true: Array, predicted: Array, k: int) -> dict[str, float]:
-    """IC (Pearson), RankIC (Spearman), Recall, Precision and NDCG at k over the windows given."""
-    return dict(
-        zip(
-            RANKING,
-            (pearson(true, predicted), spearman(true, predicted), *recall_precision_ndcg(true, predicted, k)),
-            strict=True,
-        )
-    )
+def ranking_metrics(true: Array, predicted: Array, top_k: float) -> dict[str, float]:
+    """IC (Pearson), RankIC (Spearman), Recall, Precision and NDCG at `top_k` over the windows given, by `rankings`."""
+    found = recall_precision_ndcg(true, predicted, k_of(top_k, len(true)))
+    values = (pearson(true, predicted), spearman(true, predicted), *found)
+    return dict(zip(rankings(top_k), values, strict=True))
 
 
 def rows_by_quarter(quarter: ArrayLike) -> dict[Hashable, NDArray[np.intp]]:
@@ -156,26 +187,30 @@ def rows_by_quarter(quarter: ArrayLike) -> dict[Hashable, NDArray[np.intp]]:
     return {name: order[end - size : end] for name, size, end in zip(names, sizes, np.cumsum(sizes), strict=True)}
 
 
-def metrics_by_quarter(true: Array, predicted: Array, quarter: NDArray, k: int) -> pd.DataFrame:
-    """One row per quarter: quarter, n_windows, ERROR_METRICS, RANKING.
+def metrics_by_quarter(true: Array, predicted: Array, quarter: NDArray, top_k: float) -> pd.DataFrame:
+    """One row per quarter: quarter, n_windows, ERROR_METRICS, `rankings`, k, not_ranked.
 
-    `trivial_top_k` marks quarters with at most k windows, where every ranking finds everything.
+    `k` is that of the quarter; `not_ranked` is the reason why the quarter is not in the means of the metrics at k,
+    empty where it is. With at most k windows every ranking finds everything.
     """
     rows = []
     for q, inside in rows_by_quarter(quarter).items():
         t, p = true[inside], predicted[inside]
+        k = k_of(top_k, len(t))
         rows.append(
             {
                 "quarter": q,
                 "n_windows": len(t),
                 **error_metrics(t, p),
-                **ranking_metrics(t, p, k),
-                "trivial_top_k": len(t) <= k,
+                **ranking_metrics(t, p, top_k),
+                "k": k,
+                "not_ranked": why_not_ranked(t, p, k),
             }
         )
-    table = pd.DataFrame(rows, columns=["quarter", "n_windows", *ERROR_METRICS, *RANKING, "trivial_top_k"])
+    numbers = (*ERROR_METRICS, *rankings(top_k))
+    table = pd.DataFrame(rows, columns=["quarter", "n_windows", *numbers, "k", "not_ranked"])
     # Without a quarter pandas would not know the types.
-    return table.astype({"n_windows": int, **dict.fromkeys((*ERROR_METRICS, *RANKING), float), "trivial_top_k": bool})
+    return table.astype({"n_windows": int, **dict.fromkeys(numbers, float), "k": int, "not_ranked": object})
 
 
 def rank_ic_by_quarter(true: Array, predicted: Array, quarter: NDArray) -> Array:
@@ -218,31 +253,34 @@ def _ratio(value: float, spread: float) -> float:
 
 
 def summarize_rankings(
-    true: Array, predicted: Array, quarter: NDArray, k: int, quarterly: pd.DataFrame | None = None
-) -> dict[str, float]:
+    true: Array, predicted: Array, quarter: NDArray, top_k: float, quarterly: pd.DataFrame | None = None
+) -> dict[str, float | str]:
     """Rankings within the quarters, then averaged; `pooled_` ones over all windows at once.
 
     `quarterly` is the table of `metrics_by_quarter` where somebody has it already.
 
     Quarters where a correlation is undefined (a constant forecast or truth) are left out of the mean
-    and counted in `n_quarters_without_IC`. Recall, Precision and NDCG are means over `n_quarters_ranked`: quarters with
-    more than k windows, a positive truth and a forecast that is not constant; Recall_by_chance is that of a random
-    order of the same quarters. All NaN for no windows.
+    and counted in `n_quarters_without_IC`. Recall, Precision and NDCG are means over `n_quarters_ranked`, and
+    `not_ranked` says for how many others which reason holds; `_by_chance` is the Recall of a random order of the same
+    quarters. All NaN for no windows.
     """
-    quarterly = metrics_by_quarter(true, predicted, quarter, k) if quarterly is None else quarterly
-    ranked = quarterly[~quarterly["trivial_top_k"] & quarterly["Recall"].notna()]
+    quarterly = metrics_by_quarter(true, predicted, quarter, top_k) if quarterly is None else quarterly
+    ranked = quarterly[quarterly["not_ranked"] == ""]
+    reasons = [
+        (reason, int((quarterly["not_ranked"] == reason).sum())) for reason in (TOO_FEW, NONE_POSITIVE, CONSTANT)
+    ]
     correlations: dict[str, float] = {}
-    for name in ("IC", "RankIC"):
+    for name in CORRELATIONS:
         correlations |= correlation_summary(name, quarterly[name].to_numpy(float))
-    pooled = ranking_metrics(true, predicted, k) if len(true) else dict.fromkeys(RANKING, np.nan)
+    pooled = ranking_metrics(true, predicted, top_k) if len(true) else dict.fromkeys(rankings(top_k), np.nan)
     return {
         **correlations,
         "n_quarters": len(quarterly),
         "n_quarters_without_IC": int(quarterly["IC"].isna().sum()),
-        **{name: ranked[name].mean() for name in ("Recall", "Precision", "NDCG")},
-        "Recall_by_chance": (k / ranked["n_windows"]).mean(),
+        **{at_k(name, top_k): ranked[at_k(name, top_k)].mean() for name in AT_K},
+        f"{at_k('Recall', top_k)}_by_chance": (ranked["k"] / ranked["n_windows"]).mean(),
         "n_quarters_ranked": len(ranked),
-        "n_quarters_trivial_top_k": int(quarterly["trivial_top_k"].sum()),
+        "not_ranked": "; ".join(f"{reason}: {count}" for reason, count in reasons if count),
         **{f"pooled_{name}": value for name, value in pooled.items()},
     }
 

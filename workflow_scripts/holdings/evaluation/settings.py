@@ -11,7 +11,14 @@ from annotated_types import Ge, Gt, Le, Lt
 class EvaluationSettings:
     """Constants of the metrics."""
 
-    top_k: Annotated[int, Ge(1), Doc("k of Recall, Precision and NDCG within a quarter.")] = 50
+    top_k: Annotated[
+        float,
+        Gt(0),
+        Doc(
+            "k of Recall, Precision and NDCG within a quarter: a number of windows, such as 50, or below 1 a share of "
+            "the quarter's windows."
+        ),
+    ] = 0.1
     dead_band: Annotated[float, Ge(0), Doc("Changes of at most this share of holding_t count as flat.")] = 0.01
     log_floor: Annotated[
         float,
@@ -22,6 +29,12 @@ class EvaluationSettings:
             "infinity."
         ),
     ] = 0.01
+
+
+@dataclass(frozen=True)
+class TrimSettings:
+    """The debug table of metrics without the largest errors."""
+
     trim_percentile: Annotated[
         float, Gt(0), Le(100), Doc("Percentile of |error| above which the debug table leaves windows out.")
     ] = 95.0

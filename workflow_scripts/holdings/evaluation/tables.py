@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from workflow_scripts.holdings.evaluation.metrics import (
     Array,
     calibration,
-    correlation_summary,
     direction_metrics,
     directions,
     error_metrics,
@@ -30,6 +29,7 @@ from workflow_scripts.holdings.evaluation.metrics import (
     summarize_rankings,
 )
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
+from workflow_scripts.holdings.forecasts.predictions import FAULT_SEPARATOR
 from workflow_scripts.holdings.panel.quarters import label_ids, quarter_labels, quarter_starts
 from workflow_scripts.holdings.texts.targets import CHANGES
 from workflow_scripts.plumbing.errors import InputError
@@ -86,21 +86,29 @@ QUANTITIES = {
     )
 }
 # In the headline an unparsed completion counts as "no change", so that all have the same windows; parsed_share says how
-# much of a score is silence. Beside it: the windows that every forecaster has answered.
-TREATMENTS = ("unparsed_as_no_change", "answered_by_all")
+# much of a score is silence. Beside it: the windows that every forecaster has answered, and those that this one has.
+# The last are the published way to score, but each forecaster then has windows of its own: it can gain by silence.
+HEADLINE, BY_ALL, OWN = TREATMENTS = ("unparsed_as_no_change", "answered_by_all", "answered_by_itself")
 SIZE_GROUPS = 10
+FAULT = "fault"
 SHARES = ("parsed_share", "valid_share", "bound_share", "truncated_share")
 # What came true of a window, $ million.
 _TRUTH = ("holding_t", "label_tp1", *(change.label for change in CHANGES.values()))
 PERIODS = ("label_before_cutoff", "label_after_cutoff")
 
 
+def _with_faults(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with "" where no sample of a window has a fault, which in a file is an empty cell."""
+    faults = table["faults"].astype(object)
+    return table.assign(faults=faults.where(faults.notna(), ""))
+
+
 def join_predictions(test_rows: Iterable[dict], predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Long table: one row per forecaster and test window, joined by window_id, in the order of its hash.
 
     Columns: forecaster, window_id, mgrno, permno, quarter (label of t), holding_t, label_tp1, label_delta,
-    label_active, predicted_delta ($ million), parsed, and the SHARES of its samples. Every forecaster must cover
-    exactly the test windows; InputError otherwise.
+    label_active, predicted_delta ($ million), parsed, samples, the SHARES of its samples, and their faults. Every
+    forecaster must cover exactly the test windows; InputError otherwise.
     """
     names = ("window_id", "mgrno", "permno", "quarter", *_TRUTH)
     truth = pd.DataFrame([{name: row[name] for name in names} for row in test_rows])
@@ -115,7 +123,8 @@ def join_predictions(test_rows: Iterable[dict], predictions: Mapping[str, pd.Dat
         place = ids.get_indexer(truth["window_id"]) if ids.is_unique else np.empty(0)
         if not np.array_equal(np.sort(place), np.arange(len(ids))):
             raise InputError(f"{forecaster}: its windows are not the test windows; predict again")
-        forecasts = table[["predicted_delta", "parsed", *SHARES]].take(place).reset_index(drop=True)
+        answers = table[["predicted_delta", "parsed", "samples", *SHARES, "faults"]]
+        forecasts = _with_faults(answers.take(place)).reset_index(drop=True)
         joined = pd.concat([truth, forecasts], axis=1)
         joined.insert(0, "forecaster", forecaster)
         tables.append(joined)
@@ -132,7 +141,7 @@ def with_units(joined: pd.DataFrame) -> pd.DataFrame:
 
 def read_forecasts(path: str | Path) -> pd.DataFrame:
     """The long table from the file that `with_units` was written to."""
-    return read_csv(path).rename(columns={f"{name}_musd": name for name in _MONEY})
+    return _with_faults(read_csv(path).rename(columns={f"{name}_musd": name for name in _MONEY}))
 
 
 @dataclass(frozen=True)
@@ -240,44 +249,63 @@ def _quarters_of(one: Case, quarterly: pd.DataFrame) -> pd.DataFrame:
     return quarterly[(quarterly["forecaster"] == one.forecaster) & (quarterly["target"] == one.quantity.name)]
 
 
+def _names(one: Case) -> dict[str, object]:
+    return {"forecaster": one.forecaster, "target": one.quantity.name, "unit": one.quantity.unit}
+
+
+def _metrics(
+    one: Case, settings: EvaluationSettings, asked: pd.DataFrame, quarters: pd.DataFrame | None = None
+) -> dict[str, object]:
+    """Every metric of a case, in the columns that are described in `dictionary.COLUMNS`.
+
+    `asked` are the rows of the table whose completions are counted; `quarters` the case's rows of `quarterly_table`
+    where somebody has them already.
+    """
+    held, forecast = one.held, one.column("predicted_delta")
+    answered = ~np.isnan(forecast)
+    moved = one.true if one.quantity.name in CHANGES else one.column("label_delta")
+    return {
+        **_errors(one),
+        **summarize_rankings(one.true, one.predicted, one.quarter, settings.top_k, quarters),
+        "ranked_by": one.quantity.ranked_by,
+        **_directions(one, settings),
+        **calibration(one.true, one.predicted),
+        "near_zero_share": _near_zero(forecast[answered], held[answered], settings),
+        "near_zero_share_of_truth": _near_zero(moved, held, settings),
+        **{name: asked[name].mean() for name in SHARES},
+    }
+
+
 def metrics_table(
     joined: pd.DataFrame, settings: EvaluationSettings, quarterly: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """One row per forecaster, treatment and quantity; the columns are described in `dictionary.COLUMNS`.
+    """One row per forecaster, treatment and quantity; `comparable` is whether all forecasters have its windows.
 
     `quarterly` is the `quarterly_table` where somebody has it already.
     """
     quarterly = quarterly_table(joined, settings) if quarterly is None else quarterly
     joined = joined.assign(answered_by_all=_answered_by_all(joined))
     rows = []
-    for forecaster, group in itertools.groupby(cases(joined, settings), key=lambda one: one.forecaster):
+    for _, group in itertools.groupby(cases(joined, settings), key=lambda one: one.forecaster):
         own = list(group)
-        asked = own[0].table
-        shares = {name: asked[name].mean() for name in SHARES}
         for treatment in TREATMENTS:
             for one in own:
-                quarters = _quarters_of(one, quarterly)
-                if treatment == "answered_by_all":
-                    one, quarters = one.take(one.column("answered_by_all")), None
-                held, forecast = one.held, one.column("predicted_delta")
-                answered = ~np.isnan(forecast)
-                moved = one.true if one.quantity.name in CHANGES else one.column("label_delta")
+                asked, quarters = one.table, _quarters_of(one, quarterly)
+                kept = {
+                    HEADLINE: np.ones(len(one.true), bool),
+                    BY_ALL: one.column("answered_by_all"),
+                    OWN: one.column("parsed"),
+                }[treatment].astype(bool)
+                if not kept.all():
+                    one, quarters = one.take(kept), None
                 rows.append(
                     {
-                        "forecaster": forecaster,
-                        "target": one.quantity.name,
-                        "unit": one.quantity.unit,
+                        **_names(one),
                         "treatment": treatment,
+                        "comparable": treatment != OWN,
                         "n_windows": len(one.true),
                         "n_windows_set_aside": len(asked) - len(one.true),
-                        **_errors(one),
-                        **summarize_rankings(one.true, one.predicted, one.quarter, settings.top_k, quarters),
-                        "ranked_by": one.quantity.ranked_by,
-                        **_directions(one, settings),
-                        **calibration(one.true, one.predicted),
-                        "near_zero_share": _near_zero(forecast[answered], held[answered], settings),
-                        "near_zero_share_of_truth": _near_zero(moved, held, settings),
-                        **shares,
+                        **_metrics(one, settings, asked, quarters),
                     }
                 )
     return pd.DataFrame(rows)
@@ -291,20 +319,10 @@ def quarterly_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.Da
         table["quarter"] = quarter_labels(table["quarter"])
         stay = [mae(one.true[inside], one.stay[inside]) for inside in rows_by_quarter(one.quarter).values()]
         table["skill"] = [skill(*pair) for pair in zip(table["MAE"], stay, strict=True)]
-        for name, value in (("unit", one.quantity.unit), ("target", one.quantity.name), ("forecaster", one.forecaster)):
+        for name, value in reversed(_names(one).items()):
             table.insert(0, name, value)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
-
-
-def _group_row(one: Case) -> dict[str, object]:
-    return {
-        "forecaster": one.forecaster,
-        "target": one.quantity.name,
-        "unit": one.quantity.unit,
-        "n_windows": len(one.true),
-        **_errors(one),
-    }
 
 
 def size_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
@@ -317,51 +335,54 @@ def size_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFra
         for number in np.unique(decile):
             group = one.take(decile == number)
             sizes = {"holding_t_min_musd": group.held.min(), "holding_t_max_musd": group.held.max()}
-            rows.append({**_group_row(group), "size_decile": number, **sizes})
+            errors = {"n_windows": len(group.true), **_errors(group)}
+            rows.append({**_names(one), **errors, "size_decile": number, **sizes})
     return pd.DataFrame(rows)
 
 
-def period_table(
-    joined: pd.DataFrame,
-    settings: EvaluationSettings,
-    cutoff: dt.date | None,
-    quarterly: pd.DataFrame | None = None,
-) -> pd.DataFrame:
-    """Errors of windows whose label lies before and after the base model's knowledge cut-off; no rows without one.
+def _asked(one: Case) -> pd.DataFrame:
+    """The rows of the forecaster's table that a case has."""
+    return one.table.take(one.kept)
+
+
+def period_table(joined: pd.DataFrame, settings: EvaluationSettings, cutoff: dt.date | None) -> pd.DataFrame:
+    """All metrics of windows whose label lies before and after the base model's knowledge cut-off; no rows without one.
 
     A label belongs to the first period if its quarter t+1 ends on or before the cut-off: the model may have read it.
-    `quarterly` is the `quarterly_table` where somebody has it already.
     """
 
-    def known(quarter: NDArray[np.int32]) -> NDArray[np.bool_]:
-        return quarter_starts(quarter + 2) <= np.datetime64(cutoff) + np.timedelta64(1, "D")
+    def known(one: Case) -> NDArray[np.bool_]:
+        return quarter_starts(one.quarter + 2) <= np.datetime64(cutoff) + np.timedelta64(1, "D")
+
+    def row(one: Case, period: str) -> dict[str, object]:
+        return {**_names(one), "period": period, "n_windows": len(one.true), **_metrics(one, settings, _asked(one))}
 
     rows = []
-    if cutoff and quarterly is None:
-        quarterly = quarterly_table(joined, settings)
     for one in cases(joined, settings) if cutoff else ():
-        quarters = _quarters_of(one, quarterly)
-        before, rank_ic = known(label_ids(quarters["quarter"])), quarters["RankIC"].to_numpy(float)
-        windows_before = known(one.quarter)
-        for period, mask, part in zip(PERIODS, (windows_before, ~windows_before), (before, ~before), strict=True):
-            summary = correlation_summary("RankIC", rank_ic[part])
-            rows.append({**_group_row(one.take(mask)), "period": period, **summary})
-    columns = [*_group_row(next(cases(joined, settings))), "period", *correlation_summary("RankIC", np.empty(0))]
-    return pd.DataFrame(rows, columns=columns)
+        before = known(one)
+        rows += [row(one.take(part), period) for period, part in zip(PERIODS, (before, ~before), strict=True)]
+    return pd.DataFrame(rows, columns=list(row(next(cases(joined, settings)), "")))
 
 
-def trimmed_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
-    """Debug table: metrics without the windows whose |error| exceeds the forecaster's percentile.
+def trimmed_table(joined: pd.DataFrame, settings: EvaluationSettings, percentile: float) -> pd.DataFrame:
+    """Debug table: all metrics without the windows whose |error| exceeds the forecaster's percentile.
 
     Trimming by the error flatters everyone: it shows whether few windows own a metric, no more.
     """
     rows = []
     for one in cases(joined, settings):
         error = np.abs(one.predicted - one.true)
-        kept = error <= np.percentile(error, settings.trim_percentile) if len(error) else error > 0
+        kept = error <= np.percentile(error, percentile) if len(error) else error > 0
         group = one.take(kept)
-        trimmed = {"trimmed_above_percentile": settings.trim_percentile, "n_windows_trimmed": int((~kept).sum())}
-        rows.append({**_group_row(group), **trimmed})
+        rows.append(
+            {
+                **_names(one),
+                "trimmed_above_percentile": percentile,
+                "n_windows_trimmed": int((~kept).sum()),
+                "n_windows": len(group.true),
+                **_metrics(group, settings, _asked(group)),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -369,7 +390,8 @@ def coverage_table(joined: pd.DataFrame) -> pd.DataFrame:
     """The funnel from asked to valid: one row per forecaster and step, the share of samples that come so far.
 
     Steps: asked, not_truncated, parsed, bound_valid (a number that is not below the bound, whatever the form),
-    contract_valid (form and bound).
+    contract_valid (form and bound). Then a row per kind of fault, the most frequent first, with the step FAULT: the
+    share of samples that have it; the shares of contract_valid and of all faults sum to 1.
     """
     rows = []
     for forecaster, table in joined.groupby("forecaster", sort=False):
@@ -381,6 +403,11 @@ def coverage_table(joined: pd.DataFrame) -> pd.DataFrame:
             "bound_valid": means["bound_share"],
             "contract_valid": means["valid_share"],
         }
-        for step, share in steps.items():
-            rows.append({"forecaster": forecaster, "step": step, "n_windows": len(table), "share": share})
+        faults = table.loc[table["faults"] != "", "faults"].str.split(FAULT_SEPARATOR).explode()
+        counts = faults.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+        entries = [(step, "", share) for step, share in steps.items()]
+        entries += [(FAULT, kind, count / table["samples"].sum()) for kind, count in counts.items()]
+        for step, fault, share in entries:
+            row = {"forecaster": forecaster, "step": step, "fault": fault, "n_windows": len(table), "share": share}
+            rows.append(row)
     return pd.DataFrame(rows)

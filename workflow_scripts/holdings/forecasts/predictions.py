@@ -1,4 +1,8 @@
-"""Forecasts of the change from completions and from baselines, one table per forecaster."""
+"""Forecasts of the change from completions and from baselines, one table per forecaster.
+
+Completions are read leniently: a forecast is scored, whatever key it stands under. `valid_share` and `faults` say how
+far they are from the output contract.
+"""
 
 from collections.abc import Sequence
 
@@ -9,9 +13,13 @@ from numpy.typing import ArrayLike
 from workflow_scripts.holdings.texts.completions import parse_completion
 from workflow_scripts.plumbing.errors import InputError
 
+# Between the faults of a window's samples.
+FAULT_SEPARATOR = "; "
+EXAMPLES = 3
+
 
 def prediction_table(window_ids: Sequence[str], holding_t: ArrayLike, predicted_delta: ArrayLike) -> pd.DataFrame:
-    """Predictions of a numeric forecaster ($ million), in the columns of `parse_predictions`; it always answers."""
+    """Predictions of a numeric forecaster ($ million), in the columns of `summarize_samples`; it always answers."""
     delta, held = np.asarray(predicted_delta, float), np.asarray(holding_t, float)
     return pd.DataFrame(
         {
@@ -26,24 +34,21 @@ def prediction_table(window_ids: Sequence[str], holding_t: ArrayLike, predicted_
             "valid_share": (delta >= -held).astype(float),
             "bound_share": (delta >= -held).astype(float),
             "truncated_share": 0.0,
-            "fault": "",
+            "faults": "",
         }
     )
 
 
-def parse_predictions(
+def parse_samples(
     completions: Sequence[dict], test_rows: Sequence[dict], target: str = "holding_delta", think: bool = True
 ) -> pd.DataFrame:
-    """One row per test row, in its order, joined by window_id; predictions in $ million.
+    """What each completion says: one row per sample, by window in the order of the test rows.
 
     `target` and `think` are what the prompts ask for: the number, and whether a think block comes before it. A window
-    may have several sampled completions, all windows equally many. Columns: window_id, predicted_delta (the
-    median of the samples that could be parsed), predicted_tp1, mean_delta, spread_delta (their mean and standard
-    deviation, the latter missing for fewer than two), samples, parsed (whether any was), and shares of the samples:
-    parsed_share, valid_share (that obey the output contract and its bound), bound_share (with a number not below the
-    bound), truncated_share (cut at max_tokens); fault (of the first sample that has one). predicted_delta is missing
-    where nothing could be parsed. A prediction below the bound is kept as it was written: evaluation must not repair a
-    model. Raises InputError when the ids differ.
+    may have several sampled completions, all windows equally many. Columns: window_id, holding_t and delta ($ million;
+    delta is missing where no number could be read), parsed, valid (obeys the output contract and its bound), bound (a
+    number not below the bound), truncated (cut at max_tokens), fault (empty without one), completion. InputError when
+    the ids differ.
     """
     answers: dict[str, list[dict]] = {row["window_id"]: [] for row in test_rows}
     for row in completions:
@@ -55,24 +60,55 @@ def parse_predictions(
         raise InputError("completions and test rows do not have the same window_ids; generate them again")
     rows = []
     for row in test_rows:
-        samples = answers[row["window_id"]]
-        parsed = [parse_completion(sample["completion"], row["holding_t"], target, think) for sample in samples]
-        numbers = np.array([p.delta for p in parsed if p.delta is not None])
-        median = float(np.median(numbers)) if len(numbers) else np.nan
-        rows.append(
-            {
-                "window_id": row["window_id"],
-                "predicted_delta": median,
-                "predicted_tp1": row["holding_t"] + median,
-                "mean_delta": float(numbers.mean()) if len(numbers) else np.nan,
-                "spread_delta": float(numbers.std(ddof=1)) if len(numbers) > 1 else np.nan,
-                "samples": len(parsed),
-                "parsed": len(numbers) > 0,
-                "parsed_share": len(numbers) / len(parsed),
-                "valid_share": sum(p.valid for p in parsed) / len(parsed),
-                "bound_share": sum(p.bound for p in parsed) / len(parsed),
-                "truncated_share": sum(sample["finish_reason"] == "length" for sample in samples) / len(parsed),
-                "fault": next((p.fault for p in parsed if p.fault), ""),
-            }
-        )
+        for sample in answers[row["window_id"]]:
+            parsed = parse_completion(sample["completion"], row["holding_t"], target, think, lenient=True)
+            rows.append(
+                {
+                    "window_id": row["window_id"],
+                    "holding_t": row["holding_t"],
+                    "delta": np.nan if parsed.delta is None else parsed.delta,
+                    "parsed": parsed.delta is not None,
+                    "valid": parsed.valid,
+                    "bound": parsed.bound,
+                    "truncated": sample["finish_reason"] == "length",
+                    "fault": parsed.fault,
+                    "completion": sample["completion"],
+                }
+            )
     return pd.DataFrame(rows)
+
+
+def summarize_samples(samples: pd.DataFrame) -> pd.DataFrame:
+    """Predictions in $ million from the table of `parse_samples`: one row per window, in its order.
+
+    Columns: window_id, predicted_delta (the median of the samples that could be parsed), predicted_tp1, mean_delta,
+    spread_delta (their mean and standard deviation, the latter missing for fewer than two), samples, parsed (whether
+    any was), shares of the samples: parsed_share, valid_share, bound_share, truncated_share; and faults, those of the
+    samples that have one. A prediction below the bound is kept as it was written: evaluation must not repair a model.
+    """
+    windows = samples.groupby("window_id", sort=False)
+    median = windows["delta"].median()
+    shares = windows[["parsed", "valid", "bound", "truncated"]].mean().add_suffix("_share")
+    faults = samples[samples["fault"] != ""].groupby("window_id")["fault"].agg(FAULT_SEPARATOR.join)
+    table = pd.DataFrame(
+        {
+            "predicted_delta": median,
+            "predicted_tp1": windows["holding_t"].first() + median,
+            "mean_delta": windows["delta"].mean(),
+            "spread_delta": windows["delta"].std(),
+            "samples": windows.size(),
+            "parsed": windows["parsed"].any(),
+            **{name: shares[name] for name in shares},
+            "faults": faults.reindex(median.index, fill_value=""),
+        }
+    )
+    return table.reset_index()
+
+
+def fault_examples(samples: pd.DataFrame) -> pd.DataFrame:
+    """The first EXAMPLES completions of each kind of fault, kinds in alphabetical order, of the same table.
+
+    Columns: fault, window_id, parsed, completion.
+    """
+    found = samples[samples["fault"] != ""].sort_values("fault", kind="stable")
+    return found.groupby("fault").head(EXAMPLES)[["fault", "window_id", "parsed", "completion"]]

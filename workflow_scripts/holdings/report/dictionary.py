@@ -29,13 +29,20 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "label_active_musd": (MUSD, "true active change, holding_t1 * prc_t / prc_t1 - holding_t; empty where a price is "
                                 "missing or the stock was split"),
     "predicted_delta_musd": (MUSD, "forecast of the change (median of the samples); empty where nothing was parsed"),
-    "parsed": (NONE, "whether a number could be read from any sample"),
+    "parsed": (NONE, "whether a number could be read from any sample; in faults_*: from this one"),
+    "samples": (COUNT, "completions of the window"),
+    "faults": (NONE, "what is wrong with the window's completions, one entry per completion that breaks the contract"),
+    "fault": (NONE, "the first thing that is wrong with a completion; a number may have been read all the same"),
+    "completion": (NONE, "what the model wrote"),
     "target": (NONE, "; ".join(f"{quantity.name}: {quantity.truth}" for quantity in QUANTITIES.values())),
     "unit": (NONE, "unit of the errors of this row"),
     "treatment": (NONE, "unparsed_as_no_change (headline): all windows, an unparsed completion counts as no change; "
-                        "answered_by_all: the windows that every forecaster answered"),
+                        "answered_by_all: the windows that every forecaster answered; answered_by_itself: those that "
+                        "this one answered, as published code scores"),
+    "comparable": (NONE, "whether the row has the same windows for every forecaster; not so in answered_by_itself, "
+                         "where silence on hard windows makes a forecaster look better"),
     "n_windows": (COUNT, "windows behind the row's numbers"),
-    "n_windows_set_aside": (COUNT, "other test windows: without a label of this target, or not answered by all"),
+    "n_windows_set_aside": (COUNT, "other test windows: without a label of this target, or left out by the treatment"),
     "n_windows_trimmed": (COUNT, "windows whose |error| is above the percentile"),
     "trimmed_above_percentile": ("percentile", "of the forecaster's |error|, above which windows are left out: "
                                                "flatters everyone, for debugging alone"),
@@ -58,14 +65,16 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "RankIC_t": (NONE, "as IC_t, of RankIC"),
     "n_quarters": (COUNT, "quarters with windows; in comparisons: those where both forecasters have the metric"),
     "n_quarters_without_IC": (COUNT, "quarters where truth or forecast is constant: not in the means of IC and RankIC"),
+    # The metrics at k have it in their names: Recall@50 or, as a share of the quarter's windows, Recall@10%.
     "Recall": (SHARE, "of the k largest positive truths of a quarter, the share among the k largest forecasts"),
     "Precision": (SHARE, "of the k largest forecasts of a quarter, the share among the k largest positive truths"),
     "NDCG": ("0..1", "NDCG@k of a quarter with gain max(truth, 0); ties keep an order that no value decides"),
     "Recall_by_chance": (SHARE, "Recall of a random order of the same quarters, k / windows"),
     "n_quarters_ranked": (COUNT, "quarters in the means of Recall, Precision and NDCG: more than k windows, a positive "
                                  "truth and a forecast that is not constant"),
-    "n_quarters_trivial_top_k": (COUNT, "quarters with at most k windows, where every ranking finds everything"),
-    "trivial_top_k": (NONE, "whether this quarter has at most k windows"),
+    "k": (COUNT, "k of Recall, Precision and NDCG in this quarter"),
+    "not_ranked": (NONE, "why this quarter is not in the means of Recall, Precision and NDCG; in metrics: each reason "
+                         "with its number of quarters. With at most k windows every ranking finds everything"),
     "pooled_IC": ("correlation", "Pearson correlation over all quarters at once: mixes quarters, not comparable to IC"),
     "pooled_RankIC": ("correlation", "Spearman correlation over all quarters at once"),
     "pooled_Recall": (SHARE, "Recall over all quarters at once"),
@@ -92,8 +101,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "holding_t_max_musd": (MUSD, "largest holding_t of the decile"),
     "period": (NONE, "label_before_cutoff: t+1 ended on or before evaluation.knowledge_cutoff, the model may have "
                      "read about it; label_after_cutoff: later"),
-    "step": (NONE, "step of the coverage funnel"),
-    "share": (SHARE, "samples that come as far as this step"),
+    "step": (NONE, "step of the coverage funnel, or fault"),
+    "share": (SHARE, "samples that come as far as this step, or that have this fault"),
     "baseline": (NONE, "forecaster that the candidate is compared with"),
     "candidate": (NONE, "forecaster that is judged"),
     "metric": (NONE, "metric that is compared"),
@@ -147,6 +156,11 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "dropped_no_active_change": (COUNT, "of the rest, without an active change (only if it is the target)"),
     "candidates": (COUNT, "windows left to sample from"),
     "sampled": (COUNT, "windows sampled"),
+    "largest_bucket": (COUNT, "windows sampled from the fullest time bucket: no sample of as many windows has a "
+                              "smaller one, given the candidates and sample.max_per_pair"),
+    "smallest_bucket": (COUNT, "windows sampled from the emptiest time bucket"),
+    "median_quarter_of_candidates": (NONE, "quarter t of the middle one of the candidates"),
+    "median_quarter": (NONE, "quarter t of the middle one of the sampled windows"),
     "sampled_split_like": (COUNT, "sampled windows whose stock looks split between t and t+1: no active change"),
     "sampled_without_price": (COUNT, "sampled windows without a price at t or t+1: no active change"),
     "check": (NONE, "what was looked for"),
@@ -158,6 +172,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
+# k in the name of a column, which is described without it.
+AT_K = re.compile("@[^_]+")
 # Columns of the files before the evaluation: they are named as in the panel and the datasets, without units.
 DATA_COLUMNS: dict[str, tuple[str, str]] = {
     "window_id": COLUMNS["window_id"],
@@ -206,7 +222,7 @@ DATA_COLUMNS: dict[str, tuple[str, str]] = {
     "valid_share": COLUMNS["valid_share"],
     "bound_share": COLUMNS["bound_share"],
     "truncated_share": COLUMNS["truncated_share"],
-    "fault": (NONE, "first thing that is wrong with the first sample that has a fault"),
+    "faults": COLUMNS["faults"],
     "step": (NONE, "optimizer step"),
     "loss": ("nats", "loss of the step; of SFT, per token"),
     "learning_rate": (NONE, "learning rate of the step"),
@@ -279,9 +295,10 @@ def data_dictionary(tables: Mapping[str, Iterable[str]]) -> pd.DataFrame:
     rows = []
     for table, columns in tables.items():
         for column in columns:
-            if column not in COLUMNS:
+            described = AT_K.sub("", column)
+            if described not in COLUMNS:
                 raise InputError(
                     f"{table}: column {column!r} is not in holdings/report/dictionary.py; describe it there"
                 )
-            rows.append((table, column, *COLUMNS[column]))
+            rows.append((table, column, *COLUMNS[described]))
     return pd.DataFrame(rows, columns=["table", "column", "unit", "meaning"])

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from workflow_scripts.holdings.evaluation.metrics import Array, newey_west_se
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
-from workflow_scripts.holdings.evaluation.tables import SIZE_GROUPS, TREATMENTS, cases
+from workflow_scripts.holdings.evaluation.tables import HEADLINE, SIZE_GROUPS, cases
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.forecasters import ORACLE, own_forecasters
 from workflow_scripts.holdings.forecasts.stages import STAGES
@@ -105,7 +105,7 @@ def _words(name: str) -> str:
 
 def shown_forecasters(metrics: pd.DataFrame) -> list[str]:
     """The forecasters that a line figure holds: the best of RIVALS by MAE of the change, MODELS, the user's own."""
-    table = metrics[(metrics["target"] == "change") & (metrics["treatment"] == TREATMENTS[0])]
+    table = metrics[(metrics["target"] == "change") & (metrics["treatment"] == HEADLINE)]
     errors = table.set_index("forecaster")["MAE"].dropna()
     rivals = errors[errors.index.isin(RIVALS)]
     best = [rivals.idxmin()] if len(rivals) else []
@@ -296,7 +296,7 @@ def plot_forecast_truth(
     """
     pairs = change_pairs(joined[joined["forecaster"].isin(shown)])
     write_csv(figure_file(stem, "csv"), pairs)
-    table = metrics[(metrics["target"] == "change") & (metrics["treatment"] == TREATMENTS[0])]
+    table = metrics[(metrics["target"] == "change") & (metrics["treatment"] == HEADLINE)]
     slopes = table.set_index("forecaster")["calibration_slope"]
     values = pairs[["forecast_musd", "truth_musd"]].to_numpy(float).ravel()
     width = signed_log_width(values)
@@ -418,7 +418,8 @@ def plot_metrics_by_size(sizes: pd.DataFrame, shown: Sequence[str], title: str, 
 
 def plot_coverage(coverage: pd.DataFrame, title: str, stem: Path) -> None:
     """Bars of the share of samples that reach each step of the funnel: MODELS and the user's own, of table coverage."""
-    wide = coverage.pivot(index="step", columns="forecaster", values="share").reindex(list(STEPS))
+    funnel = coverage[coverage["step"].isin(STEPS)]
+    wide = funnel.pivot(index="step", columns="forecaster", values="share").reindex(list(STEPS))
     style = looks(coverage["forecaster"])
     names = [name for name in (*MODELS, *own_forecasters(style)) if name in style]
     width = 0.8 / max(len(names), 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.holdings.evaluation.metrics import holm
-from workflow_scripts.holdings.evaluation.tables import TREATMENTS
+from workflow_scripts.holdings.evaluation.tables import HEADLINE
 from workflow_scripts.holdings.forecasts.forecasters import own_forecasters
 from workflow_scripts.holdings.forecasts.stages import TRAINED_STAGES
 from workflow_scripts.holdings.panel.checks import warning_lines
@@ -40,6 +40,8 @@ HEADLINE_COLUMNS = (
     "parsed_share",
     "valid_share",
 )
+# How many quarters the metrics at k are means of, and why not of the others.
+RANKED = ("n_quarters_ranked", "not_ranked")
 # What runs that are averaged over seeds may differ in.
 SEED_KEYS = ("run", "seed")
 # Metrics that the table over seeds has.
@@ -54,10 +56,11 @@ FILING_LAG = (
 )
 
 
-def headline(metrics: pd.DataFrame, target: str) -> pd.DataFrame:
-    """One target, unparsed as no change: one row per firm type and forecaster."""
-    kept = metrics[(metrics["target"] == target) & (metrics["treatment"] == TREATMENTS[0])]
-    return kept[["firm_type", "forecaster", "n_windows", *HEADLINE_COLUMNS]].reset_index(drop=True)
+def headline(metrics: pd.DataFrame, target: str, treatment: str = HEADLINE) -> pd.DataFrame:
+    """One target and treatment: one row per firm type and forecaster."""
+    kept = metrics[(metrics["target"] == target) & (metrics["treatment"] == treatment)]
+    at_k = [name for name in metrics if name.startswith(("Recall@", "Precision@", "NDCG@"))]
+    return kept[["firm_type", "forecaster", "n_windows", *HEADLINE_COLUMNS, *at_k, *RANKED]].reset_index(drop=True)
 
 
 def correct_comparisons(comparisons: pd.DataFrame, confidence: float) -> pd.DataFrame:
@@ -109,11 +112,11 @@ def run_warnings(
         "count as no change"
         for row in silent.itertuples()
     ]
-    trivial = metrics[(metrics["target"] == "change") & (metrics["n_quarters_trivial_top_k"] > 0)]
+    unranked = table[table["forecaster"].isin(models) & (table["n_quarters_ranked"] < table["n_quarters"])]
     warnings += [
-        f"{row.firm_type}: {row.n_quarters_trivial_top_k} of {row.n_quarters} quarters have at most evaluation.top_k "
-        "windows and are left out of Recall, Precision and NDCG; lower it, or raise sample.test"
-        for row in trivial.drop_duplicates("firm_type").itertuples()
+        f"{row.firm_type} {row.forecaster}: {row.n_quarters - row.n_quarters_ranked} of {row.n_quarters} quarters are "
+        f"left out of Recall, Precision and NDCG ({row.not_ranked})"
+        for row in unranked.itertuples()
     ]
     warnings += _foreign(origins)
     return warnings + [
@@ -166,7 +169,7 @@ def over_seeds(metrics: Sequence[pd.DataFrame]) -> pd.DataFrame:
     Columns: firm_type, forecaster, target, metric, n_seeds, mean, sd (missing for one run). A seed draws the sample,
     the training and, where the panel is simulated, the panel: sd is the spread of all that.
     """
-    rows = pd.concat([table[table["treatment"] == TREATMENTS[0]] for table in metrics], ignore_index=True)
+    rows = pd.concat([table[table["treatment"] == HEADLINE] for table in metrics], ignore_index=True)
     keys = ["firm_type", "forecaster", "target"]
     long = rows.melt(keys, list(SEED_METRICS), var_name="metric")
     grouped = long.groupby([*keys, "metric"], sort=False)["value"]

@@ -1,7 +1,9 @@
-"""Stratified sample of windows: even over time buckets, round-robin over pairs inside a bucket."""
+"""Stratified sample of windows: buckets of time take turns, and pairs inside a bucket."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -32,7 +34,7 @@ class Stratification:
         int,
         Ge(MIN_BUCKETS),
         Le(MAX_BUCKETS),
-        Doc("Time buckets that share the limit evenly; never more than there are quarters."),
+        Doc("Time buckets that take turns, so that the sample is even over time; never more than there are quarters."),
     ] = 10
     max_per_pair: Annotated[int, Ge(1), Doc("At most this many windows of one manager and stock in a split.")] = 3
     drop_zero_holding: Annotated[bool, Doc("Leave windows out whose position at t is 0.")] = True
@@ -70,15 +72,6 @@ def _bucket_of_quarter(counts: NDArray[np.intp], k: int) -> NDArray[np.int8]:
     return np.searchsorted(edges, np.arange(len(counts)), side="left").astype(np.int8)
 
 
-def share_evenly(total: int, parts: int) -> list[int]:
-    """Split `total` into `parts` near-equal integers, remainders to the earliest.
-
-    >>> share_evenly(11, 3)
-    [4, 4, 3]
-    """
-    return [total // parts + (i < total % parts) for i in range(parts)]
-
-
 def _rank_within(groups: NDArray[np.integer]) -> NDArray[np.intp]:
     """How often each element's value has occurred before it. [5, 7, 5] -> [0, 0, 1]."""
     if not len(groups):
@@ -109,6 +102,90 @@ def _first_pairs(rows: NDArray, turn: NDArray[np.intp], limit: int) -> tuple[NDA
     return rows[kept], turn[kept]
 
 
+def _queue(
+    rows: NDArray[np.intp], pair: NDArray[np.int32], settings: SampleSettings, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The windows of one bucket in the order in which they are offered, and the round of each.
+
+    `rows` are those of the bucket, `pair` is that of every window, ids from 0. Pairs are shuffled, and each offers one
+    window per round, no more of them than its cap.
+    """
+    rows = rng.permutation(rows)
+    turn = rng.permutation(int(pair.max()) + 1)[pair[rows]]
+    rows, turn = _first_pairs(rows, turn, settings.per_type_limit)
+    rounds = _rank_within(pair[rows])
+    order = np.lexsort((turn, rounds))[: int(np.sum(rounds < settings.max_per_pair))]
+    return rows[order], rounds[order]
+
+
+def _take_turns(queues: list[NDArray[np.int32]], settings: SampleSettings) -> list[NDArray[np.intp]]:
+    """Which places of each queue of pairs are taken: the queues take turns, one place each, until the limit.
+
+    A queue passes over pairs whose cap is reached, and drops out at its end.
+    """
+    taken: Counter[int] = Counter()
+    places: list[list[int]] = [[] for _ in queues]
+    waiting = [(own, enumerate(queue.tolist())) for own, queue in zip(places, queues, strict=True)]
+    missing = settings.per_type_limit
+    while waiting and missing:
+        for one in list(waiting)[:missing]:
+            own, queue = one
+            # What is passed over here stays out: caps only tighten.
+            place, pair = next((entry for entry in queue if taken[entry[1]] < settings.max_per_pair), (None, -1))
+            if place is None:
+                waiting.remove(one)
+                continue
+            taken[pair] += 1
+            own.append(place)
+            missing -= 1
+    return [np.array(own, dtype=np.intp) for own in places]
+
+
+def _path(counts: NDArray[np.intp], leads: NDArray[np.bool_]) -> list[int]:
+    """Nodes from a bucket to one with at least two windows less, the fewest steps; empty where there are none.
+
+    `counts` are the windows of the buckets, `leads[a, b]` says whether some pair can move a window from a to b; it has
+    one node more than there are buckets.
+    """
+    for start in np.argsort(-counts, kind="stable").tolist():
+        before, found = {start: start}, [start]
+        for node in found:
+            for following in np.flatnonzero(leads[node]).tolist():
+                if following not in before:
+                    before[following] = node
+                    found.append(following)
+        ends = [node for node in found if node < len(counts) and counts[node] <= counts[start] - 2]
+        if ends:
+            path = [min(ends, key=lambda node: counts[node])]
+            while path[0] != start:
+                path.insert(0, before[path[0]])
+            return path
+    return []
+
+
+def _even_out(chosen: NDArray[np.intp], supply: NDArray[np.intp]) -> None:
+    """Move windows between the buckets, in place, until no bucket can be made smaller in favour of a smaller one.
+
+    `supply` and `chosen` have shape (buckets + 1, pairs): how many windows a pair has in a bucket, and how many of them
+    are in the sample. The last row is no bucket: `chosen` has there what is left of a pair's cap, `supply` the cap, so
+    that a window that goes there leaves the sample, and one that comes from there enters it. Exchanges along paths
+    reach the smallest possible largest bucket (Murota 2003, Discrete Convex Analysis: the M-optimality criterion).
+    """
+    while True:
+        given, free = chosen > 0, chosen < supply
+        movable = given.astype(float) @ free.T.astype(float)
+        counts = chosen[:-1].sum(axis=1)
+        path = _path(counts, movable > 0)
+        if not path:
+            return
+        steps = list(pairwise(path))
+        number = int(min((counts[path[0]] - counts[path[-1]]) // 2, *(movable[step] for step in steps)))
+        for here, there in steps:
+            moved = np.flatnonzero((chosen[here] > 0) & (chosen[there] < supply[there]))[:number]
+            chosen[here, moved] -= 1
+            chosen[there, moved] += 1
+
+
 def sample_rows(
     quarter: NDArray[np.int32],
     pair: NDArray[np.int32],
@@ -118,44 +195,31 @@ def sample_rows(
     """Choose windows; returns (ascending row positions, bucket number of every candidate).
 
     `quarter` and `pair` have shape (n,), one entry per candidate window; `pair` numbers the
-    (mgrno, permno) pairs. Inside a bucket the pairs are shuffled and each gives one window per
-    round; over all buckets a pair gives at most `max_per_pair`. Quota that a bucket cannot fill
-    is offered to the others, evenly, until the limit or the supply is reached.
+    (mgrno, permno) pairs. The buckets take turns, in time order and one window each, until the limit or the supply is
+    reached. Inside a bucket the pairs are shuffled and each gives one window per round; over all buckets a pair gives
+    at most `max_per_pair`. A bucket that runs dry because other buckets have used up the caps of its pairs is then
+    given windows of the same pairs in exchange, so that no sample of as many windows is more even over the buckets.
     """
     bucket = time_buckets(quarter, settings.time_buckets)
-    n_buckets = int(bucket.max()) + 1 if len(bucket) else 0
-    n_pairs = int(pair.max()) + 1 if len(pair) else 0
-    taken = np.zeros(n_pairs, dtype=np.intp)
-    queues: list[NDArray[np.intp]] = []
-    for number in range(n_buckets):
-        rows = rng.permutation(np.flatnonzero(bucket == number))
-        turn = rng.permutation(n_pairs)[pair[rows]]
-        rows, turn = _first_pairs(rows, turn, settings.per_type_limit)
-        queues.append(rows[np.lexsort((turn, _rank_within(pair[rows])))])
-
-    def take(number: int, quota: int) -> NDArray[np.intp]:
-        queue = queues[number]
-        allowed = _rank_within(pair[queue]) < settings.max_per_pair - taken[pair[queue]]
-        chosen = np.flatnonzero(allowed)[:quota]
-        np.add.at(taken, pair[queue[chosen]], 1)
-        queues[number] = np.delete(queue, chosen)
-        return queue[chosen]
-
-    selected: list[NDArray[np.intp]] = []
-    missing, open_buckets = settings.per_type_limit, list(range(n_buckets))
-    while missing > 0 and open_buckets:
-        quotas = share_evenly(missing, len(open_buckets))
-        offers = list(zip(open_buckets, quotas, strict=True))
-        open_buckets = []
-        for number, quota in offers:
-            got = take(number, quota)
-            selected.append(got)
-            missing -= len(got)
-            # A bucket that gave less than asked is exhausted: caps only tighten.
-            if len(got) == quota:
-                open_buckets.append(number)
-    rows = np.sort(np.concatenate(selected)) if selected else np.empty(0, dtype=np.intp)
-    return rows, bucket
+    if not len(bucket):
+        return np.empty(0, dtype=np.intp), bucket
+    offers = [_queue(np.flatnonzero(bucket == number), pair, settings, rng) for number in range(int(bucket.max()) + 1)]
+    rows = np.concatenate([queue for queue, _ in offers])
+    rounds = np.concatenate([round_of for _, round_of in offers])
+    places = _take_turns([pair[queue] for queue, _ in offers], settings)
+    taken = np.concatenate([queue[place] for (queue, _), place in zip(offers, places, strict=True)])
+    # Exchanges are tried pair by pair: in a random order, so that no manager comes first.
+    pairs = np.unique(pair[rows])
+    column_of = np.empty(int(pairs[-1]) + 1, dtype=np.intp)
+    column_of[pairs] = rng.permutation(len(pairs))
+    supply, chosen = np.zeros((2, len(offers) + 1, len(pairs)), dtype=np.intp)
+    for table, windows in ((supply, rows), (chosen, taken)):
+        np.add.at(table, (bucket[windows], column_of[pair[windows]]), 1)
+    supply[-1] = settings.max_per_pair
+    chosen[-1] = settings.max_per_pair - chosen.sum(axis=0)
+    _even_out(chosen, supply)
+    selected = rounds < chosen[bucket[rows], column_of[pair[rows]]]
+    return np.sort(rows[selected]), bucket
 
 
 @dataclass(frozen=True)
@@ -235,10 +299,8 @@ def find_candidates(
     return Candidates(**{name: np.concatenate(arrays) for name, arrays in parts.items()}), account
 
 
-def sample_windows(
-    candidates: Candidates, settings: SampleSettings, rng: np.random.Generator
-) -> tuple[pa.Table, list[int]]:
-    """The sampled windows (mgrno, permno, quarter, delta_sign), sorted, and how many come from each time bucket."""
+def sample_windows(candidates: Candidates, settings: SampleSettings, rng: np.random.Generator) -> tuple[pa.Table, dict]:
+    """The sampled windows (mgrno, permno, quarter, delta_sign), sorted, and the account of how even they are."""
     rows, bucket = sample_rows(candidates.quarter, candidates.pair, settings, rng)
     pair = candidates.pair[rows]
     sample = pa.table(
@@ -249,4 +311,33 @@ def sample_windows(
             "delta_sign": candidates.delta_sign[rows],
         }
     )
-    return sample, np.bincount(bucket[rows]).tolist()
+    return sample, _evenness(candidates.quarter, bucket, rows)
+
+
+def _evenness(quarter: NDArray[np.int32], bucket: NDArray[np.int8], rows: NDArray[np.intp]) -> dict:
+    """How the sample lies over time beside the candidates: per bucket, and the middle window of both."""
+    first, shape = int(quarter.min()), (int(bucket.max()) + 1, int(np.ptp(quarter)) + 1)
+
+    def by_bucket(chosen: NDArray[np.intp] | slice) -> NDArray[np.intp]:
+        """Windows by bucket and quarter."""
+        cells = bucket[chosen].astype(np.intp) * shape[1] + quarter[chosen] - first
+        return np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+
+    def middle(counts: NDArray[np.intp]) -> str:
+        windows = counts.sum(axis=0).cumsum()
+        return quarter_labels([first + int(np.searchsorted(windows, (windows[-1] + 1) // 2))])[0]
+
+    offered, sampled = by_bucket(slice(None)), by_bucket(rows)
+    spans = [np.flatnonzero(counts)[[0, -1]] for counts in offered]
+    per_bucket = sampled.sum(axis=1)
+    return {
+        "sampled": len(rows),
+        "largest_bucket": int(per_bucket.max()),
+        "smallest_bucket": int(per_bucket.min()),
+        "median_quarter_of_candidates": middle(offered),
+        "median_quarter": middle(sampled),
+        "buckets": [
+            {"quarters": "-".join(quarter_labels(first + span)), "candidates": int(there), "sampled": int(taken)}
+            for span, there, taken in zip(spans, offered.sum(axis=1), per_bucket, strict=True)
+        ],
+    }

@@ -172,7 +172,33 @@ def test_rankings_leave_trivial_quarters_out():
     predicted = true[::-1].copy()
     quarter = np.repeat(["a", "b"], [6, 3])
     found = metrics.summarize_rankings(true, predicted, quarter, 3)
-    assert (found["n_quarters_ranked"], found["n_quarters_trivial_top_k"]) == (1, 1)
-    assert found["Recall"] == 0.0, "in the second quarter it would be 1"
-    assert found["Recall_by_chance"] == 0.5
-    assert np.isnan(metrics.summarize_rankings(true, predicted, quarter, 9)["Recall"])
+    assert (found["n_quarters_ranked"], found["not_ranked"]) == (1, "at most k windows: 1")
+    assert found["Recall@3"] == 0.0, "in the second quarter it would be 1"
+    assert found["Recall@3_by_chance"] == 0.5
+    none = metrics.summarize_rankings(true, predicted, quarter, 9)
+    assert np.isnan(none["Recall@9"])
+    assert none["not_ranked"] == "at most k windows: 2"
+
+
+def test_k_as_a_share_of_the_quarter_by_hand():
+    """Ten windows and five: k is 2 and 1 of them, rounded and never 0; the name says the share."""
+    true, quarter = np.r_[np.arange(10.0), np.arange(5.0)], np.repeat(["a", "b"], [10, 5])
+    predicted = true.copy()
+    predicted[[8, 9]] = [9.5, 0.0]  # of the two best one is missed
+    found = metrics.summarize_rankings(true, predicted, quarter, 0.2)
+    assert found["Recall@20%"] == pytest.approx((1 / 2 + 1) / 2)
+    assert found["Recall@20%_by_chance"] == pytest.approx((2 / 10 + 1 / 5) / 2)
+    assert (found["n_quarters_ranked"], found["not_ranked"]) == (2, "")
+    assert metrics.metrics_by_quarter(true, predicted, quarter, 0.2)["k"].tolist() == [2, 1]
+    assert [metrics.k_of(0.1, n) for n in (1, 4, 5, 14, 15, 30, 37, 1000)] == [1, 1, 1, 1, 2, 3, 4, 100]
+    assert metrics.rankings(0.125)[2] == "Recall@12.5%"
+
+
+def test_quarters_that_are_not_ranked_say_why():
+    true = np.array([1.0, 2.0, 3.0, -1.0, -2.0, -3.0, 1.0, 2.0, 3.0, 5.0])
+    predicted = np.array([1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 0.0, 0.0, 0.0, 1.0])
+    quarter = np.repeat(["a", "b", "c", "d"], [3, 3, 3, 1])
+    reasons = metrics.metrics_by_quarter(true, predicted, quarter, 0.3)["not_ranked"].tolist()
+    assert reasons == ["", "no positive truth", "constant forecast", "at most k windows"]
+    found = metrics.summarize_rankings(true, predicted, quarter, 0.3)
+    assert found["not_ranked"] == "at most k windows: 1; no positive truth: 1; constant forecast: 1"

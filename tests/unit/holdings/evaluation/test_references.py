@@ -118,7 +118,7 @@ def test_what_tables_share_is_what_each_would_compute(n, seed):
     pd.testing.assert_frame_equal(table, evaluation.metrics_table(joined, constants), check_exact=True)
     # The windows that all have answered, as a table of their own.
     part = joined[joined.groupby("window_id")["parsed"].transform("all")]
-    chosen = ["forecaster", "target", "n_windows", *metrics.ERROR_METRICS, "RankIC", "pooled_RankIC", "MCC", "NDCG"]
+    chosen = ["forecaster", "target", "n_windows", *metrics.ERROR_METRICS, "RankIC", "pooled_RankIC", "MCC", "NDCG@5"]
     answered = table.loc[table["treatment"] == "answered_by_all", chosen].reset_index(drop=True)
     if len(part):
         alone = evaluation.metrics_table(part, constants).query("treatment == 'unparsed_as_no_change'")[chosen]
@@ -126,7 +126,7 @@ def test_what_tables_share_is_what_each_would_compute(n, seed):
     else:
         assert (answered["n_windows"] == 0).all()
     # The RankICs of a period, from its windows.
-    periods = evaluation.period_table(joined, constants, dt.date(2019, 6, 30), quarterly)
+    periods = evaluation.period_table(joined, constants, dt.date(2019, 6, 30))
     for row in periods.itertuples():
         early = joined["quarter"] == "2019Q1"
         inside = joined[

@@ -1,19 +1,33 @@
 """Every forecaster is scored on identical windows and four targets; silence, exits and missing labels are counted."""
 
 import datetime as dt
+import json
+from argparse import Namespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.conftest import GOLDEN
+from workflow_scripts import score_periods, trim_metrics
 from workflow_scripts.holdings.evaluation import tables as evaluation
 from workflow_scripts.holdings.evaluation.conditions import check_conditions, origins, with_base_models
 from workflow_scripts.holdings.evaluation.tables import EvaluationSettings, join_predictions, metrics_table
-from workflow_scripts.holdings.forecasts.predictions import parse_predictions, prediction_table
+from workflow_scripts.holdings.forecasts.predictions import (
+    fault_examples,
+    parse_samples,
+    prediction_table,
+    summarize_samples,
+)
 from workflow_scripts.holdings.texts.targets import CHANGES
 from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.plumbing.files import write_csv
 
 SETTINGS = EvaluationSettings()
+
+
+# A stage that is always right.
+WELL = [f'<think></think><answer>{{"holding_delta": {delta}}}</answer>' for delta in (1.0, 2.0, 3.0, 3.0, 2.0, 1.0)]
 
 
 def rows(quarters, held, delta, active=None):
@@ -45,6 +59,10 @@ def completions(*answers):
     ]
 
 
+def parsed_predictions(given, test):
+    return summarize_samples(parse_samples(given, test))
+
+
 def test_ic_is_averaged_within_quarters_not_pooled():
     # Right order in the first quarter, wrong in the second.
     row = headline(joined([1.0, 2.0, 3.0, 1.0, 2.0, 3.0]))
@@ -58,7 +76,7 @@ def test_a_planted_no_change_model_has_skill_zero_and_no_ic():
     for target in CHANGES:
         row = headline(frame, target)
         assert row["skill"] == row["relative_skill"] == row["MCC"] == 0.0
-        assert np.isnan(row[["IC", "RankIC", "IC_t", "NDCG", "calibration_slope"]].astype(float)).all()
+        assert np.isnan(row[["IC", "RankIC", "IC_t", "NDCG@10%", "calibration_slope"]].astype(float)).all()
         assert row["n_quarters_without_IC"] == row["n_quarters"] == 2
         assert row["near_zero_share"] == 1.0
     assert headline(frame, "level")["MAE"] == headline(frame)["MAE"]
@@ -94,7 +112,7 @@ def test_unparsed_counts_as_no_change_and_the_intersection_is_the_same_for_all()
     texts[0] = '<think></think><answer>{"holding_delta": 1.0}</answer>'
     predictions = {
         "no_change": prediction_table([f"w{i}" for i in range(6)], [10.0] * 6, [0.0] * 6),
-        "sft": parse_predictions(completions(*texts)[::-1], TEST),
+        "sft": parsed_predictions(completions(*texts)[::-1], TEST),
     }
     table = metrics_table(join_predictions(TEST, predictions), SETTINGS).query("target == 'change'")
     table = table.set_index(["forecaster", "treatment"])
@@ -104,7 +122,7 @@ def test_unparsed_counts_as_no_change_and_the_intersection_is_the_same_for_all()
     assert both["n_windows_set_aside"].tolist() == [5, 5]
     assert both.loc["sft", "MAE"] == 0.0
     assert both.loc["no_change", "MAE"] == 1.0
-    assert table.loc["sft", "parsed_share"].tolist() == [pytest.approx(1 / 6)] * 2
+    assert table.loc["sft", "parsed_share"].tolist() == [pytest.approx(1 / 6)] * 3
 
 
 def test_several_samples_give_their_median_and_spread():
@@ -112,14 +130,14 @@ def test_several_samples_give_their_median_and_spread():
     texts = [f'<think></think><answer>{{"holding_delta": {answer}}}</answer>' for answer in answers]
     given = completions(*[texts] * 6)
     given[1]["finish_reason"] = "length"
-    row = parse_predictions(given, TEST).iloc[0]
+    row = parsed_predictions(given, TEST).iloc[0]
     assert (row["predicted_delta"], row["mean_delta"]) == (2.0, 7 / 3)
     assert row["spread_delta"] == pytest.approx((7 / 3) ** 0.5)
     assert (row["samples"], row["parsed"], row["parsed_share"], row["valid_share"]) == (4, True, 0.75, 0.75)
     assert (row["bound_share"], row["truncated_share"]) == (0.75, 0.25)
-    assert row["fault"] == "the answer is not the JSON object asked for"
+    assert row["faults"] == "the answer is not the JSON object asked for"
     with pytest.raises(InputError, match="same window_ids"):
-        parse_predictions(given[:-1], TEST)
+        parsed_predictions(given[:-1], TEST)
 
 
 def test_the_coverage_funnel_by_hand():
@@ -129,29 +147,73 @@ def test_the_coverage_funnel_by_hand():
     texts[2] = '<think></think><answer>{"holding_delta": -11}</answer>'  # below the bound
     given = completions(*texts)
     given[3]["finish_reason"] = "length"
-    funnel = evaluation.coverage_table(join_predictions(TEST, {"sft": parse_predictions(given, TEST)}))
-    assert (funnel.set_index("step")["share"] * 6).round(9).to_dict() == {
+    funnel = evaluation.coverage_table(join_predictions(TEST, {"sft": parsed_predictions(given, TEST)}))
+    steps = funnel[funnel["step"] != "fault"].set_index("step")["share"]
+    assert (steps * 6).round(9).to_dict() == {
         "asked": 6, "not_truncated": 5, "parsed": 3, "bound_valid": 2, "contract_valid": 1
     }  # fmt: skip
+    faults = funnel[funnel["step"] == "fault"].set_index("fault")["share"] * 6
+    assert faults.round(9).to_dict() == {
+        "no answer": 3, "below the bound -holding_t": 1, "not one think block followed by one answer block": 1
+    }  # fmt: skip
+    assert faults.index[0] == "no answer", "the most frequent first"
+
+
+def test_either_key_is_scored_and_the_contract_knows_the_difference(tmp_path):
+    """A stage that answers with the position, as the document's models do, has its forecasts; none of them is valid."""
+    texts = [f'<think></think><answer>{{"holding_tp1": {10 + d}}}</answer>' for d in (1.0, 2.0, 3.0, 3.0, 2.0, 1.0)]
+    texts[5] = '<think></think><answer>{"holding_delta": 1.0}</answer>'
+    frame = join_predictions(TEST, {"sft": parsed_predictions(completions(*texts), TEST)})
+    assert headline(frame)["MAE"] == pytest.approx(0.0)
+    assert headline(frame)["parsed_share"] == 1.0
+    assert headline(frame)["valid_share"] == pytest.approx(1 / 6)
+    evaluation.with_units(frame).to_csv(tmp_path / "forecasts.csv", index=False)
+    for table in (frame, evaluation.read_forecasts(tmp_path / "forecasts.csv")):
+        faults = evaluation.coverage_table(table).query("step == 'fault'").set_index("fault")["share"]
+        assert faults.to_dict() == {"holding_tp1 instead of holding_delta": pytest.approx(5 / 6)}
+
+
+def test_the_reference_answers_of_the_test_data_are_read():
+    """Its answers are positions (holding_tp1), whatever the prompts ask for."""
+    rows = [json.loads(line) for line in (GOLDEN / "test.jsonl").read_text().splitlines()]
+    given = [{**row, "completion": row["messages"][-1]["content"], "finish_reason": "stop"} for row in rows]
+    table = parsed_predictions(given, rows)
+    assert table["parsed"].all()
+    assert table["predicted_delta"].tolist() == pytest.approx([row["label_delta"] for row in rows], abs=1e-6)
+    assert table["valid_share"].tolist() == [0.0] * len(rows)
+
+
+def test_examples_of_each_fault_are_kept():
+    """At most three of a kind, each of the several samples of a window for itself."""
+    answer = '<answer>{"holding_delta": 1.0}</answer>'
+    samples = parse_samples(completions(*[["?", answer, f"<think></think>{answer}"]] * 6), TEST)
+    examples = fault_examples(samples)
+    assert examples["fault"].value_counts().to_dict() == {
+        "no answer": 3, "not one think block followed by one answer block": 3
+    }  # fmt: skip
+    assert examples.groupby("fault")["completion"].first().tolist() == ["?", answer]
+    assert examples.groupby("fault")["parsed"].first().tolist() == [False, True]
+    assert summarize_samples(samples)["faults"].iloc[0] == "no answer; not one think block followed by one answer block"
 
 
 def test_nothing_parsed_gives_empty_metrics_not_an_error():
-    frame = join_predictions(TEST, {"sft": parse_predictions(completions(*"??????"), TEST)})
+    frame = join_predictions(TEST, {"sft": parsed_predictions(completions(*"??????"), TEST)})
     table = metrics_table(frame, SETTINGS)
     assert table[table["treatment"] == "answered_by_all"]["MAE"].isna().all()
-    assert evaluation.trimmed_table(frame, SETTINGS)["n_windows"].min() == 6
+    assert table[table["treatment"] == "answered_by_itself"]["n_windows"].tolist() == [0] * 4
+    assert evaluation.trimmed_table(frame, SETTINGS, 95)["n_windows"].min() == 6
 
 
 def test_rows_must_be_the_test_rows():
     with pytest.raises(InputError, match="not the test windows"):
         join_predictions(TEST, {"sft": prediction_table(["w0"], [10.0], [0.0])})
     with pytest.raises(InputError, match="same window_ids"):
-        parse_predictions([{"window_id": "w0", "completion": "", "finish_reason": "stop"}], TEST)
+        parsed_predictions([{"window_id": "w0", "completion": "", "finish_reason": "stop"}], TEST)
 
 
 def test_trivial_quarters_are_flagged():
     quarterly = evaluation.quarterly_table(joined([1.0] * 6), EvaluationSettings(top_k=3))
-    assert quarterly["trivial_top_k"].all()
+    assert (quarterly["not_ranked"] == "at most k windows").all()
     assert quarterly["quarter"].tolist() == ["2019Q1", "2019Q2"] * 4
 
 
@@ -177,9 +239,82 @@ def test_periods_are_those_of_the_label():
 
 def test_trimming_removes_the_largest_errors_only():
     frame = joined([1.0, 2.0, 3.0, 3.0, 2.0, 100.0])
-    table = evaluation.trimmed_table(frame, EvaluationSettings(trim_percentile=90)).set_index("target")
+    table = evaluation.trimmed_table(frame, SETTINGS, 90).set_index("target")
     assert table.loc["change", "n_windows_trimmed"] == 1
     assert table.loc["change", "MAE"] == 0.0
+    assert table.loc["change", "RankIC"] == 1.0
+    assert evaluation.trimmed_table(frame, SETTINGS, 100).set_index("target").loc["change", "RankIC"] < 1.0
+
+
+METRIC_COLUMNS = ["MAE", "skill", "IC", "RankIC", "RankIC_t", "Recall@10%", "Precision@10%", "NDCG@10%", "accuracy",
+                  "MCC", "calibration_slope", "parsed_share", "valid_share", "pooled_IC",
+                  "n_quarters_ranked"]  # fmt: skip
+
+
+def test_trimmed_and_period_tables_have_the_same_metrics():
+    """With nothing trimmed, and with every label after the cut-off, they are those of the headline."""
+    frame = join_predictions(TEST, {"sft": parsed_predictions(completions(*["?"] * 3, *WELL[3:]), TEST)})
+    metrics = metrics_table(frame, SETTINGS).query("treatment == 'unparsed_as_no_change'").reset_index(drop=True)
+    trimmed = evaluation.trimmed_table(frame, SETTINGS, 100)
+    periods = evaluation.period_table(frame, SETTINGS, dt.date(2000, 1, 1)).query("period == 'label_after_cutoff'")
+    for table in (trimmed, periods.reset_index(drop=True)):
+        own = [name for name in metrics if name in table]
+        assert set(METRIC_COLUMNS) < set(own)
+        pd.testing.assert_frame_equal(table[own], metrics[own])
+    cut = evaluation.period_table(frame, SETTINGS, dt.date(2019, 6, 30)).query("target == 'change'")
+    assert cut.set_index("period")["parsed_share"].to_dict() == {"label_before_cutoff": 0, "label_after_cutoff": 1}
+
+
+@pytest.mark.parametrize(
+    ("module", "settings", "table"),
+    [(trim_metrics, {"trim_percentile": 60}, lambda frame: evaluation.trimmed_table(frame, SETTINGS, 60)),
+     (score_periods, {"knowledge_cutoff": "2019-06-30"},
+      lambda frame: evaluation.period_table(frame, SETTINGS, dt.date(2019, 6, 30)))],
+)  # fmt: skip
+def test_parts_are_made_from_the_file_of_forecasts_alone(tmp_path, module, settings, table):
+    """There is nothing else in the folder."""
+    frame = joined([0.1, 0.2, None, 0.3, 1 / 3, -1.0])
+    forecasts, out = tmp_path / "forecasts.csv", tmp_path / "x.csv"
+    write_csv(forecasts, evaluation.with_units(frame))
+    made = module.Settings(metrics=SETTINGS, **settings)
+    module.main(Namespace(forecasts=forecasts, firm_type="banks", settings=made, out=out))
+    expected = table(frame)
+    expected.insert(0, "firm_type", "banks")
+    write_csv(tmp_path / "expected.csv", expected)
+    assert out.read_bytes() == (tmp_path / "expected.csv").read_bytes()
+
+
+def test_a_forecaster_on_its_own_windows_is_marked_as_not_comparable():
+    """Silent where it would err, it looks perfect; the same stage counts as no change there in the headline."""
+    silent = ["?", *WELL[1:]]
+    predictions = {
+        "sft": parsed_predictions(completions(*silent), TEST),
+        "grpo": parsed_predictions(completions(*WELL[:5], "?"), TEST),
+    }
+    table = metrics_table(join_predictions(TEST, predictions), SETTINGS).query("target == 'change'")
+    table = table.set_index(["treatment", "forecaster"])
+    assert table.loc["answered_by_itself", "n_windows"].tolist() == [5, 5]
+    assert table.loc["answered_by_itself", "n_windows_set_aside"].tolist() == [1, 1]
+    assert table.loc["answered_by_all", "n_windows"].tolist() == [4, 4]
+    assert table.loc["answered_by_itself", "MAE"].tolist() == [0.0, 0.0]
+    assert (table.loc["unparsed_as_no_change", "MAE"] > 0).all()
+    assert table.groupby("treatment")["comparable"].first().to_dict() == {
+        "unparsed_as_no_change": True, "answered_by_all": True, "answered_by_itself": False
+    }  # fmt: skip
+
+
+def test_the_default_ranks_every_quarter_of_the_published_recipe():
+    """1,000 windows over 27 quarters: with k = 50 not one of them could be ranked."""
+    generator = np.random.default_rng(0)
+    test = rows(8076 + np.arange(1000) % 27, [10.0] * 1000, generator.normal(size=1000).round(3))
+    frame = joined(generator.normal(size=1000).round(3), test=test)
+    row = headline(frame)
+    assert (row["n_quarters_ranked"], row["n_quarters"], row["not_ranked"]) == (27, 27, "")
+    assert np.isfinite(row[["Recall@10%", "Precision@10%", "NDCG@10%"]].astype(float)).all()
+    assert row["Recall@10%_by_chance"] == pytest.approx(0.108, abs=0.001), "4 of 37 or 38 windows"
+    fifty = metrics_table(frame, EvaluationSettings(top_k=50)).iloc[1]
+    assert np.isnan(fifty["Recall@50"])
+    assert fifty["not_ranked"] == "at most k windows: 27"
 
 
 def test_tables_keep_the_order_of_the_forecasters():

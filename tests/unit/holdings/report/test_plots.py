@@ -42,7 +42,7 @@ def long_table(quarters: int, windows: int, forecasters: tuple[str, ...]) -> pd.
                 "parsed": np.arange(n) > 0,
             }
         )
-        tables.append(table.assign(**dict.fromkeys(evaluation.SHARES, 0.5)))
+        tables.append(table.assign(**dict.fromkeys(evaluation.SHARES, 0.5), samples=1, faults=""))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -120,7 +120,7 @@ def test_forecasters_of_ones_own_are_in_every_figure(tmp_path):
 def test_the_best_rival_and_the_models_are_shown():
     errors = {"no_change": 1.0, "ridge": 3.0, "last_change": 2.0, "oracle": 0.5, "sft": 9.0, "base": 9.0}
     metrics = pd.DataFrame({"forecaster": errors.keys(), "MAE": errors.values(), "target": "change"})
-    metrics["treatment"] = evaluation.TREATMENTS[0]
+    metrics["treatment"] = evaluation.HEADLINE
     others = metrics.assign(MAE=0.0, target="active_change"), metrics.assign(MAE=0.0, treatment="answered_by_all")
     assert plots.shown_forecasters(pd.concat([*others, metrics])) == ["last_change", "base", "sft"]
 

@@ -83,7 +83,7 @@ def test_what_is_not_this_runs_own_is_told_first_of_all():
         {"sft": "qwen", "mine": "qwen", "other": "llama"},
     )
     table = pd.DataFrame(columns=["firm_type", "forecaster", "target", "treatment", "n_windows",
-                                  "n_quarters_trivial_top_k", *summary.HEADLINE_COLUMNS])  # fmt: skip
+                                  *summary.RANKED, *summary.HEADLINE_COLUMNS])  # fmt: skip
     warnings = summary.run_warnings([], [], table, found.assign(firm_type="banks"))
     assert [warning.split(";")[0] for warning in warnings] == [
         "mine, other, csv: made outside this run",
@@ -94,7 +94,8 @@ def test_what_is_not_this_runs_own_is_told_first_of_all():
 def test_a_collapsed_model_is_warned_of():
     table = pd.DataFrame(
         [{"firm_type": "banks", "forecaster": "grpo", "target": "change", "treatment": "unparsed_as_no_change",
-          "n_windows": 5, "n_quarters_trivial_top_k": 2, **dict.fromkeys(summary.HEADLINE_COLUMNS, 0.94)}]
+          "n_windows": 5, "n_quarters_ranked": 25, "not_ranked": "constant forecast: 2",
+          **dict.fromkeys(summary.HEADLINE_COLUMNS, 0.94), "n_quarters": 27}]
     )  # fmt: skip
     panel = {"firm_type": "banks", "column_types": dict.fromkeys(PANEL_COLUMNS, "double")}
     panel["warnings"] = {"days_per_quarter": {"count": 2, "examples": ["2015Q1", "2015Q2"]}}
@@ -105,7 +106,7 @@ def test_a_collapsed_model_is_warned_of():
         "panel: banks: 2 quarters stamped with more than one day (2015Q1)",
         "banks sft: sick",
         "banks grpo: only 94.0% of the completions could be parsed",
-        "banks: 2 of 0.94 quarters have at most evaluation.top_k windows",
+        "banks grpo: 2 of 27 quarters are left out of Recall, Precision and NDCG (constant forecast: 2)",
         "banks grpo: 94% of the forecasts are no change (dead band)",
     ]
 

@@ -173,6 +173,9 @@ pieces = st.sampled_from(
 def test_never_raises_and_never_lies(text, holding, think):
     parsed = parse_completion(text, holding, think=think)
     assert parsed.delta is None or math.isfinite(parsed.delta)
+    read = parse_completion(text, holding, think=think, lenient=True)
+    assert (read.contract, read.fault) == (parsed.contract, parsed.fault), "one contract for both"
+    assert parsed.delta in (None, read.delta)
     if parsed.contract:
         assert [text.count(tag) for tag in ("<think>", "</think>", "<answer>", "</answer>")] == [think, think, 1, 1]
         assert "e5" not in text.split("<answer>")[1]
