@@ -31,6 +31,7 @@ FINGERPRINTS = "training/test_fingerprints.py"
 STORE = "training/test_store.py"
 VALIDATION = "training/test_validation.py"
 METRICS = "holdings/evaluation/test_metrics.py"
+TABLES = "holdings/evaluation/test_tables.py"
 REWARDS = "holdings/rewards/test_rewards.py"
 OWN_ADAPTERS = "training/test_own_adapters.py"
 AUDIT = "holdings/evaluation/test_audit.py"
@@ -187,6 +188,16 @@ MUTANTS = [
            "holdings/panel/test_stock_quarters.py"),
     Mutant("the skill's sign", "holdings/evaluation/metrics.py",
            "return 1.0 - error / reference", "return error / reference - 1.0", METRICS),
+    Mutant("a quarter where every ranking finds everything is ranked", "holdings/evaluation/metrics.py",
+           "if len(true) <= k:", "if False:", METRICS),
+    Mutant("a share of the quarter is a number of windows", "holdings/evaluation/metrics.py",
+           "return int(top_k) if top_k >= 1 else max(1, int(top_k * n + 0.5))", "return max(1, int(top_k))", METRICS),
+    Mutant("windows of one's own are comparable", "holdings/evaluation/tables.py",
+           '"comparable": treatment != OWN', '"comparable": True', TABLES),
+    Mutant("the headline leaves silence out", "holdings/evaluation/tables.py",
+           "HEADLINE: np.ones(len(one.true), bool)", 'HEADLINE: one.column("parsed")', TABLES),
+    Mutant("the debug table keeps the largest errors", "holdings/evaluation/tables.py",
+           "kept = error <= np.percentile", "kept = error >= np.percentile", TABLES),
     Mutant("RankIC divided by one side alone", "holdings/evaluation/metrics.py",
            "np.sqrt(np.sum(a**2) * np.sum(b**2))", "np.sum(a**2)", METRICS),
     Mutant("RankIC without ranks", "holdings/evaluation/metrics.py",

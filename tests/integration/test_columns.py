@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from workflow_scripts.holdings.report.dictionary import COLUMNS, column_of_data
+from workflow_scripts.holdings.report.dictionary import COLUMNS, column_of_data, without_k
 from workflow_scripts.plumbing.code_digest import ROOT
 
 PAGE = ROOT / "docs/columns.md"
@@ -38,7 +38,8 @@ def described(name: str, columns: list[str]) -> Iterator[str]:
     yield from ("| column | unit | meaning |", "|---|---|---|")
     for column in columns:
         # A table may show columns of the data beside its own.
-        unit, meaning = COLUMNS[column] if is_table and column in COLUMNS else column_of_data(column)
+        described = COLUMNS.get(without_k(column)) if is_table else None
+        unit, meaning = described or column_of_data(column)
         yield f"| `{column}` | {unit} | {meaning.replace('|', '&#124;')} |"
 
 

@@ -172,8 +172,6 @@ COLUMNS: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
-# k in the name of a column, which is described without it.
-AT_K = re.compile("@[^_]+")
 # Columns of the files before the evaluation: they are named as in the panel and the datasets, without units.
 DATA_COLUMNS: dict[str, tuple[str, str]] = {
     "window_id": COLUMNS["window_id"],
@@ -290,12 +288,21 @@ def column_of_data(column: str) -> tuple[str, str]:
     raise InputError(f"column {column!r} is not in holdings/report/dictionary.py; describe it there")
 
 
+def without_k(column: str) -> str:
+    """The name under which `COLUMNS` has a column; a metric at k is described without its k.
+
+    >>> without_k("Recall@10%_by_chance")
+    'Recall_by_chance'
+    """
+    return re.sub("@[^_]+", "", column)
+
+
 def data_dictionary(tables: Mapping[str, Iterable[str]]) -> pd.DataFrame:
     """One row per table and column: table, column, unit, meaning. InputError for a column that is not described."""
     rows = []
     for table, columns in tables.items():
         for column in columns:
-            described = AT_K.sub("", column)
+            described = without_k(column)
             if described not in COLUMNS:
                 raise InputError(
                     f"{table}: column {column!r} is not in holdings/report/dictionary.py; describe it there"
