@@ -105,7 +105,8 @@ def test_nothing_of_a_stage_that_is_not_evaluated_is_planned(finished):
     assert (plan["train_sft"], plan["generate_completions"], plan["evaluate_forecasts"]) == (2, 4, 2)
     # What the stages share is there already.
     plan = finished.plan(tiny_config(evaluation={"stages": ["base", "sft"]}))
-    twice = ("audit_leakage", "evaluate_forecasts", "compare_forecasts", "plot_forecasts")
+    twice = ("audit_leakage", "evaluate_forecasts", "trim_metrics", "score_periods", "compare_forecasts",
+             "plot_forecasts")  # fmt: skip
     assert plan == dict.fromkeys(twice, 2) | {"summarize_run": 1, "write_config": 1, "all": 1}
 
 
@@ -114,7 +115,8 @@ def test_without_a_model_forecasts_are_judged_by_the_baselines(second):
     config = second_config(evaluation={"stages": []}, adapters={})
     target = "results/second/summary/report.html"
     assert second.plan(config, target) == {
-        "evaluate_forecasts": 1, "compare_forecasts": 1, "plot_forecasts": 1, "summarize_run": 1,
+        "evaluate_forecasts": 1, "trim_metrics": 1, "score_periods": 1, "compare_forecasts": 1, "plot_forecasts": 1,
+        "summarize_run": 1,
     }  # fmt: skip
     result = second.run(config, target)
     assert result.returncode == 0, result.stdout + result.stderr
