@@ -126,7 +126,8 @@ def report_parts(
     own = tables["origins"][tables["origins"]["source"].notna()]
     faults = coverage[coverage["step"] == FAULT].drop(columns="step")
     examples = inputs.table("evaluation/faults_*.csv")
-    examples["completion"] = examples["completion"].fillna("").str[-SHOWN_OF_COMPLETION:]
+    if len(examples):  # not in a run without a model
+        examples["completion"] = examples["completion"].fillna("").str[-SHOWN_OF_COMPLETION:]
     funnel = coverage[coverage["step"] != FAULT]
     funnel = funnel.pivot(index=["firm_type", "forecaster"], columns="step", values="share").reset_index()
     return [
@@ -146,8 +147,8 @@ def report_parts(
         figures_part("", [out / "skill.png"]),
         *([table_part("Before and after the knowledge cut-off", periods, folded=True)] if len(periods) else []),
         table_part("Coverage: share of samples", funnel),
-        table_part("What is wrong with the completions: share of samples", faults),
-        table_part("Examples of completions with a fault", examples, folded=True),
+        *([table_part("What is wrong with the completions: share of samples", faults)] if len(faults) else []),
+        *([table_part("Examples of completions with a fault", examples, folded=True)] if len(examples) else []),
         table_part(
             "Paired comparisons: the wider interval of the bootstraps clustered by quarter and by manager",
             comparisons[COMPARISON_COLUMNS],
