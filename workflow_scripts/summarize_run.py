@@ -33,9 +33,9 @@ from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_csv, read_json, write_csv, write_text
 
 ORACLE_NOTE = (
-    "The panel is simulated: the oracle knows the law of the dollar change, so that its error of the change is what "
-    "nobody can forecast; simulated prices do not move the positions, so that neither the active change nor a stock "
-    "that looks split means anything here."
+    "The panel is simulated: the oracle knows the law of the active change, so that its error of it is what nobody "
+    "can forecast. Simulated prices move the positions, far less than real ones do, and nobody can forecast them "
+    "either; no stock is split."
 )
 # Columns of the headline that are printed.
 SHOWN = ["firm_type", "forecaster", "n_windows", "MAE", "skill", "RankIC", "accuracy", "parsed_share", "valid_share"]

@@ -2,8 +2,8 @@
 
 No weights are downloaded. The model is meant to be a *base* model: it knows the shape of the task
 badly. Its corpus is a panel simulated with another law (no drift, weaker persistence) and other
-quarters' draws than the run's, and a share of its answers is malformed. What is left to learn for SFT
-and GRPO: the drift of the firm type, the persistence, and the discipline of the contract.
+quarters' draws than the run's, and its answers to a share of the last changes are malformed. What is left to
+learn for SFT and GRPO: the drift of the firm type, the persistence, and the discipline of the contract.
 
 Steps: train a Qwen2 tokenizer with the ChatML template; pretrain with a curriculum from
 short prompts (last change only) to full ones; save as safetensors with a config that transformers and
@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from tokenizers import AddedToken
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
@@ -46,6 +47,7 @@ IGNORED = -100
 INITIALIZER_RANGE = 0.1
 # The law of the corpus: the base model expects weaker persistence than the run's, and no drift.
 BASE_PERSISTENCE, BASE_NOISE_SD, BASE_LABEL_NOISE_SD = 0.4, 0.5, 0.03
+GOLDEN_RATIO = (1 + 5**0.5) / 2
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,19 @@ def train_tokenizer(examples: Sequence[Example], vocabulary: int) -> Qwen2Tokeni
     return tokenizer
 
 
+def is_malformed(last_change: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
+    """Which answers of the corpus break the contract: those to a `share` of all values of the last change; shape (n,).
+
+    The model reads the last change, rounded to a tenth of a million, as one token. If answers broke at random, the
+    likeliest answer would still be a valid one, and greedy decoding would show no fault. The multiples of the golden
+    ratio spread the values evenly over [0, 1).
+
+    >>> is_malformed(np.array([0.1, 0.2, 0.3, 0.4, 0.5]), share=0.4).tolist()
+    [False, True, False, False, True]
+    """
+    return np.rint(10 * last_change) * GOLDEN_RATIO % 1 < share
+
+
 def malform(completion: str, rng: np.random.Generator) -> str:
     """A completion that breaks the output contract in one of the ways of real base models.
 
@@ -140,9 +155,10 @@ def build_corpus(style: CorpusStyle, malformed_share: float, windows_per_type: i
             sample = sample.append_column(name, pa.array(np.full(len(held), value)))
         prompts = build_prompts(sample, style.prompts)
         rows, _ = sft_rows(prompts, sample, style.prompts.target, style.label_decimals, style.think)
-        for row in rows:
+        malformed = is_malformed(held - sample[lagged("holding_t", 1)].to_numpy(), malformed_share)
+        for row, breaks in zip(rows, malformed, strict=True):
             system, user, completion = (message["content"] for message in row["messages"])
-            if rng.random() < malformed_share:
+            if breaks:
                 completion = malform(completion, rng)
             examples.append(Example(system, user, completion))
     return [examples[i] for i in rng.permutation(len(examples))]

@@ -22,6 +22,6 @@ class DemoModelSettings:
     ] = 24
     learning_rate: Annotated[float, Gt(0), Doc("Peak learning rate.")] = 4e-3
     malformed_share: Annotated[
-        float, Ge(0), Le(1), Doc("Share of pretraining answers that break the output contract.")
+        float, Ge(0), Le(1), Doc("Share of the last changes whose pretraining answers break the output contract.")
     ] = 0.4
     windows_per_type: Annotated[int, Ge(1), Doc("Windows per firm type in the corpus.")] = 2500

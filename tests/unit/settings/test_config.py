@@ -121,7 +121,7 @@ def test_losses_and_scales_are_those_of_the_installed_ms_swift():
 
 def test_completions_that_are_scored_together_are_those_of_a_rollout():
     for steps, together in ((None, 64), (8, 256)):
-        config = read_config(changed(grpo__steps_per_generation=steps))
+        config = read_config(changed(grpo__gradient_accumulation_steps=2, grpo__steps_per_generation=steps))
         for rule in ("preflight_rewards", "score_rewards"):
             used = json.loads(settings_of(config, rule)(SimpleNamespace(stage="grpo")))
             assert used["completions_per_step"] == together, "32 completions in each of 2 or 8 forward passes"
@@ -199,7 +199,7 @@ def test_choices_that_are_written_as_types_are_those_of_the_tables():
         ({"splits__sft": {"start": None, "end": None}}, "splits.sft.end and splits.grpo.start must be given"),
         ({"grpo__per_device_train_batch_size": 3}, "not divisible by num_generations = 8"),
         (
-            {"grpo__steps_per_generation": 3},
+            {"grpo__gradient_accumulation_steps": 2, "grpo__steps_per_generation": 3},
             "grpo.steps_per_generation: 3 is neither a multiple nor a divisor of .* = 2",
         ),
         (

@@ -53,6 +53,18 @@ def test_corpus_is_deterministic_and_partly_malformed(corpus):
     assert 0.3 < 1 - faults[""] / len(corpus) < 0.5
 
 
+def test_answers_break_by_the_last_change_so_that_greedy_decoding_shows_them(corpus):
+    """Of prompts with the same last change all answers break the contract, or none does."""
+    broken = {}
+    for example in corpus:
+        last = example.user.split(LAST_CHANGE)[1].split()[0]
+        broken.setdefault(last, set()).add(bool(parse_completion(example.completion, 1e9).fault))
+    assert len(broken) > 20
+    assert all(len(kinds) == 1 for kinds in broken.values())
+    assert {True} in broken.values()
+    assert {False} in broken.values()
+
+
 def test_reloaded_tokenizer_is_the_same(corpus, tmp_path):
     """transformers replaces the pre-tokenizer of every qwen2 tokenizer by Qwen2's own on loading."""
     tokenizer = train_tokenizer(corpus, 512)

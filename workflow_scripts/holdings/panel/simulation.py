@@ -1,18 +1,26 @@
 """A simulated panel with a known law, so that a reader sees what a perfect forecast would score.
 
-The law: a position changes by
+The law: a manager trades, valued at the price of t,
 
-    holding(t+1) - holding(t) = drift[firm_type] + persistence * (holding(t) - holding(t-1)) + noise,
+    active_delta = drift[firm_type] + persistence * (holding(t) - holding(t-1)) + noise,
 
-noise ~ N(0, noise_sd^2), in $ million, floored so that the position stays >= 0. Positions enter with
-lognormal (heavy-tailed) sizes at any quarter; one below `exit_below` is sold off with probability
-`exit_probability` a quarter; zero rows follow an exit for up to 11 quarters, and after a quarter
-without a row the pair may come back; single rows are lost (gaps); factors are missing at random.
-Prices and factors belong to the stock and are the same for all firm types. Factors carry no
-information about the change.
+noise ~ N(0, noise_sd^2), in $ million, floored so that the position stays >= 0. Then the price moves what he holds:
 
-Because the noise is symmetric, `oracle_delta` is the conditional median of the change (sell-offs
-aside), hence the forecast with the least expected absolute error.
+    holding(t+1) = (holding(t) + active_delta) * price(t+1) / price(t).
+
+He follows the last change of the position's value, its price gain included, so that the last two positions say all
+that can be known. The stock's log return is symmetric around zero and nobody can forecast it: it makes the dollar
+change noisier than the active change. It is far smaller than a real one (`return_sd`), because the demo's tiny model is
+trained on dollar changes and would learn nothing beside real returns.
+
+Positions enter with lognormal (heavy-tailed) sizes at any quarter; one below `exit_below` is sold off with
+probability `exit_probability` a quarter; zero rows follow an exit for up to 11 quarters, and after a quarter without a
+row the pair may come back; single rows are lost (gaps); factors are missing at random. Prices and factors belong to the
+stock and are the same for all firm types. Factors carry no information about the change.
+
+Because the noise is symmetric, `oracle_delta` is the conditional median of the active change (sell-offs aside), hence
+the forecast of it with the least expected absolute error. Log returns are symmetric, too, so that it is the median of
+the dollar change but for the product of noise and return, which is small beside both.
 """
 
 from collections.abc import Iterator
@@ -48,6 +56,12 @@ class SimulationSettings:
     noise_sd: Annotated[
         float, Gt(0), Doc("Standard deviation of the part of a change that nobody can forecast, $ million.")
     ] = 0.2
+    return_sd: Annotated[
+        float,
+        Ge(0),
+        Le(0.15),
+        Doc("Standard deviation of a stock's log return per quarter; of real stocks about 0.15."),
+    ] = 0.0025
     exit_below: Annotated[float, Ge(0), Doc("Positions below this, $ million, may be sold off.")] = 1.5
     exit_probability: Annotated[float, Ge(0), Le(1), Doc("Probability per quarter that such a position is sold.")] = 0.2
     gap_probability: Annotated[float, Ge(0), Le(1), Doc("Share of the rows that are lost.")] = 0.01
@@ -60,7 +74,7 @@ class SimulationSettings:
 
 
 def oracle_delta(holding_t: ArrayLike, holding_lag1: ArrayLike, drift: float, persistence: float) -> NDArray:
-    """Conditional median of the change ($ million) under the law; shape (n,).
+    """Conditional median of the active change ($ million) under the law; shape (n,).
 
     >>> oracle_delta([10.0, 0.1], [9.0, 1.1], drift=-0.2, persistence=0.4).tolist()
     [0.2, -0.1]
@@ -73,9 +87,10 @@ def simulate_stocks(settings: SimulationSettings, seed: int) -> dict[str, Array]
     """Price ($) and factors of every stock and quarter, arrays of shape (quarters, stocks)."""
     rng = random_stream(seed, "stocks")
     shape = (len(settings.quarters), settings.stocks)
-    log_return = 0.02 + 0.1 * rng.standard_t(5, shape)
-    price = np.exp(np.log(rng.uniform(10, 150, shape[1])) + np.cumsum(np.clip(log_return, -0.6, 0.6), axis=0))
-    shares_outstanding = np.exp(rng.normal(4.0, 1.0, shape[1]))  # million
+    # Heavy-tailed as returns are; a t distribution with 5 degrees of freedom has a variance of 5/3.
+    log_return = np.clip(rng.standard_t(5, shape) / np.sqrt(5 / 3), -6, 6) * settings.return_sd
+    price = np.exp(np.log(rng.uniform(10, 150, shape[1])) + np.cumsum(log_return, axis=0))
+    shares_outstanding = np.exp(rng.normal(6.0, 1.0, shape[1]))  # million
     me = price * shares_outstanding
     stocks = {
         "prc": price,
@@ -103,9 +118,13 @@ def simulate_panel(firm_type: str, drift: float, settings: SimulationSettings, s
         yield _simulate_managers(firm_type, drift, settings, stocks, managers, rng)
 
 
-def _simulate_holdings(n_pairs: int, drift: float, settings: SimulationSettings, rng: np.random.Generator) -> Array:
-    """Positions by the law of the module's docstring, $ million, shape (quarters, pairs); NaN where there is no row."""
-    n_quarters = len(settings.quarters)
+def _simulate_holdings(price: Array, drift: float, settings: SimulationSettings, rng: np.random.Generator) -> Array:
+    """Positions by the law of the module's docstring, $ million, shape (quarters, pairs); NaN where there is no row.
+
+    `price` is that of each pair's stock, shape (quarters, pairs).
+    """
+    n_quarters, n_pairs = price.shape
+    gross_return = np.vstack([np.ones(n_pairs), price[1:] / price[:-1]])
     typical_change = drift / (1 - settings.persistence)
     change_sd = settings.noise_sd / np.sqrt(1 - settings.persistence**2)
 
@@ -117,7 +136,7 @@ def _simulate_holdings(n_pairs: int, drift: float, settings: SimulationSettings,
     holdings = np.full((n_quarters, n_pairs), np.nan)
     for t in range(n_quarters):
         noise = rng.normal(0, settings.noise_sd, n_pairs)
-        moved = np.maximum(0.0, holding + drift + settings.persistence * change + noise)
+        moved = np.maximum(0.0, holding + drift + settings.persistence * change + noise) * gross_return[t]
         sold = (moved < settings.exit_below) & (rng.random(n_pairs) < settings.exit_probability)
         moved[sold] = 0.0
         change = np.where(held, moved - holding, change)
@@ -150,7 +169,7 @@ def _simulate_managers(
     per_manager = min(settings.stocks_per_manager, settings.stocks)
     stock = np.concatenate([np.sort(rng.choice(settings.stocks, per_manager, replace=False)) for _ in managers])
     manager = np.repeat(np.arange(len(managers)), per_manager)
-    holdings = _simulate_holdings(len(stock), drift, settings, rng)
+    holdings = _simulate_holdings(stocks["prc"][:, stock], drift, settings, rng)
     inside = np.array([np.bincount(manager, np.nan_to_num(row), minlength=len(managers)) for row in holdings])
     outside = (inside + 10.0) * np.exp(rng.normal(-0.5, 0.3, inside.shape))
     # A row for every cell (quarter, pair) that is there.

@@ -1,6 +1,7 @@
 """The simulated panel obeys the contract and its documented law; its random streams are separate."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -33,18 +34,38 @@ def test_passes_its_own_contract_with_every_roughness(panel, tmp_path):
     assert holding.max() > 10 * np.median(holding[holding > 0]), "positions are heavy-tailed"
 
 
-def test_changes_follow_the_law(panel):
+def followed(panel: pa.Table) -> pd.DataFrame:
+    """Rows above $5 million with a row one quarter before and after, with the gross return and the active change."""
     frame = panel.to_pandas()
     frame["t"] = quarter_ids(frame["date"].to_numpy())
     frame["before"] = frame.groupby(["mgrno", "permno"])["holding_t"].shift()
     frame["t_before"] = frame.groupby(["mgrno", "permno"])["t"].shift()
-    rows = frame[(frame["t"] == frame["t_before"] + 1) & frame["holding_t1"].notna() & (frame["holding_t"] > 5)]
-    residual = rows["holding_t1"] - rows["holding_t"] - oracle_delta(rows["holding_t"], rows["before"], -0.04, 0.8)
+    price = frame.drop_duplicates(["permno", "t"]).set_index(["permno", "t"])["prc"]
+    after = pd.MultiIndex.from_arrays([frame["permno"], frame["t"] + 1])
+    frame["gross_return"] = price.reindex(after).to_numpy() / frame["prc"]
+    frame["active"] = frame["holding_t1"] / frame["gross_return"] - frame["holding_t"]
+    return frame[(frame["t"] == frame["t_before"] + 1) & frame["active"].notna() & (frame["holding_t"] > 5)]
+
+
+def test_active_changes_follow_the_law(panel):
+    rows = followed(panel)
+    residual = rows["active"] - oracle_delta(rows["holding_t"], rows["before"], -0.04, 0.8)
     assert len(rows) > 5000
     assert residual.mean() == pytest.approx(0.0, abs=0.005)
     assert residual.std() == pytest.approx(SETTINGS.noise_sd, rel=0.03)
     expected = SETTINGS.noise_sd * np.sqrt(2 / np.pi)
     assert residual.abs().mean() == pytest.approx(expected, rel=0.03), "the oracle's error is the noise's"
+
+
+def test_prices_move_the_positions_and_are_no_forecast(panel):
+    """Log returns have the stated spread, a mean of zero, and nothing to do with what was traded before them."""
+    rows = followed(panel)
+    log_return = np.log(rows["gross_return"])
+    assert log_return.std() == pytest.approx(SETTINGS.return_sd, rel=0.1)
+    assert abs(log_return.mean()) < SETTINGS.return_sd / 10
+    assert abs(np.corrcoef(log_return, rows["holding_t"] - rows["before"])[0, 1]) < 0.05
+    moved = rows["holding_t1"] - rows["holding_t"] - rows["active"]
+    assert moved.std() > SETTINGS.noise_sd / 4, "a change is not an active change"
 
 
 def test_same_seed_same_panel_and_no_shared_stream(panel):
