@@ -37,7 +37,7 @@ class LoraSettings:
         "all-linear"
     )
     learning_rate: Annotated[float, Gt(0), Doc("Peak learning rate.")] = 1e-4
-    num_train_epochs: Annotated[float, Gt(0), Doc("Passes over the data.")] = 1
+    num_train_epochs: Annotated[float, Gt(0), Doc("Passes over the data.")] = 1.0
     max_steps: Annotated[int, Ge(-1), Doc("Optimizer steps; -1 leaves the number to num_train_epochs.")] = -1
     per_device_train_batch_size: Annotated[
         int, Ge(1), Doc("Samples (GRPO counts completions) per device and forward pass.")
@@ -83,7 +83,7 @@ class LoraSettings:
         Ge(0),
         Lt(1),
         Doc("Share of the samples, whole pairs of manager and stock, that is held out of the training to validate it."),
-    ] = 0
+    ] = 0.0
     validation_quarters: Annotated[
         int, Ge(0), Doc("Or the last quarters of the stage's own split are held out; test quarters never are.")
     ] = 0
@@ -102,7 +102,7 @@ class LoraSettings:
         float,
         Ge(0),
         Doc("A training that logs nothing for so long is ended, with its stacks in the trainer's log; 0 for never."),
-    ] = 60
+    ] = 60.0
     extra_args: Annotated[
         dict[str, Any], Doc("Further options of ms-swift by name, checked against its own before a training is queued.")
     ] = field(default_factory=dict)

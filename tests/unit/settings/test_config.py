@@ -135,7 +135,8 @@ def test_the_defaults_are_the_production_run():
 def test_the_resolved_record_is_a_config_file_again(path: Path):
     config = read_config(yaml.safe_load(path.read_text()))
     record = yaml.safe_load(yaml.safe_dump(resolved(config), sort_keys=False))
-    assert read_config(record) == config
+    # By their texts, because a rule that sees 1.0 where it saw 1 runs again.
+    assert repr(read_config(record)) == repr(config)
     sections = {key for key, hint in hints_of(Config).items() if section_class(hint)} - {"import", "replay"}
     assert sections <= record.keys()
 
