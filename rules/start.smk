@@ -84,6 +84,10 @@ def check_targets():
     named = [*(given.until or ()), *(given.omit_from or ()), *(given.forcerun or ())]
     values = {"firm_type": FIRM_TYPES, "split": SPLITS, "stage": list(STAGES), "forecaster": FORECASTERS}
     faults = target_faults(given.targets or (), named, list(workflow.rules), RunFiles(CONFIG.run, ROOT, values))
+    if "replay_rewards" in (given.targets or ()) and not CONFIG.replay:
+        faults = [
+            'replay_rewards needs to know what to replay: --config \'replay={"completions": ..., "dataset": ...}\''
+        ]
     if faults:
         fail(*faults)
 

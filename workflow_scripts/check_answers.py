@@ -1,8 +1,9 @@
 """Check that a stage gives the same greedy answers however it is loaded: adapter on its start model, merged, vLLM.
 
 Steps: 20 test prompts, evenly over the dataset → complete them in each way that this machine can → compare texts and
-forecasts → write them side by side. Differences are a warning, not a failure: in bfloat16 a merged model rounds its
-weights once more, and two tokens of nearly equal probability can then change places.
+forecasts → write them side by side. In bfloat16 differences are a warning: a merged model rounds its weights once more,
+and two tokens of nearly equal probability can then change places. In float32 a merged model that answers otherwise than
+its adapter is an error: one of them is not what was trained.
 """
 
 import os
@@ -15,8 +16,9 @@ import pandas as pd
 from workflow_scripts.holdings.texts.completions import parse_completion
 from workflow_scripts.holdings.texts.targets import TargetName
 from workflow_scripts.plumbing import cli
+from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import read_jsonl, write_csv
-from workflow_scripts.training.answers import answers, differing, spread, ways
+from workflow_scripts.training.answers import MERGED, answers, differing, spread, ways
 from workflow_scripts.training.base_model import ModelSettings, check_model
 from workflow_scripts.training.generation import GenerationSettings
 from workflow_scripts.training.trainer import swift_environment
@@ -68,6 +70,8 @@ def main(args: Namespace) -> str:
             f"{label}: {warning}{name} gives another text than the adapter on its start model for {len(windows)} of "
             f"{len(held)} prompts, another forecast for {len(moved)}{': ' if moved else ''}{', '.join(moved)}"
         )
+    if model.torch_dtype == "float32" and differing(texts)[MERGED]:
+        raise InputError("\n".join(lines) + "\nIn float32 they have to be the same; make the merged model again")
     absent = "" if "vllm" in texts else "; vLLM is not installed here, or there is no GPU"
     return "\n".join([*lines, f"{label}: compared {', '.join(texts)}{absent}; see {args.out}"])
 

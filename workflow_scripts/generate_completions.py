@@ -92,7 +92,7 @@ def main(args: Namespace) -> str:
     conditions |= {
         "samples": generation.samples,
         "prompts": json_digest(sorted(digests.values())),
-        "base_model": base_identity(model.path),
+        "base_model": base_identity(model),
     }
     write_json(args.conditions, {"digest": json_digest(conditions), **conditions, **origin})
     return f"{label}: {len(missing)} completed, {len(wanted) - len(missing)} from the store{speed}"

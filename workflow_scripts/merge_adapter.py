@@ -47,7 +47,7 @@ def main(args: Namespace) -> str:
         }
         run_swift(launch("export"), options, Path(args.export_log), swift_environment(model.path), label)
         (temporary / "args.json").unlink(missing_ok=True)
-        write_json(temporary / MERGED_ADAPTER, merge_record(args.settings.path, file_digest(weights)))
+        write_json(temporary / MERGED_ADAPTER, merge_record(args.settings, file_digest(weights)))
     return f"{label}: {folder_size(out) / 1e6:,.1f} MB in {args.out}"
 
 

@@ -24,8 +24,9 @@ from workflow_scripts.training.trainer import REWARDS_PLUGIN, Training, refuse_d
 from workflow_scripts.training.training_settings import GrpoSettings
 from workflow_scripts.training.validation import validates
 
-# A reward that cannot tell a model with smaller errors from one with larger ones, if they differ by a factor.
-BATCH_SCALED = "mse_holdings"
+# Rewards that cannot tell a model with smaller errors from one with larger ones, if they differ by a factor: they are
+# scaled by the errors of their own batch, or by a moving average of those that were trained on.
+SELF_SCALED = ("mse_holdings", "external_holdings")
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ def main(args: Namespace) -> str:
         return str(entry / "dataset.jsonl"), len(rows) - len(kept)
 
     label = f"train_grpo {args.firm_type} {args.stage}"
-    if validates(settings) and BATCH_SCALED in rewards.names:
-        print(f"{label}: WARNING: {BATCH_SCALED} is scaled by the errors of its own batch: a validation by it does not "
-              "see errors that become smaller all alike; scaled_mse_holdings does", flush=True)  # fmt: skip
+    scaled = [name for name in rewards.names if name in SELF_SCALED]
+    if validates(settings) and scaled:
+        print(f"{label}: WARNING: {' and '.join(scaled)} is scaled by the model's own errors: a validation by it does "
+              "not see errors that become smaller all alike; scaled_mse_holdings does", flush=True)  # fmt: skip
     constants = dataclasses.asdict(rewards)
     # Files of the user's own count by content, wherever they lie.
     plugins = [file_digest(path) for path in rewards.plugins]

@@ -43,6 +43,7 @@ def test_sft_keeps_the_checkpoint_of_the_least_validation_loss(training):
     assert list(losses) == [2, 4, 6], "at every checkpoint"
     manifest = read_json(sft.folder / "adapter/manifest.json")
     best = min(losses, key=losses.get)
+    assert best != 6, "otherwise the last checkpoint would do as well"
     assert manifest["kept_step"] == best
     assert manifest["steps"] == 6
     assert weights(sft.folder / "adapter") == weights(checkpoint(sft, best))
@@ -81,7 +82,9 @@ def test_grpo_is_validated_by_the_reward_on_fixed_prompts_and_remembers_nothing_
     found = validations(grpo, "eval_reward")
     assert list(found) == [2, 4]
     assert all(-1 <= value <= 1 for value in found.values())
-    assert read_json(grpo.folder / "adapter/manifest.json")["kept_step"] == max(found, key=found.get)
+    best = max(found, key=found.get)
+    assert best != list(found)[-1], "otherwise the last checkpoint would do as well"
+    assert read_json(grpo.folder / "adapter/manifest.json")["kept_step"] == best
     (entries,) = grpo.folder.glob("store/*/external_holdings.rank0.jsonl")
     assert [row["step"] for row in read_jsonl(entries)] == [0, 1, 2, 3], "no line of a validation"
 

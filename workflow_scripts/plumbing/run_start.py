@@ -157,7 +157,12 @@ def target_faults(targets: Sequence[str], named: Sequence[str], rules: Sequence[
     everything = {path for paths in files.values() for path in paths}
     return [
         *(wrong_target(one, by_name if one in named else ends, everything, run) for one in wrong),
-        *(f"{name} makes many files; name one of them, such as {files[name][0]}" for name in lists),
+        *(
+            f"{name} makes many files; name one of them, such as {files[name][0]}"
+            if files[name]
+            else f"{name} has nothing to make in this run: its configuration names nothing for it"
+            for name in lists
+        ),
     ]
 
 

@@ -25,6 +25,7 @@ from workflow_scripts.settings.uses import (
     of_firm_type,
     reward_files,
     reward_plugins,
+    run_folder,
     section,
     start_model,
 )
@@ -260,7 +261,8 @@ def missing_inputs(config: Config) -> list[str]:
     files = [("prompts.ticker_mapping", config.prompts.ticker_mapping)] if config.prompts.ticker_mapping else []
     files += [("rewards.plugins", path) for path in reward_files(config)]
     if config.replay is not None:
-        files += [("replay.completions", config.replay.completions), ("replay.dataset", config.replay.dataset)]
+        replayed = [("replay.completions", config.replay.completions), ("replay.dataset", config.replay.dataset)]
+        files += [(key, path) for key, path in replayed if not _is_made(config, path)]
     files += [
         (f"forecasts.{name}", of_firm_type(path, firm_type))
         for name, path in config.forecasts.items()
@@ -273,7 +275,29 @@ def missing_inputs(config: Config) -> list[str]:
     for run in config.evaluation.seed_runs:
         files += [("evaluation.seed_runs", f"results/{run}/{name}") for name in SEED_RUN_FILES]
     faults = [f"{key}: {path} does not exist" for key, path in files if not Path(path).is_file()]
+    faults += _missing_base_models(config)
     return [fault for fault in (_missing_slices(config), *dict.fromkeys(faults)) if fault]
+
+
+def _is_made(config: Config, path: str) -> bool:
+    """Whether the run itself makes a file or folder, so that it need not be there."""
+    return path.startswith(f"{run_folder(config)}/")
+
+
+def _missing_base_models(config: Config) -> list[str]:
+    """Base models of the user's own adapters that are written as folders, not as names on the hub, and are none."""
+    bases = {
+        (name, of_firm_type(adapter.base_model, firm_type))
+        for name, adapter in config.adapters.items()
+        for firm_type in config.firm_types
+    }
+    return [
+        f"adapters.{name}.base_model: the folder {base} does not exist"
+        for name, base in sorted(bases)
+        if (base.count("/") > 1 or base.startswith(("/", ".", "~")))
+        and not Path(base).is_dir()
+        and not _is_made(config, base)
+    ]
 
 
 def _missing_slices(config: Config) -> str:

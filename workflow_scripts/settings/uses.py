@@ -119,10 +119,11 @@ def start_model(config: Config, firm_type: str, stage: str) -> ModelSettings:
     """
     if adapter := config.adapters.get(stage):
         own = of_firm_type(adapter.base_model, firm_type)
+        pinned = config.model.revision if own == config.model.path else ""
         return replace(
             config.model,
             path=base_model_path(config) if own == DEMO else own,
-            revision=adapter.revision,
+            revision=pinned if adapter.revision is None else adapter.revision,
             model_type=config.model.model_type if adapter.model_type is None else adapter.model_type,
             template=config.model.template if adapter.template is None else adapter.template,
         )

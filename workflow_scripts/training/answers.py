@@ -11,8 +11,9 @@ from workflow_scripts.training.base_model import ModelSettings, without_foreign_
 from workflow_scripts.training.generation import GenerationSettings, build_engine, complete
 from workflow_scripts.training.hardware import hardware
 
-# The first is what the workflow's own completions are drawn with; the others are compared with it.
-ADAPTER, MERGED, VLLM = "adapter", "merged", "vllm"
+# The others are compared with the first. The workflow's completions are drawn in the first way, with the backend vllm
+# in the third.
+ADAPTER, MERGED, VLLM_ADAPTER, VLLM = "adapter", "merged", "vllm_adapter", "vllm"
 
 
 def spread(rows: Sequence[dict], count: int) -> list[dict]:
@@ -38,10 +39,11 @@ def ways(model: ModelSettings, adapter: str, merged: str) -> list[Way]:
     """The ways that this machine has; vLLM is one where it is installed and there is a GPU."""
     whole = dataclasses.replace(model, path=merged, revision="")
     has_vllm = importlib.util.find_spec("vllm") is not None and bool(hardware()["gpus"])
+    by_vllm = [Way(VLLM_ADAPTER, model, adapter, "vllm"), Way(VLLM, whole, None, "vllm")]
     return [
         Way(ADAPTER, model, adapter, "transformers"),
         Way(MERGED, whole, None, "transformers"),
-        *([Way(VLLM, whole, None, "vllm")] if has_vllm else []),
+        *(by_vllm if has_vllm else []),
     ]
 
 

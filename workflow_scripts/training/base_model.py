@@ -287,7 +287,7 @@ def _from_hub(model: ModelSettings, names: tuple[str, ...]) -> Path:
 MERGED_ADAPTER = "merged_adapter.json"
 
 
-def merge_record(model: str, adapter_sha256: str) -> dict[str, str]:
+def merge_record(model: ModelSettings, adapter_sha256: str) -> dict[str, str]:
     """What a merged model's folder says about where it comes from."""
     return {"adapter_sha256": adapter_sha256, "base_model": base_identity(model)}
 
@@ -298,8 +298,12 @@ def merged_adapter(model: str) -> str | None:
     return read_json(path)["adapter_sha256"] if path.is_file() else None
 
 
-def base_identity(model: str) -> str:
-    """Identity of the model below any number of merges: the model's own where nothing was merged into it."""
-    path = Path(model) / MERGED_ADAPTER
+def base_identity(model: ModelSettings) -> str:
+    """Identity of the model below any number of merges: the model's own where nothing was merged into it.
+
+    Of a model on the hub that is its name and its revision.
+    """
+    path = Path(model.path) / MERGED_ADAPTER
     record = read_json(path) if path.is_file() else {}
-    return record.get("base_model") or model_identity(model)
+    revision = f"@{model.hub_revision}" if model.hub_revision else ""
+    return record.get("base_model") or model_identity(model.path) + revision

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workflow_scripts.plumbing.errors import InputError
-from workflow_scripts.plumbing.files import check_safetensors, file_digest, read_json
+from workflow_scripts.plumbing.files import check_safetensors, file_digest, read_json, read_jsonl
 from workflow_scripts.training.base_model import ModelSettings, model_identity, model_options
 from workflow_scripts.training.store import trainer_versions
 from workflow_scripts.training.training_settings import OWN_SETTINGS, GrpoSettings, LoraSettings
@@ -134,7 +134,7 @@ def training_identity(options: dict[str, Any], settings: LoraSettings) -> dict:
         "versions": trainer_versions(*optional_packages(options)),
     }
     if validates(settings):
-        identity["validation"] = validation_identity(settings)
+        identity["validation"] = validation_identity(settings, read_jsonl(options["dataset"]), options["seed"])
     if "adapters" in options:
         identity["start_adapter"] = file_digest(Path(options["adapters"]) / ADAPTER_WEIGHTS)
     return identity

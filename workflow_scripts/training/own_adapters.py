@@ -17,7 +17,7 @@ from annotated_types import MinLen
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import check_safetensors, json_digest, read_json
 from workflow_scripts.plumbing.remembered_digests import content_digest
-from workflow_scripts.training.base_model import ModelSettings, model_identity, weights
+from workflow_scripts.training.base_model import ModelSettings, model_identity, model_options, weights
 from workflow_scripts.training.options import ADAPTER_CONFIG, ADAPTER_FILES, ADAPTER_WEIGHTS
 from workflow_scripts.training.store import MANIFEST
 
@@ -42,7 +42,10 @@ class AdapterSettings:
             "for this run's demo model. Of a GRPO adapter of the workflow that is the merged SFT model of its own run."
         ),
     ]
-    revision: Annotated[str, Doc("Commit or tag of a base model on the hub.")] = ""
+    revision: Annotated[
+        str | None,
+        Doc("Commit or tag of a base model on the hub; null takes model.revision where it is the run's own model."),
+    ] = None
     model_type: Annotated[str | None, Doc("ms-swift's model type of the base model; null takes model.model_type.")] = (
         None
     )
@@ -87,6 +90,12 @@ def check_adapter(folder: str | Path, base: ModelSettings) -> None:
         manifest = read_json(folder / MANIFEST)
         if manifest["identity"]["model"] != model_identity(base.path):
             raise InputError(f"{stated} (its manifest names {manifest['start_model']}); {remedy}")
+        trained_on = manifest["identity"].get("options", {}).get("model_revision", "")
+        if trained_on != model_options(base).get("model_revision", ""):
+            raise InputError(
+                f"{folder}: it was trained on revision {trained_on or 'main'} of {base.path}, not on "
+                f"{base.revision or 'main'}; state it as revision"
+            )
     else:
         named = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path") or ""
         if _differ(named, base.path):

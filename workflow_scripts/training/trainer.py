@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import importlib.util
 import json
+import math
 import os
 import platform
 import re
@@ -16,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,10 @@ def run_swift(
                 process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+                # One that waits in the kernel, for a file system maybe, does not end before that answers: a cluster
+                # cleans up after a job that has ended, not after one that waits as well.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(30)
             for number, handler in handlers.items():
                 signal.signal(number, handler)
     if stopped_by:
@@ -205,6 +209,16 @@ def training_log(checkpoints: Path) -> list[dict]:
         if entry.keys() & {"loss", "eval_loss", "eval_reward"}:
             steps.setdefault(int(entry[STEP].split("/")[0]), {}).update(entry)
     return [steps[step] for step in sorted(steps)]
+
+
+def finite(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of the trainer's log with null for what is no finite number: a validation of a sick training gives NaN.
+
+    >>> finite({"eval_loss": float("nan"), "loss": 0.5})
+    {'eval_loss': None, 'loss': 0.5}
+    """
+    is_sick = {name: isinstance(value, float) and not math.isfinite(value) for name, value in entry.items()}
+    return {name: None if is_sick[name] else value for name, value in entry.items()}
 
 
 def rows_dropped(log: Path, rows: int) -> tuple[int, int] | None:
@@ -341,7 +355,7 @@ def _train(training: Training, entry: Path, manifest: dict, left_out: int) -> tu
         "resumed_from": resumed.name if resumed else None,
         "rows_dropped_for_length": dropped,
         "wall_seconds": round(seconds, 1),
-        "last_log": log[-1] if log else {},
+        "last_log": finite(log[-1]) if log else {},
     }
     # Whoever loads the adapter looks for the model that the user named, not for the links that ms-swift saw.
     adapter_config = read_json(final / ADAPTER_CONFIG) | {"base_model_name_or_path": options["model"]}

@@ -21,10 +21,11 @@ def validates(settings: LoraSettings) -> bool:
     return settings.validation_share > 0 or settings.validation_quarters > 0
 
 
-def validation_identity(settings: LoraSettings) -> dict[str, Any]:
-    """What of the validation changes a training's result: nothing where there is none."""
+def validation_identity(settings: LoraSettings, rows: Sequence[dict], seed: int) -> dict[str, Any]:
+    """What of a validation changes a training's result: its settings, and which of the rows are held out."""
     names = ("validation_share", "validation_quarters", "keep", "early_stopping")
-    return {name: getattr(settings, name) for name in names} if validates(settings) else {}
+    held = [row["window_id"] for row in hold_out(rows, settings, seed)[1]]
+    return {**{name: getattr(settings, name) for name in names}, "held_out": json_digest(held)}
 
 
 def hold_out(rows: Sequence[dict], settings: LoraSettings, seed: int) -> tuple[list[dict], list[dict]]:
@@ -69,8 +70,12 @@ def validations(settings: LoraSettings, history: Sequence[Mapping[str, Any]]) ->
 
 
 def badness(value: float) -> float:
-    """What a validation gave, the less the better; what is no number is the worst."""
-    return math.inf if math.isnan(value) else value
+    """What a validation gave, the less the better; what is no number is the worst.
+
+    Rounded as ms-swift rounds what the trainer's own choice of the best checkpoint sees: of validations that differ by
+    less, the trainer keeps the first one and deletes the later ones.
+    """
+    return math.inf if math.isnan(value) else round(value, 8)
 
 
 def best_step(settings: LoraSettings, history: Sequence[Mapping[str, Any]]) -> int | None:

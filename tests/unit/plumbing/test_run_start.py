@@ -7,7 +7,7 @@ import pytest
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.run_start import RunFiles, config_files_of, possible_files, target_faults
 
-VALUES = {"firm_type": ["banks", "other"], "stage": ["base", "sft"]}
+VALUES = {"firm_type": ["banks", "other"], "stage": ["base", "sft"], "forecaster": ["no_change", "sft"]}
 RUN = RunFiles("mine", ROOT, VALUES)
 
 
@@ -22,13 +22,16 @@ class Rule:
         return any("{" in pattern for pattern in self.output)
 
     def is_producer(self, path: str) -> bool:
-        return path in possible_files(self.output, VALUES)
+        # Nothing matches the constraint (?!).
+        return path in possible_files([one for one in self.output if "(?!)" not in one], VALUES)
 
 
 RULES = [
     Rule("panel"),
     Rule("build_windows", ("results/mine/{firm_type}/windows.parquet",)),
     Rule("parse_predictions", ("results/mine/{firm_type}/predictions/{stage,base|sft}.csv",)),
+    # As where the config names no files of forecasts.
+    Rule("import_forecasts", ("results/mine/{firm_type}/predictions/own/{forecaster,(?!)}.csv",)),
     Rule("write_config", ("results/mine/config.yaml",)),
 ]
 
@@ -61,6 +64,7 @@ def test_what_rules_make_and_what_they_are_called_is_no_fault():
             "build_windows",
             "build_windows makes many files; name one of them, such as results/mine/banks/windows.parquet",
         ),
+        ("import_forecasts", "import_forecasts has nothing to make in this run"),
     ],
 )
 def test_a_fault_names_what_was_meant(target, words, monkeypatch):

@@ -75,17 +75,38 @@ def test_a_recipe_is_a_valid_overlay_with_a_run_of_its_own(recipe):
     assert f"`{recipe.name}`" in (ROOT / "config/recipes/README.md").read_text()
 
 
+# Settings of the published recipe's sections that make no other result, and so are no part of it.
+NO_RECIPE = {
+    *(
+        "save_steps",
+        "logging_steps",
+        "attn_impl",
+        "deepspeed",
+        "num_gpus",
+        "max_dropped_share",
+        "tracking",
+        "extra_args",
+    ),
+    *("stall_minutes", "gradient_checkpointing", "use_vllm", "vllm_gpu_memory_utilization", "sleep_level"),
+    *("offload_model", "offload_optimizer", "rollout_importance_sampling_mode", "log_completions", "plugins"),
+    *("batch_size", "backend", "ticker_mapping"),
+}
+
+
 def test_the_published_recipe_is_the_default_and_undoes_every_other():
-    """But for the length of completions, which is no part of it."""
+    """Each setting of its sections is spelt out, so that it counts whatever the file before it says."""
     published = ROOT / "config/recipes/published.yaml"
     wanted = dataclasses.replace(read_config(load("config.yaml")), run="published")
     assert read_config(with_recipe(load("config.yaml"), published)) == wanted
+    spelt, defaults = yaml.safe_load(published.read_text()), resolved(wanted)
+    for section in ("sample", "prompts", "labels", "sft", "grpo", "rewards", "generation"):
+        assert spelt[section] == {name: one for name, one in defaults[section].items() if name not in NO_RECIPE}, (
+            section
+        )
     for recipe in OVERLAYS:
         config = read_config(with_recipe(with_recipe(load("config.yaml"), recipe), published))
-        assert config.sft == wanted.sft
-        assert config.labels == wanted.labels
-        length = {"max_completion_length": wanted.grpo.max_completion_length}
-        assert dataclasses.replace(config.grpo, **length) == wanted.grpo, recipe.stem
+        # Which rewards are replayed is no part of it.
+        assert dataclasses.replace(config, evaluation=wanted.evaluation) == wanted, recipe.stem
 
 
 def test_what_the_papers_prescribe():
@@ -416,6 +437,38 @@ def test_missing_adapters_and_forecasts_are_named(tmp_path):
         f"forecasts.mine: {tmp_path}/mutual_funds.csv does not exist",
         f"adapters.theirs.path: {tmp_path}/adapter_model.safetensors does not exist",
     ]
+
+
+def test_base_models_that_are_no_folder_are_missing_and_not_taken_for_names_on_the_hub(tmp_path):
+    """What the run makes itself need not be there, nor what it makes for a replay."""
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        (tmp_path / name).touch()
+
+    def missing(base: str) -> list[str]:
+        return missing_inputs(read_config(changed(adapters={"theirs": {"path": str(tmp_path), "base_model": base}})))
+
+    message = "adapters.theirs.base_model: the folder results/old/banks/merged/sft does not exist"
+    assert message in missing("results/old/{firm_type}/merged/sft")
+    assert missing("/nowhere") == ["adapters.theirs.base_model: the folder /nowhere does not exist"]
+    for there in ("results/demo/{firm_type}/merged/sft", "org/name", "gpt2", str(tmp_path), "demo"):
+        assert missing(there) == [], there
+    replay = {"completions": "results/demo/banks/completions/sft.jsonl", "dataset": "results/x/test.jsonl"}
+    assert missing_inputs(read_config(changed(replay=replay))) == [
+        "replay.dataset: results/x/test.jsonl does not exist"
+    ]
+
+
+def test_an_adapter_on_the_runs_own_model_has_its_revision():
+    """The pin of the paper's model is that of last year's adapter on it, too, unless it says otherwise."""
+
+    def revision(**adapter) -> str:
+        model = {"model__path": "org/name", "model__revision": "abc123"}
+        config = read_config(changed(**model, adapters={"old": {"path": "x", **adapter}}))
+        return start_model(config, "banks", "old").revision
+
+    assert revision(base_model="org/name") == "abc123"
+    assert revision(base_model="org/name", revision="def456") == "def456"
+    assert revision(base_model="org/other") == ""
 
 
 def test_a_missing_slice_is_named_with_what_is_there(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from workflow_scripts import check_answers
+from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import write_jsonl
 from workflow_scripts.training import answers
 from workflow_scripts.training.base_model import ModelSettings
@@ -27,7 +28,8 @@ def stage(tmp_path, monkeypatch):
     asked = []
 
     def engine(model, adapter, settings):
-        return "adapter" if adapter else settings.backend if settings.backend == "vllm" else "merged"
+        by_vllm = settings.backend == "vllm"
+        return ("vllm_adapter" if by_vllm else "adapter") if adapter else "vllm" if by_vllm else "merged"
 
     def complete(engine, prompts, settings, seed):
         assert (settings.temperature, settings.samples) == (0.0, 1), "greedy, whatever the config says"
@@ -42,7 +44,7 @@ def stage(tmp_path, monkeypatch):
     monkeypatch.setattr(answers, "complete", complete)
     monkeypatch.setattr(answers, "_free_memory", lambda: None)
 
-    def run() -> str:
+    def run(**model) -> str:
         return check_answers.main(
             argparse.Namespace(
                 firm_type="banks",
@@ -51,7 +53,7 @@ def stage(tmp_path, monkeypatch):
                 adapter=str(tmp_path / "adapter"),
                 merged=str(tmp_path / "merged"),
                 settings=check_answers.Settings(
-                    ModelSettings(str(tmp_path / "start")),
+                    ModelSettings(str(tmp_path / "start"), **model),
                     GenerationSettings(temperature=0.7, samples=3),
                     "holding_delta",
                     True,
@@ -86,11 +88,24 @@ def test_another_text_and_another_forecast_are_told_apart(stage):
     assert np.isnan(table.loc["w12", "merged_delta"])
 
 
+def test_a_merged_model_that_answers_otherwise_in_float32_is_an_error(stage):
+    run, said, _, out = stage
+    assert "WARNING" not in run(torch_dtype="float32")
+    said["merged", 9] = '<think>x</think><answer>{"holding_delta": 2}</answer>'
+    assert "WARNING: merged" in run(torch_dtype="bfloat16")
+    with pytest.raises(
+        InputError, match=r"for 1 of 20 prompts, another forecast for 1: w9\nIn float32 they have to be"
+    ):
+        run(torch_dtype="float32")
+    assert pd.read_csv(out).set_index("window_id").loc["w9", "merged_delta"] == 2.0, "the table is there all the same"
+
+
 def test_vllm_is_compared_where_it_is_there(stage, monkeypatch):
     run, said, _, _ = stage
     monkeypatch.setattr(answers.importlib.util, "find_spec", lambda name: name)
     monkeypatch.setattr(answers, "hardware", lambda: {"gpus": ["one"]})
-    said["vllm", 0] = "nothing"
+    said["vllm", 0] = said["vllm_adapter", 3] = said["vllm_adapter", 6] = "nothing"
     message = run()
+    assert "WARNING: vllm_adapter gives another text than the adapter on its start model for 2 of 20" in message
     assert "WARNING: vllm gives another text" in message
     assert "WARNING: merged" not in message

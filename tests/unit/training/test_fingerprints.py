@@ -14,7 +14,7 @@ from workflow_scripts import generate_completions, train_grpo, train_sft
 from workflow_scripts.holdings.rewards.rewards import RewardSettings
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import json_digest, write_jsonl
-from workflow_scripts.training import store, trainer
+from workflow_scripts.training import store, trainer, validation
 from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.generation import GenerationSettings
 from workflow_scripts.training.training_settings import GrpoSettings, LoraSettings
@@ -98,8 +98,9 @@ def world(tmp_path, monkeypatch):
     (tmp_path / "adapter").mkdir()
     save_file({"a": np.ones(4)}, tmp_path / "adapter/adapter_model.safetensors")
     (tmp_path / "adapter/adapter_config.json").write_text(json.dumps({"r": 8, "lora_alpha": 32}))
-    row = {"window_id": "w", "messages": [{"role": "user", "content": "?"}], "label_delta": 1.0, "holding_t": 1.0}
-    write_jsonl(tmp_path / "data.jsonl", [row | {"label_tp1": 2.0}])
+    row = {"messages": [{"role": "user", "content": "?"}], "label_delta": 1.0, "label_tp1": 2.0, "holding_t": 1.0}
+    names = [f"banks-{manager}-1-2015Q{quarter}" for manager in range(30) for quarter in (1, 2)]
+    write_jsonl(tmp_path / "data.jsonl", [{"window_id": name, **row} for name in names])
 
     def end(*args, **kwargs):
         raise Known(next(value for value in args if isinstance(value, Path)).name)
@@ -190,12 +191,25 @@ def test_where_there_is_a_validation_its_settings_and_steps_count(world):
         assert len(found) == 6
 
 
+@pytest.mark.parametrize(("make", "settings"), [(sft, LoraSettings), (grpo, GrpoSettings)])
+def test_which_samples_are_held_out_counts(world, make, settings, monkeypatch):
+    """Otherwise the adapter of another split would be published as this one's after an edit of `hold_out`."""
+    training = settings(validation_share=0.2)
+    before = make(world, training=training)
+    assert make(world, training=training) == before
+    monkeypatch.setattr(validation, "hold_out", lambda rows, settings, seed: (rows[20:], rows[:20]))
+    assert make(world, training=training) != before
+
+
 def test_a_validation_by_a_reward_that_is_scaled_by_its_batch_is_warned_of(world, capsys):
     """With errors half as large everywhere, mse_holdings pays the same."""
     grpo(world)
     assert "WARNING" not in capsys.readouterr().out
     grpo(world, training=GrpoSettings(validation_share=0.2))
-    assert "WARNING: mse_holdings is scaled by the errors of its own batch" in capsys.readouterr().out
+    assert "WARNING: mse_holdings is scaled by the model's own errors" in capsys.readouterr().out
+    both = RewardSettings(("external_holdings", "mse_holdings"), {}, "holding_delta")
+    grpo(world, training=GrpoSettings(validation_share=0.2), rewards=both)
+    assert "WARNING: external_holdings and mse_holdings is scaled" in capsys.readouterr().out
     other = RewardSettings(("contract_holdings",), {}, "holding_delta")
     grpo(world, training=GrpoSettings(validation_share=0.2), rewards=other)
     assert "WARNING" not in capsys.readouterr().out

@@ -154,9 +154,9 @@ def test_stages_on_other_base_models_are_not_compared(tmp_path):
     for folder in (model, merged):
         folder.mkdir()
         save_file({"w": np.ones(4)}, folder / "model.safetensors")
-    record = merge_record(str(model), "adapter")
+    record = merge_record(ModelSettings(str(model)), "adapter")
     (merged / MERGED_ADAPTER).write_text(json.dumps(record))
-    assert merge_record(str(merged), "another adapter")["base_model"] == record["base_model"]
+    assert merge_record(ModelSettings(str(merged)), "another adapter")["base_model"] == record["base_model"]
     write_jsonl(tmp_path / "prompts.jsonl", [])
 
     def conditions(name: str, folder) -> dict:

@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import write_json
-from workflow_scripts.training.base_model import ModelSettings, model_identity
+from workflow_scripts.training.base_model import ModelSettings, base_identity, model_identity
 from workflow_scripts.training.own_adapters import adapter_identity, check_adapter, without_other_files
 
 LAYER = "model.layers.0.self_attn.q_proj"
@@ -51,6 +51,18 @@ def test_an_adapter_of_the_workflow_knows_its_model_by_content(tmp_path):
     check_adapter(adapter, base)
     with pytest.raises(InputError, match="its manifest names a"):
         check_adapter(adapter, other)
+
+
+def test_the_revision_of_a_hub_model_is_part_of_it(tmp_path):
+    """Weights of the same name from another commit are another model; the manifest knows which."""
+    adapter = make_adapter(tmp_path / "adapter", "org/name")
+    identity = {"model": "org/name", "options": {"model_revision": "abc123"}}
+    write_json(adapter / "manifest.json", {"identity": identity, "start_model": "org/name"})
+    check_adapter(adapter, ModelSettings("org/name", revision="abc123"))
+    with pytest.raises(InputError, match="trained on revision abc123 of org/name, not on main; state it as revision"):
+        check_adapter(adapter, ModelSettings("org/name"))
+    assert base_identity(ModelSettings("org/name", revision="abc123")) == "org/name@abc123"
+    assert base_identity(ModelSettings("org/name")) == "org/name"
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,9 @@ def test_the_export_neither_sees_nor_reads_the_options_of_a_model_folder(model, 
         )
     )
     (options,) = calls
-    assert base_identity(str(tmp_path / "merged/sft")) == model_identity(str(model)), "whence it comes is written down"
+    assert base_identity(ModelSettings(str(tmp_path / "merged/sft"))) == model_identity(str(model)), (
+        "whence it comes is written down"
+    )
     assert options["load_args"] is False
     assert "args.json" not in options["files"]
     assert sorted(path.name for path in (tmp_path / "merged").iterdir() if path.name != ".lock") == ["sft"]

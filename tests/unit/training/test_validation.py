@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from workflow_scripts.plumbing.errors import InputError
-from workflow_scripts.plumbing.files import write_json, write_jsonl
+from workflow_scripts.plumbing.files import read_json, write_json, write_jsonl
 from workflow_scripts.settings.reading import read_config
 from workflow_scripts.training import options, trainer, validation
 from workflow_scripts.training.base_model import ModelSettings
@@ -73,6 +73,15 @@ def test_the_best_is_the_least_loss_and_the_highest_reward():
     assert list(validations(LoraSettings(), history)) == [2, 4, 6]
     sick = [{"step": 1, "eval_loss": float("nan")}, {"step": 2, "eval_loss": 9.0}]
     assert best_step(LoraSettings(), sick) == 2, "a loss that is no number is never the best"
+    tied = [
+        {"step": 2, "eval_reward": 0.5},
+        {"step": 4, "eval_reward": 0.5 + 1e-9},
+        {"step": 6, "eval_reward": 0.5 + 1e-7},
+    ]
+    assert best_step(GrpoSettings(), tied[:2]) == 2, (
+        "ms-swift rounds to eight decimals, and keeps the first of equal ones"
+    )
+    assert best_step(GrpoSettings(), tied) == 6
 
 
 @pytest.mark.parametrize(
@@ -135,6 +144,15 @@ def test_the_kept_checkpoint_and_the_early_end(tmp_path, monkeypatch):
     best.rename(tmp_path / "gone")
     with pytest.raises(InputError, match=r"the best checkpoint, .*checkpoint-4, is not whole"):
         trainer._kept(training(keep="best"), last)
+
+
+def test_a_sick_validation_at_the_end_loses_no_training(tmp_path):
+    """ms-swift validates at the last step, and logs NaN as it is; the manifest is strict JSON."""
+    line = '{"loss": 1.0, "global_step/max_steps": "1/1", "eval_loss": NaN}\n'
+    (tmp_path / "logging.jsonl").write_text(line)
+    (last,) = trainer.training_log(tmp_path)
+    write_json(tmp_path / "manifest.json", {"last_log": trainer.finite(last)})
+    assert read_json(tmp_path / "manifest.json")["last_log"] == {"loss": 1.0, trainer.STEP: "1/1", "eval_loss": None}
 
 
 def test_the_log_has_both_lines(tmp_path):

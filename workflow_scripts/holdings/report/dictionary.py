@@ -265,8 +265,8 @@ FAMILIES: list[tuple[str, str, str]] = [
     (r"completions/(\w+)_length", "tokens", "length of the completions: {0}"),
     (r"completions/clipped_ratio", SHARE, "completions that were cut at grpo.max_completion_length"),
     (r"eval_(.+)", NONE, "of the validation, in ms-swift's words: {0}"),
-    (r"(adapter|merged|vllm)_text", NONE, "greedy completion by the way of loading {0}"),
-    (r"(adapter|merged|vllm)_delta", MUSD, "forecast of the target's change that is read from it"),
+    (r"(adapter|merged|vllm_adapter|vllm)_text", NONE, "greedy completion by the way of loading {0}"),
+    (r"(adapter|merged|vllm_adapter|vllm)_delta", MUSD, "forecast of the target's change that is read from it"),
     (r"entropy/(\w+)", "nats per token", "entropy of the policy: {0}"),
     (r"clip_ratio/(\w+?)_(\w+)", SHARE, "tokens whose ratio to the policy of the rollout is clipped: {0}, {1}"),
 ]
