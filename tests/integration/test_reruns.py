@@ -287,8 +287,8 @@ def the_profile(project: Project) -> None:
 
 def threads(project: Project) -> None:
     path = project.root / "rules/training.smk"
-    assert "threads: 2" in path.read_text()
-    path.write_text(path.read_text().replace("threads: 2", "threads: 1"))
+    assert "threads: 1" in path.read_text()
+    path.write_text(path.read_text().replace("threads: 1", "threads: 2"))
 
 
 def a_new_version_in_the_lock(project: Project) -> None:
