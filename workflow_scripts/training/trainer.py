@@ -85,6 +85,8 @@ def swift_environment(model: str, **extra: str) -> dict[str, str]:
     environment |= STACKS_ON_ABORT
     # Only at this level does ms-swift log what it leaves out for its length, whatever the user's environment says.
     environment["LOG_LEVEL"] = "INFO"
+    # Without its bar ms-swift ends a validation with an AttributeError.
+    environment["TQDM_DISABLE"] = ""
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     if Path(model).is_dir():
         environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}

@@ -339,3 +339,10 @@ def test_the_users_log_level_does_not_hide_what_the_trainer_leaves_out(monkeypat
     monkeypatch.setenv("LOG_LEVEL", "ERROR")
     assert trainer.swift_environment("model")["LOG_LEVEL"] == "INFO"
     assert trainer.swift_environment("model", LOG_LEVEL="WARNING")["LOG_LEVEL"] == "WARNING"
+
+
+def test_a_user_without_progress_bars_can_validate(monkeypatch):
+    """ms-swift writes through its bar after a validation, and ends with an AttributeError where there is none."""
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    assert trainer.swift_environment("model")["TQDM_DISABLE"] == ""
+    assert trainer.swift_environment("model", TQDM_DISABLE="1")["TQDM_DISABLE"] == "1"
