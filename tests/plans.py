@@ -19,14 +19,20 @@ SERVER.set_forkserver_preload(
 
 def snakemake_in_a_fork(folder: Path, environment: Mapping[str, str], arguments: Sequence[str]) -> tuple[int, str]:
     """Exit status and output of the command `snakemake` in a folder."""
-    with tempfile.NamedTemporaryFile() as output:
-        process = SERVER.Process(target=_snakemake, args=(folder, environment, arguments, output.name))
+    with tempfile.TemporaryDirectory() as place:
+        output, status = Path(place) / "output", Path(place) / "status"
+        process = SERVER.Process(target=_snakemake, args=(folder, environment, arguments, output, status))
         process.start()
         process.join()
-        return process.exitcode, Path(output.name).read_text()
+        # Where two threads look after their processes at once, one of them finds no exit code, and multiprocessing
+        # says 255: so the process writes its own.
+        code = int(status.read_text()) if status.is_file() else process.exitcode or 1
+        return code, output.read_text()
 
 
-def _snakemake(folder: Path, environment: Mapping[str, str], arguments: Sequence[str], output: str) -> None:
+def _snakemake(
+    folder: Path, environment: Mapping[str, str], arguments: Sequence[str], output: Path, status: Path
+) -> None:
     os.chdir(folder)
     os.environ.update(environment)
     with open(output, "wb") as file:
@@ -39,4 +45,9 @@ def _snakemake(folder: Path, environment: Mapping[str, str], arguments: Sequence
     sys.argv = ["snakemake", *arguments]
     from snakemake.cli import main
 
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        status.write_text(str(end.code if isinstance(end.code, int) else int(end.code is not None)))
+        raise
+    status.write_text("0")
