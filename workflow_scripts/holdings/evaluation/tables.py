@@ -288,16 +288,20 @@ def metrics_table(
     rows = []
     for _, group in itertools.groupby(cases(joined, settings), key=lambda one: one.forecaster):
         own = list(group)
+        # A forecaster that always answers has the same windows in more than one treatment.
+        whole = {one.quantity.name: _metrics(one, settings, one.table, _quarters_of(one, quarterly)) for one in own}
         for treatment in TREATMENTS:
             for one in own:
-                asked, quarters = one.table, _quarters_of(one, quarterly)
+                asked = one.table
                 kept = {
                     HEADLINE: np.ones(len(one.true), bool),
                     BY_ALL: one.column("answered_by_all"),
                     OWN: one.column("parsed"),
                 }[treatment].astype(bool)
+                found = whole[one.quantity.name]
                 if not kept.all():
-                    one, quarters = one.take(kept), None
+                    one = one.take(kept)
+                    found = _metrics(one, settings, asked)
                 rows.append(
                     {
                         **_names(one),
@@ -305,7 +309,7 @@ def metrics_table(
                         "comparable": treatment != OWN,
                         "n_windows": len(one.true),
                         "n_windows_set_aside": len(asked) - len(one.true),
-                        **_metrics(one, settings, asked, quarters),
+                        **found,
                     }
                 )
     return pd.DataFrame(rows)
