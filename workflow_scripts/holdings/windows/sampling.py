@@ -128,7 +128,9 @@ def _take_turns(queues: list[NDArray[np.int32]], settings: SampleSettings) -> li
     waiting = [(own, enumerate(queue.tolist())) for own, queue in zip(places, queues, strict=True)]
     missing = settings.per_type_limit
     while waiting and missing:
-        for one in list(waiting)[:missing]:
+        for one in list(waiting):
+            if not missing:
+                break
             own, queue = one
             # What is passed over here stays out: caps only tighten.
             place, pair = next((entry for entry in queue if taken[entry[1]] < settings.max_per_pair), (None, -1))
