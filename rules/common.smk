@@ -9,8 +9,8 @@ from workflow_scripts.plumbing.remembered_digests import content_digest
 from workflow_scripts.settings.checks import SEED_RUN_FILES
 from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED
 from workflow_scripts.settings.uses import adapter_path, continued_stage, evaluated_stages, forecasters
-from workflow_scripts.settings.uses import made_start_models, needed_stages, of_firm_type, own_digests, reward_plugins
-from workflow_scripts.settings.uses import run_folder, section
+from workflow_scripts.settings.uses import is_made, made_start_models, needed_stages, of_firm_type, own_digests
+from workflow_scripts.settings.uses import reward_plugins, run_folder, section
 from workflow_scripts.settings.uses import settings_of as settings_of_config
 from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.generation import generation_versions

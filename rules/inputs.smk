@@ -33,7 +33,7 @@ def content_of(*inputs):
 
     def content(wildcards):
         paths = [path for paths_of in inputs for path in paths_of(wildcards)]
-        own = [path for path in paths if not path.startswith(f"{RESULTS}/") and Path(path).is_file()]
+        own = [path for path in paths if not is_made(CONFIG, path) and Path(path).is_file()]
         return " ".join(map(content_digest, own))
 
     return content

@@ -18,9 +18,9 @@ from workflow_scripts.holdings.texts.targets import TargetName
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import read_jsonl, write_csv
-from workflow_scripts.training.answers import MERGED, answers, differing, spread, ways
+from workflow_scripts.training.answers import MERGED, VLLM, answers, differing, spread, ways
 from workflow_scripts.training.base_model import ModelSettings, check_model
-from workflow_scripts.training.generation import GenerationSettings
+from workflow_scripts.training.generation import GenerationSettings, without_answers
 from workflow_scripts.training.trainer import swift_environment
 
 PROMPTS = 20
@@ -42,10 +42,7 @@ def main(args: Namespace) -> str:
     os.environ.update(swift_environment(model.path, LOG_LEVEL="WARNING", TQDM_DISABLE="1"))
     check_model(model)
     rows = spread(read_jsonl(args.dataset, ("window_id", "messages", "holding_t")), PROMPTS)
-    prompts = [
-        {"window_id": row["window_id"], "messages": [m for m in row["messages"] if m["role"] != "assistant"]}
-        for row in rows
-    ]
+    prompts = without_answers(rows)
     held = {row["window_id"]: row["holding_t"] for row in rows}
     links = Path(f"{args.out}.model")
     texts = {
@@ -63,16 +60,17 @@ def main(args: Namespace) -> str:
     write_csv(args.out, table)
     label = f"check_answers {args.firm_type} {args.stage}"
     lines = []
-    for name, windows in differing(texts).items():
-        moved = differing({"adapter": deltas["adapter"], name: deltas[name]})[name]
+    other_texts, other_deltas = differing(texts), differing(deltas)
+    for name, windows in other_texts.items():
+        moved = other_deltas[name]
         warning = "WARNING: " if windows else ""
         lines.append(
             f"{label}: {warning}{name} gives another text than the adapter on its start model for {len(windows)} of "
             f"{len(held)} prompts, another forecast for {len(moved)}{': ' if moved else ''}{', '.join(moved)}"
         )
-    if model.torch_dtype == "float32" and differing(texts)[MERGED]:
+    if model.torch_dtype == "float32" and other_texts[MERGED]:
         raise InputError("\n".join(lines) + "\nIn float32 they have to be the same; make the merged model again")
-    absent = "" if "vllm" in texts else "; vLLM is not installed here, or there is no GPU"
+    absent = "" if VLLM in texts else "; vLLM is not installed here, or there is no GPU"
     return "\n".join([*lines, f"{label}: compared {', '.join(texts)}{absent}; see {args.out}"])
 
 

@@ -33,6 +33,7 @@ from workflow_scripts.training.generation import (
     fill_cache,
     generation_conditions,
     read_cache,
+    without_answers,
 )
 from workflow_scripts.training.options import ADAPTER_FILES
 from workflow_scripts.training.own_adapters import adapter_recipe, check_adapter, without_other_files
@@ -56,10 +57,7 @@ def main(args: Namespace) -> str:
     """
     settings, model, generation = args.settings, args.settings.model, args.settings.generation
     os.environ.update(swift_environment(model.path, LOG_LEVEL="WARNING", TQDM_DISABLE="1"))
-    prompts = [
-        {"window_id": row["window_id"], "messages": [m for m in row["messages"] if m["role"] != "assistant"]}
-        for row in read_jsonl(args.dataset, ("window_id", "messages"))
-    ]
+    prompts = without_answers(read_jsonl(args.dataset, ("window_id", "messages")))
     digests = {prompt["window_id"]: json_digest(prompt) for prompt in prompts}
     adapter = None if args.adapter == "none" else args.adapter
     weights = Path(adapter) / ADAPTER_FILES[0] if adapter else None

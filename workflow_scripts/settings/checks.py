@@ -20,12 +20,13 @@ from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED, Config
 from workflow_scripts.settings.uses import (
     adapter_path,
+    completions_per_step,
     continued_stage,
+    is_made,
     needed_stages,
     of_firm_type,
     reward_files,
     reward_plugins,
-    run_folder,
     section,
     start_model,
 )
@@ -158,7 +159,7 @@ def _check_grpo(stage: str, training: GrpoSettings) -> None:
             raise InputError(f"{stage}.{name} needs vLLM; set {stage}.use_vllm to true, or leave it out")
     shared, accumulated = training.steps_per_generation, training.gradient_accumulation_steps
     passes = "gradient_accumulation_steps" if shared is None else "steps_per_generation"
-    batch = training.per_device_train_batch_size * (shared or accumulated) * training.num_gpus
+    batch = completions_per_step(training) * training.num_gpus
     if batch % training.num_generations:
         raise InputError(
             f"{stage}: per_device_train_batch_size x {passes} x num_gpus = {batch} completions are "
@@ -262,7 +263,7 @@ def missing_inputs(config: Config) -> list[str]:
     files += [("rewards.plugins", path) for path in reward_files(config)]
     if config.replay is not None:
         replayed = [("replay.completions", config.replay.completions), ("replay.dataset", config.replay.dataset)]
-        files += [(key, path) for key, path in replayed if not _is_made(config, path)]
+        files += [(key, path) for key, path in replayed if not is_made(config, path)]
     files += [
         (f"forecasts.{name}", of_firm_type(path, firm_type))
         for name, path in config.forecasts.items()
@@ -279,11 +280,6 @@ def missing_inputs(config: Config) -> list[str]:
     return [fault for fault in (_missing_slices(config), *dict.fromkeys(faults)) if fault]
 
 
-def _is_made(config: Config, path: str) -> bool:
-    """Whether the run itself makes a file or folder, so that it need not be there."""
-    return path.startswith(f"{run_folder(config)}/")
-
-
 def _missing_base_models(config: Config) -> list[str]:
     """Base models of the user's own adapters that are written as folders, not as names on the hub, and are none."""
     bases = {
@@ -296,7 +292,7 @@ def _missing_base_models(config: Config) -> list[str]:
         for name, base in sorted(bases)
         if (base.count("/") > 1 or base.startswith(("/", ".", "~")))
         and not Path(base).is_dir()
-        and not _is_made(config, base)
+        and not is_made(config, base)
     ]
 
 

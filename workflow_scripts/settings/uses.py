@@ -139,11 +139,16 @@ def adapter_path(config: Config, firm_type: str, stage: str) -> str:
     return "none" if stage == BASE else f"{run_folder(config)}/{firm_type}/adapters/{stage}"
 
 
+def is_made(config: Config, path: str) -> bool:
+    """Whether the run itself makes a file or folder, so that it is not the user's own and need not be there."""
+    return path.startswith(f"{run_folder(config)}/")
+
+
 def made_start_models(config: Config, firm_type: str, stage: str) -> list[str]:
     """The start model of a stage or of an adapter where a rule of this run makes it; else none."""
     path = start_model(config, firm_type, stage).path
-    is_made = stage in STAGES or path == base_model_path(config)
-    return [path] if is_made and path.startswith(f"{run_folder(config)}/") else []
+    has_rule = stage in STAGES or path == base_model_path(config)
+    return [path] if has_rule and is_made(config, path) else []
 
 
 def own_digests(config: Config, firm_type: str, stage: str) -> list[str]:
@@ -226,7 +231,7 @@ def _training(config: Config, stage: str) -> Content:
 def _start_adapter(config: Config, wildcards: Wildcards) -> str:
     """Folder of the adapter that a stage goes on with, empty where there is none."""
     parent = continued_stage(config, wildcards.stage)
-    return f"{run_folder(config)}/{wildcards.firm_type}/adapters/{parent}" if parent else ""
+    return adapter_path(config, wildcards.firm_type, parent) if parent else ""
 
 
 def _start_model(config: Config, wildcards: Wildcards) -> Content:

@@ -9,7 +9,7 @@ import os
 
 from swift.callbacks import TrainerCallback, callbacks_map
 
-from workflow_scripts.training.validation import badness, is_over
+from workflow_scripts.training.validation import is_over, judged
 
 CALLBACK = "holdings_early_stopping"
 PATIENCE = int(os.environ["HOLDINGS_EARLY_STOPPING"])
@@ -20,8 +20,7 @@ class EarlyStopping(TrainerCallback):
 
     def on_evaluate(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
         """Look at the validations of the whole training, those before a resume included."""
-        name, sign = ("eval_reward", -1) if args.greater_is_better else ("eval_loss", 1)
-        values = [badness(sign * entry[name]) for entry in state.log_history if name in entry]
+        values = [value for _, value in judged(state.log_history, args.greater_is_better)]
         if is_over(PATIENCE, values):
             control.should_training_stop = True
 

@@ -32,6 +32,14 @@ class GenerationSettings:
     ] = 1
 
 
+def without_answers(rows: Iterable[dict]) -> list[dict]:
+    """window_id and messages of dataset rows as a model is asked: what an assistant answers there is the label."""
+    return [
+        {"window_id": row["window_id"], "messages": [m for m in row["messages"] if m["role"] != "assistant"]}
+        for row in rows
+    ]
+
+
 def read_cache(path: Path) -> dict[tuple[str, int], dict]:
     """Rows by prompt digest and number of the sample.
 

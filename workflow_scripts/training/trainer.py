@@ -287,7 +287,7 @@ def train(training: Training, entry: Path, out: str | Path, manifest: dict) -> s
             publish(entry, out)
             return f"{label}: fingerprint {entry.name} was trained before; published its adapter"
         left_out = 0
-        manifest = {**manifest, "rows": Path(training.options["dataset"]).read_bytes().count(b"\n")}
+        manifest = {**manifest, "rows": _rows(training.options)}
         if training.prepare:
             dataset, left_out = training.prepare(entry)
             training = replace(training, options={**training.options, "dataset": str(Path(dataset).resolve())})

@@ -65,8 +65,13 @@ def hold_out(rows: Sequence[dict], settings: LoraSettings, seed: int) -> tuple[l
 
 def validations(settings: LoraSettings, history: Sequence[Mapping[str, Any]]) -> dict[int, float]:
     """By step what each validation gave, the less the better, from the `log_history` of a trainer's state."""
-    name, sign = ("eval_reward", -1) if isinstance(settings, GrpoSettings) else ("eval_loss", 1)
-    return {entry["step"]: badness(sign * entry[name]) for entry in history if name in entry}
+    return {entry["step"]: value for entry, value in judged(history, isinstance(settings, GrpoSettings))}
+
+
+def judged(history: Sequence[Mapping[str, Any]], by_reward: bool) -> list[tuple[Mapping[str, Any], float]]:
+    """The validations among the entries of a trainer's log, each with what it gave, the less the better."""
+    name, sign = ("eval_reward", -1) if by_reward else ("eval_loss", 1)
+    return [(entry, badness(sign * entry[name])) for entry in history if name in entry]
 
 
 def badness(value: float) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.holdings.evaluation.metrics import holm
+from workflow_scripts.holdings.evaluation.metrics import AT_K, holm
 from workflow_scripts.holdings.evaluation.tables import HEADLINE
 from workflow_scripts.holdings.forecasts.forecasters import own_forecasters
 from workflow_scripts.holdings.forecasts.stages import TRAINED_STAGES
@@ -59,7 +59,7 @@ FILING_LAG = (
 def headline(metrics: pd.DataFrame, target: str, treatment: str = HEADLINE) -> pd.DataFrame:
     """One target and treatment: one row per firm type and forecaster."""
     kept = metrics[(metrics["target"] == target) & (metrics["treatment"] == treatment)]
-    at_k = [name for name in metrics if name.startswith(("Recall@", "Precision@", "NDCG@"))]
+    at_k = [name for name in metrics if name.startswith(tuple(f"{one}@" for one in AT_K))]
     return kept[["firm_type", "forecaster", "n_windows", *HEADLINE_COLUMNS, *at_k, *RANKED]].reset_index(drop=True)
 
 
