@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 CORES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-overhead install install-gpu lock settings format lint clean-demo
+.PHONY: help demo test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-overhead install install-gpu lock settings format lint clean-demo
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -80,6 +80,11 @@ benchmark-data: $(STAMP) ## time and memory of the data stages beside peers
 WINDOWS ?= 100000
 benchmark-evaluation: $(STAMP) ## time and memory of the evaluation at a hundred thousand windows
 	$(BIN)/python -m tests.benchmarks.evaluation --windows $(WINDOWS)
+
+# How often the comparisons reject what is true, and find what is there; DATASET may name a run's datasets/test.jsonl.
+DATASET ?=
+benchmark-inference: $(STAMP) ## size and power of the comparisons, simulated
+	$(BIN)/python -m tests.benchmarks.inference $(if $(DATASET),--dataset $(DATASET))
 
 # Jobs, process starts and seconds of overhead in the demo.
 benchmark-overhead: $(STAMP) ## seconds in which no stage computes

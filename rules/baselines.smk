@@ -1,6 +1,7 @@
 # Forecasters that need no language model here: baselines, and the user's own files of forecasts.
-# Required inputs: samples/*.parquet, datasets/test.jsonl. Outputs: predictions/{baseline}.csv, predictions/{name}.csv
-# Steps: predict_baselines; import_forecasts
+# Required inputs: samples/*.parquet, datasets/test.jsonl
+# Outputs: predictions/{baseline}.csv, evaluation/baseline_choice.csv, predictions/{name}.csv
+# Steps: predict_baselines; choose_baseline; import_forecasts
 
 
 rule predict_baselines:
@@ -25,6 +26,31 @@ rule predict_baselines:
             python -m workflow_scripts.predict_baselines \
                 --train {input.train:q} \
                 --test {input.test:q} \
+                --firm-type {wildcards.firm_type} \
+                --settings {params.settings:q} \
+                --out {output:q}
+            """)
+
+
+rule choose_baseline:
+    input:
+        sft="<results>/{firm_type}/samples/sft.parquet",
+        grpo="<results>/{firm_type}/samples/grpo.parquet",
+    output:
+        "<results>/{firm_type}/evaluation/baseline_choice.csv",
+    log:
+        "<results>/logs/choose_baseline/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/choose_baseline/{firm_type}.tsv"
+    localrule: True
+    params:
+        code=code_of("workflow_scripts.choose_baseline"),
+        settings=settings_of("choose_baseline"),
+    shell:
+        logged(r"""
+            python -m workflow_scripts.choose_baseline \
+                --sft {input.sft:q} \
+                --grpo {input.grpo:q} \
                 --firm-type {wildcards.firm_type} \
                 --settings {params.settings:q} \
                 --out {output:q}

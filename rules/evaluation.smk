@@ -113,6 +113,7 @@ rule compare_forecasts:
     input:
         forecasts="<results>/{firm_type}/evaluation/forecasts.csv",
         origins="<results>/{firm_type}/evaluation/origins.csv",
+        choice="<results>/{firm_type}/evaluation/baseline_choice.csv",
     output:
         comparisons="<results>/{firm_type}/evaluation/comparisons.csv",
         skill="<results>/{firm_type}/evaluation/skill.csv",
@@ -129,6 +130,7 @@ rule compare_forecasts:
             python -m workflow_scripts.compare_forecasts \
                 --forecasts {input.forecasts:q} \
                 --origins {input.origins:q} \
+                --choice {input.choice:q} \
                 --firm-type {wildcards.firm_type} \
                 --settings {params.settings:q} \
                 --out {output.comparisons:q} \

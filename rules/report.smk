@@ -101,6 +101,7 @@ rule summarize_run:
         comparisons=expand("<results>/{firm_type}/evaluation/comparisons.csv", firm_type=FIRM_TYPES),
         skill=expand("<results>/{firm_type}/evaluation/skill.csv", firm_type=FIRM_TYPES),
         origins=expand("<results>/{firm_type}/evaluation/origins.csv", firm_type=FIRM_TYPES),
+        choice=expand("<results>/{firm_type}/evaluation/baseline_choice.csv", firm_type=FIRM_TYPES),
         rewards=expand("<results>/{firm_type}/evaluation/rewards_{stage}.csv", firm_type=FIRM_TYPES, stage=MODELS),
         faults=expand("<results>/{firm_type}/evaluation/faults_{stage}.csv", firm_type=FIRM_TYPES, stage=MODELS),
         samples=expand("<results>/{firm_type}/samples/{split}.json", firm_type=FIRM_TYPES, split=SPLITS),

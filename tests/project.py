@@ -28,7 +28,6 @@ TINY = {
     "grpo": {"max_steps": 2, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1, "save_steps": 1,
              "max_completion_length": 24},
     "generation": {"max_tokens": 24},
-    "evaluation": {"bootstrap_draws": 200},
 }  # fmt: skip
 
 

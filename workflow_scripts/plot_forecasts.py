@@ -35,7 +35,9 @@ def main(args: Namespace) -> str:
     plots.plot_ic_by_quarter(quarterly, shown, args.settings.confidence, title, out / "ic_by_quarter")
     title = f"{firm_type}: forecast and truth, {windows}"
     plots.plot_forecast_truth(joined, metrics, shown, title, out / "forecast_truth")
-    plots.plot_metrics_by_quarter(quarterly, shown, f"{firm_type}: change, by quarter", out / "metrics_by_quarter")
+    plots.plot_metrics_by_quarter(
+        quarterly, shown, f"{firm_type}: active change, by quarter", out / "metrics_by_quarter"
+    )
     plots.plot_metrics_by_size(
         sizes, shown, f"{firm_type}: skill (MAE) by size of the position", out / "metrics_by_size"
     )

@@ -1,8 +1,8 @@
 """Collect the tables of all firm types, correct the comparisons, draw the skill figure, write the report.
 
-The report is one HTML file without outside references: warnings, what the comparisons show after Holm's correction, the
-headline metrics of the change and of the active change, coverage, comparisons, seeds, rewards, leakage audit,
-windows and figures. Prints the headline of the change that was trained.
+The report is one HTML file without outside references: warnings, the comparisons that the run is made for, what the
+others show after Holm's correction, metrics of the active change and of the dollar change, coverage, comparisons,
+seeds, rewards, leakage audit, windows and figures. Prints the headline, which is of the active change.
 """
 
 from argparse import Namespace
@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from workflow_scripts.holdings.evaluation.tables import FAULT, OWN
+from workflow_scripts.holdings.evaluation.metrics import CAPPED_MAE, RELATIVE_RANK_IC
+from workflow_scripts.holdings.evaluation.tables import CAPPED_SKILL, FAULT, HEADLINE_TARGET, OWN
 from workflow_scripts.holdings.report.dictionary import data_dictionary
 from workflow_scripts.holdings.report.page import Part, figures_part, page, table_part
 from workflow_scripts.holdings.report.plots import plot_skill
@@ -24,11 +25,12 @@ from workflow_scripts.holdings.report.summary import (
     correct_comparisons,
     headline,
     over_seeds,
+    primary_table,
     run_warnings,
     verdict_table,
 )
 from workflow_scripts.holdings.rewards.preflight import TOTAL
-from workflow_scripts.holdings.texts.targets import CHANGES, TARGETS, TargetName
+from workflow_scripts.holdings.texts.targets import CHANGES, TargetName
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_csv, read_json, write_csv, write_text
 
@@ -38,12 +40,17 @@ ORACLE_NOTE = (
     "either; no stock is split."
 )
 # Columns of the headline that are printed.
-SHOWN = ["firm_type", "forecaster", "n_windows", "MAE", "skill", "RankIC", "accuracy", "parsed_share", "valid_share"]
+SHOWN = [
+    *("firm_type", "forecaster", "n_windows", CAPPED_MAE, CAPPED_SKILL, RELATIVE_RANK_IC),
+    *("MAE", "RankIC", "parsed_share", "valid_share"),
+]
 # Characters at the end of a completion with a fault; the file has all.
 SHOWN_OF_COMPLETION = 300
+MARKS = "(*: fewer than 10 quarters or managers; \N{DAGGER}: on another base model)"
 COMPARISON_COLUMNS = [
-    "firm_type", "target", "metric", "baseline", "candidate", "n_quarters", "n_managers", "difference", "interval_low",
-    "interval_high", "clustered_by", "p_holm", "verdict", "same_base_model", "few_quarters", "few_managers",
+    "firm_type", "family", "target", "metric", "baseline", "candidate", "n_quarters", "n_managers", "difference",
+    "interval_low", "interval_high", "p_holm", "verdict", "detectable", "same_base_model", "few_quarters",
+    "few_managers",
 ]  # fmt: skip
 
 
@@ -116,10 +123,9 @@ def dictionary_of(inputs: Inputs, tables: dict[str, pd.DataFrame]) -> pd.DataFra
     return data_dictionary(described)
 
 
-def report_parts(
-    inputs: Inputs, tables: dict[str, pd.DataFrame], out: Path, changes: list[str], seeds: bool
-) -> list[Part]:
-    """What the page shows, in its order; `changes` with the one that was trained on first."""
+def report_parts(inputs: Inputs, tables: dict[str, pd.DataFrame], out: Path, seeds: bool) -> list[Part]:
+    """What the page shows, in its order."""
+    changes = sorted(CHANGES, key=lambda name: name != HEADLINE_TARGET)
     metrics, comparisons, periods = (tables[name] for name in ("metrics", "comparisons", "metrics_by_period"))
     rewards, preflight = tables["rewards"], tables["preflight"]
     coverage = inputs.table("evaluation/coverage.csv")
@@ -132,9 +138,17 @@ def report_parts(
     funnel = funnel.pivot(index=["firm_type", "forecaster"], columns="step", values="share").reset_index()
     return [
         table_part(
-            "Verdicts on the models against the others, by MAE and after Holm's correction "
-            "(*: fewer than 10 quarters or managers; \N{DAGGER}: on another base model)",
+            "What the run was made to find out: the last stage against no change, the baseline that was best before "
+            "the test quarters, and the stage before it, on the active change; corrected for each other (Holm). "
+            f"Of {CAPPED_MAE} less is better. detectable: the true difference that would be found in four of five "
+            f"such samples {MARKS}",
+            primary_table(comparisons),
+        ),
+        table_part(
+            f"All models against the others by {CAPPED_MAE}; what is not in the table above is corrected over the rest "
+            f"of comparisons.csv {MARKS}",
             verdict_table(comparisons),
+            folded=True,
         ),
         *([table_part("Forecasters of your own", own)] if len(own) else []),
         *(table_part(CHANGE_TITLES[name], headline(metrics, name)) for name in changes),
@@ -150,7 +164,7 @@ def report_parts(
         *([table_part("What is wrong with the completions: share of samples", faults)] if len(faults) else []),
         *([table_part("Examples of completions with a fault", examples, folded=True)] if len(examples) else []),
         table_part(
-            "Paired comparisons: the wider interval of the bootstraps clustered by quarter and by manager",
+            "Paired comparisons, with errors clustered by quarter and by manager",
             comparisons[COMPARISON_COLUMNS],
             folded=True,
         ),
@@ -185,19 +199,16 @@ def main(args: Namespace) -> str:
     write_csv(out / "data_dictionary.csv", dictionary_of(inputs, {**tables, "skill": skill}))
 
     metrics = tables["metrics"]
-    # What was trained comes first.
-    judged = TARGETS[settings.target].change.name
-    changes = [judged, *(name for name in CHANGES if name != judged)]
     panels, trainings = (list(map(read_json, inputs.of(name))) for name in ("panel_report.json", "training/*.json"))
     warnings = run_warnings(panels, trainings, metrics, tables["origins"])
     note = ORACLE_NOTE if "oracle" in set(metrics["forecaster"]) else ""
-    parts = report_parts(inputs, tables, out, changes, bool(folders))
+    parts = report_parts(inputs, tables, out, bool(folders))
     write_text(
         out / "report.html",
         page(settings.run, f"{TRAINED_ON[settings.target]} ({settings.target})", note, warnings, parts),
     )
-    text = headline(metrics, judged)[SHOWN].to_string(index=False, float_format="{:.3f}".format, na_rep="-")
-    return "\n".join([*(f"WARNING: {warning}" for warning in warnings), f"{judged}, $ million:", text])
+    text = headline(metrics, HEADLINE_TARGET)[SHOWN].to_string(index=False, float_format="{:.3f}".format, na_rep="-")
+    return "\n".join([*(f"WARNING: {warning}" for warning in warnings), f"{HEADLINE_TARGET}:", text])
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ MODELS = {**SFT, "generate_completions": 6, **SCORES}
 DATASETS = {"build_sft_dataset": 2, "build_grpo_dataset": 2, "build_test_dataset": 2, "preflight_rewards": 2,
             "audit_leakage": 6, **MODELS}  # fmt: skip
 PROMPTS = {"build_prompts": 6, **DATASETS}
-BASELINES = {"predict_baselines": 2, "audit_baselines": 2}
+CHOICE = {"choose_baseline": 2}
+BASELINES = {"predict_baselines": 2, "audit_baselines": 2, **CHOICE}
 SAMPLES = {"sample_windows": 6, **BASELINES, **PROMPTS}
 WINDOWS = {"build_windows": 2, **SAMPLES}
 PANEL = {"check_panel": 2, "summarize_panel": 1, "build_stock_quarters": 2, **WINDOWS}
@@ -49,8 +50,8 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"splits": {"embargo_quarters": 1}}, {**SAMPLES, **CONFIG}),
     (
         {"sample": {"test": {"per_type_limit": 12}}},
-        {"sample_windows": 2, **BASELINES, "build_prompts": 2, "build_test_dataset": 2, "audit_leakage": 2,
-         "generate_completions": 6, **SCORES, **EVALUATION, **CONFIG},
+        {"sample_windows": 2, "predict_baselines": 2, "audit_baselines": 2, "build_prompts": 2,
+         "build_test_dataset": 2, "audit_leakage": 2, "generate_completions": 6, **SCORES, **EVALUATION, **CONFIG},
     ),
     ({"prompts": {"decimals": 2}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
     ({"prompts": {"identity": "hidden"}}, {**PROMPTS, **CONFIG}),
@@ -87,7 +88,6 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"evaluation": {"top_k": 4}}, {**EVALUATION, **CONFIG}),
     ({"evaluation": {"knowledge_cutoff": "2020-12-31"}}, {**PERIODS, **CONFIG}),
     ({"evaluation": {"trim_percentile": 90}}, {**TRIMMED, **CONFIG}),
-    ({"evaluation": {"bootstrap_draws": 300}}, {**INTERVALS, **CONFIG}),
     ({"evaluation": {"confidence": 0.9}}, {**INTERVALS, **FIGURES, **CONFIG}),
     ({"evaluation": {"score_rewards": ["contract_holdings"]}}, {"score_rewards": 6, **CONFIG}),
     (
@@ -150,7 +150,9 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/evaluation/text_audit.py", "EXAMPLES = 3", "EXAMPLES = 4",
      {"audit_leakage": 6, "audit_baselines": 2, **SFT, **SUMMARY}),
     ("holdings/evaluation/conditions.py", "", SPARE, {**EVALUATION, **SUMMARY}),
-    ("holdings/evaluation/settings.py", "", SPARE, {**EVALUATION, **SUMMARY}),
+    ("holdings/evaluation/settings.py", "", SPARE, {**CHOICE, **EVALUATION, **SUMMARY}),
+    ("holdings/evaluation/baseline_choice.py", "", SPARE, {**CHOICE, **INTERVALS, **SUMMARY}),
+    ("holdings/evaluation/inference.py", "", SPARE, {**INTERVALS, **SUMMARY}),
     ("holdings/rewards/preflight.py", "JITTER = 0.1", "JITTER = 0.2", {"preflight_rewards": 2, **GRPO, **SUMMARY}),
     ("holdings/rewards/rewards.py", "", SPARE, {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
     ("holdings/rewards/shared.py", "MIN_SCALE = 1e-6", "MIN_SCALE = 1e-5",
@@ -166,8 +168,8 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("training/own_rewards.py", "", SPARE, {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
     ("holdings/rewards/scores.py", "", SPARE, {"score_rewards": 6, **SUMMARY}),
     ("holdings/evaluation/metrics.py", "np.mean(np.abs(predicted - true))", "np.median(np.abs(predicted - true))",
-     {**EVALUATION, **SUMMARY}),
-    ("holdings/evaluation/comparison.py", "CHUNK = 500", "CHUNK = 400", {**INTERVALS, **SUMMARY}),
+     {**CHOICE, **EVALUATION, **SUMMARY}),
+    ("holdings/evaluation/comparison.py", "MIN_MANAGERS = 10", "MIN_MANAGERS = 9", {**INTERVALS, **SUMMARY}),
     ("holdings/report/plots.py", "BINS = 40", "BINS = 30", {**FIGURES, **SUMMARY}),
     ("holdings/report/figures.py", '"font.size": 10', '"font.size": 11',
      {**FIGURES, "summarize_training": 4, **SUMMARY}),
@@ -182,7 +184,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/texts/completions.py", "", SPARE, {"preflight_rewards": 2, **GRPO, **BASELINES, **SCORES, **SUMMARY}),
     ("holdings/texts/conversations.py", "", SPARE,
      {"build_demo_model": 1, "audit_baselines": 2, **DATASETS, **SUMMARY}),
-    ("holdings/evaluation/tables.py", "", SPARE, {**EVALUATION, **SUMMARY}),
+    ("holdings/evaluation/tables.py", "", SPARE, {**CHOICE, **EVALUATION, **SUMMARY}),
     ("holdings/forecasts/predictions.py", "", SPARE,
      {**BASELINES, "parse_predictions": 6, **EVALUATION, **SUMMARY}),
     ("holdings/windows/history.py", "", SPARE, {"build_demo_model": 1, **SAMPLES, **SUMMARY}),

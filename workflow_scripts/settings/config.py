@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from annotated_doc import Doc
 from annotated_types import Ge, Le, MinLen, Predicate
 
-from workflow_scripts.holdings.evaluation.settings import BootstrapSettings, EvaluationSettings, TrimSettings
+from workflow_scripts.holdings.evaluation.settings import EvaluationSettings, InferenceSettings, TrimSettings
 from workflow_scripts.holdings.forecasts.stages import STAGES
 from workflow_scripts.holdings.panel.checks import CheckSettings
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES, Day, FirmType
@@ -122,7 +122,7 @@ RewardSection = make_dataclass(
 
 
 @dataclass(frozen=True)
-class EvaluationSection(BootstrapSettings, TrimSettings, EvaluationSettings):
+class EvaluationSection(InferenceSettings, TrimSettings, EvaluationSettings):
     """Metrics, comparisons and replays of rewards."""
 
     stages: Annotated[
@@ -159,9 +159,7 @@ class Config:
         RunName,
         Doc("Name of the run: letters, digits, `_`, `.` and `-`. All outputs go below results/<run>/."),
     ]
-    seed: Annotated[
-        int, Ge(0), Le(2**31 - 1), Doc("Seed of the simulation, the samples, the trainings and the bootstrap.")
-    ] = 42
+    seed: Annotated[int, Ge(0), Le(2**31 - 1), Doc("Seed of the simulation, the samples and the trainings.")] = 42
     firm_types: Annotated[
         list[FirmType], MinLen(1), Doc("The firm types to run, each with a row of artefacts of its own.")
     ] = field(default_factory=lambda: list(FIRM_TYPES))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any, Protocol
 
-from workflow_scripts.holdings.evaluation.settings import BootstrapSettings, EvaluationSettings
+from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.forecasters import ORACLE
 from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, TRAINED_STAGES, stages_by
@@ -356,6 +356,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     },
     "build_grpo_dataset": lambda c, w: {"target": c.prompts.target, "exemplar": _exemplar(c)},
     "predict_baselines": _predict_baselines,
+    "choose_baseline": lambda c, w: {"target": c.prompts.target},
     "audit_leakage": _audit_leakage,
     "audit_baselines": lambda c, w: {
         "seed": c.seed,
@@ -384,7 +385,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
         "metrics": part(c.evaluation, EvaluationSettings),
         "knowledge_cutoff": c.evaluation.knowledge_cutoff,
     },
-    "compare_forecasts": lambda c, w: {"seed": c.seed, "bootstrap": part(c.evaluation, BootstrapSettings)},
+    "compare_forecasts": lambda c, w: {"confidence": c.evaluation.confidence},
     "score_rewards": _score_rewards,
     "replay_rewards": _score_rewards,
     "plot_forecasts": lambda c, w: {"confidence": c.evaluation.confidence},

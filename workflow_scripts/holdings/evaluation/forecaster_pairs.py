@@ -1,10 +1,10 @@
-"""Which forecasters are compared with each other."""
+"""Which forecasters are compared with each other, and which comparisons a run is made for."""
 
 from collections.abc import Sequence
 
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.forecasters import own_forecasters
-from workflow_scripts.holdings.forecasts.stages import STAGES, stage_pairs
+from workflow_scripts.holdings.forecasts.stages import STAGES, TRAINED_STAGES, stage_pairs
 
 
 def forecaster_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -30,3 +30,22 @@ def forecaster_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
     if not stages:
         pairs += [(baseline, one) for one in own for baseline in baselines if baseline != "no_change"]
     return pairs
+
+
+def primary_pairs(names: Sequence[str], best: str) -> list[tuple[str, str]]:
+    """(baseline, candidate) of the questions that a run asks first, few, so that correcting for them costs little.
+
+    Is the last stage better than no-change, than the baseline `best`, than the trained stage before it? Without a stage
+    the first two are asked of each of the user's own forecasters.
+
+    >>> primary_pairs(["no_change", "ridge", "base", "sft", "grpo"], "ridge")
+    [('no_change', 'grpo'), ('ridge', 'grpo'), ('sft', 'grpo')]
+    """
+    stages = [name for name in STAGES if name in names]
+    before = [name for name in stages[:-1] if name in TRAINED_STAGES][-1:]
+    return [
+        (rival, candidate)
+        for candidate in stages[-1:] or own_forecasters(names)
+        for rival in ("no_change", best, *before)
+        if rival in names
+    ]

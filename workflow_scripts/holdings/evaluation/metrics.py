@@ -4,7 +4,7 @@ Arrays have shape (n,), one entry per window, in the unit of the target: $ milli
 `quarter` holds the quarter of each window. A metric that is undefined is NaN, never 0.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 CORRELATIONS = ("IC", "RankIC")
+# The headline, of changes relative to holding_t. An error counts at most CAP: a full exit that nobody forecast is 1,
+# and a position that has grown tenfold, which only a small one does, counts no more.
+CAPPED_MAE, RELATIVE_RANK_IC = "capped_relative_MAE", "relative_RankIC"
+CAP = 1.0
 AT_K = ("Recall", "Precision", "NDCG")
 # Why a quarter is not among those that are ranked.
 TOO_FEW, NONE_POSITIVE, CONSTANT = "at most k windows", "no positive truth", "constant forecast"
@@ -63,13 +67,15 @@ def error_metrics(true: Array, predicted: Array) -> dict[str, float]:
     return {name: metric(true, predicted) if len(true) else np.nan for name, metric in ERROR_METRICS.items()}
 
 
-def relative_metrics(
-    true: Array, predicted: Array, held: Array, names: Sequence[str] = RELATIVE_METRICS
-) -> dict[str, float]:
-    """Metrics of true / held and predicted / held, as `relative_{name}`, over windows with a position."""
-    there = held > 0
-    true, predicted = true[there] / held[there], predicted[there] / held[there]
-    return {f"relative_{name}": ERROR_METRICS[name](true, predicted) if len(true) else np.nan for name in names}
+def capped_mae(true: Array, predicted: Array) -> float:
+    """Mean of the absolute errors, each counted as at most CAP; for changes relative to holding_t."""
+    return float(np.mean(np.minimum(np.abs(predicted - true), CAP)))
+
+
+def relative_metrics(true: Array, predicted: Array) -> dict[str, float]:
+    """`relative_{name}` for RELATIVE_METRICS, and CAPPED_MAE, of changes relative to holding_t; NaN for no windows."""
+    metrics = {f"relative_{name}": ERROR_METRICS[name] for name in RELATIVE_METRICS} | {CAPPED_MAE: capped_mae}
+    return {name: metric(true, predicted) if len(true) else np.nan for name, metric in metrics.items()}
 
 
 def skill(error: float, reference: float) -> float:

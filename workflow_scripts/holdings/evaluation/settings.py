@@ -41,8 +41,9 @@ class TrimSettings:
 
 
 @dataclass(frozen=True)
-class BootstrapSettings:
-    """Number of draws, and confidence of the intervals."""
+class InferenceSettings:
+    """Confidence of the intervals."""
 
-    bootstrap_draws: Annotated[int, Ge(100), Doc("Draws of each bootstrap.")] = 10_000
-    confidence: Annotated[float, Gt(0), Lt(1), Doc("Confidence of the intervals.")] = 0.95
+    confidence: Annotated[
+        float, Gt(0), Lt(1), Doc("Confidence of the intervals; 1 - confidence is the size of tests.")
+    ] = 0.95

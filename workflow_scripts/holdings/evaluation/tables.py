@@ -16,13 +16,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.evaluation.metrics import (
+    CAPPED_MAE,
+    RELATIVE_RANK_IC,
     Array,
     calibration,
+    correlation_summary,
     direction_metrics,
     directions,
     error_metrics,
-    mae,
     metrics_by_quarter,
+    rank_ic_by_quarter,
     relative_metrics,
     rows_by_quarter,
     skill,
@@ -85,6 +88,9 @@ QUANTITIES = {
         ),
     )
 }
+# What the headline scores: what the manager traded. The dollar change is mostly the stock's return.
+HEADLINE_TARGET = "active_change"
+CAPPED_SKILL = "capped_relative_skill"
 # In the headline an unparsed completion counts as "no change", so that all have the same windows; parsed_share says how
 # much of a score is silence. Beside it: the windows that every forecaster has answered, and those that this one has.
 # The last are the published way to score, but each forecaster then has windows of its own: it can gain by silence.
@@ -174,6 +180,13 @@ class Case:
         names = ("true", "predicted", "stay", "quarter", "kept")
         return replace(self, **{name: getattr(self, name)[mask] for name in names})
 
+    def relative(self) -> "Case":
+        """The windows with a position at t, all values over holding_t; none for log changes, which are relative."""
+        kept = self.take((self.held > 0) & (self.quantity.unit != LOG))
+        # A forecast in proportion to the position ranks nothing: what division leaves in the last digits must not.
+        values = {name: np.round(getattr(kept, name) / kept.held, 12) for name in ("true", "predicted", "stay")}
+        return replace(kept, **values)
+
 
 def _case(forecaster: str, table: pd.DataFrame, quarter: NDArray, quantity: Quantity, log_floor: float) -> Case:
     """One forecaster's rows as a case; an unparsed forecast is a change of 0.
@@ -218,18 +231,15 @@ def _answered_by_all(joined: pd.DataFrame) -> NDArray[np.bool_]:
 
 def _errors(one: Case) -> dict[str, float]:
     """Errors and skills, absolute and (but for log changes) relative to holding_t."""
-    errors = error_metrics(one.true, one.predicted)
-    held = one.held
-    relative = relative_metrics(one.true, one.predicted, held)
-    reference = relative_metrics(one.true, one.stay, held, ("MAE",))
-    if one.quantity.unit == LOG:
-        relative = dict.fromkeys(relative, np.nan)
-    stay = mae(one.true, one.stay) if len(one.true) else np.nan
+    errors, scaled = error_metrics(one.true, one.predicted), one.relative()
+    relative = relative_metrics(scaled.true, scaled.predicted)
+    stay, still = error_metrics(one.true, one.stay), relative_metrics(scaled.true, scaled.stay)
     return {
         **errors,
-        "skill": skill(errors["MAE"], stay),
+        "skill": skill(errors["MAE"], stay["MAE"]),
         **relative,
-        "relative_skill": skill(relative["relative_MAE"], reference["relative_MAE"]),
+        "relative_skill": skill(relative["relative_MAE"], still["relative_MAE"]),
+        CAPPED_SKILL: skill(relative[CAPPED_MAE], still[CAPPED_MAE]),
     }
 
 
@@ -249,6 +259,13 @@ def _quarters_of(one: Case, quarterly: pd.DataFrame) -> pd.DataFrame:
     return quarterly[(quarterly["forecaster"] == one.forecaster) & (quarterly["target"] == one.quantity.name)]
 
 
+def _relative_rank_ic(one: Case) -> pd.Series:
+    """RankIC of changes over holding_t by quarter; quarters without a window that has one are missing."""
+    scaled = one.relative()
+    names = list(rows_by_quarter(scaled.quarter))
+    return pd.Series(rank_ic_by_quarter(scaled.true, scaled.predicted, scaled.quarter), index=names, dtype=float)
+
+
 def _names(one: Case) -> dict[str, object]:
     return {"forecaster": one.forecaster, "target": one.quantity.name, "unit": one.quantity.unit}
 
@@ -264,8 +281,10 @@ def _metrics(
     held, forecast = one.held, one.column("predicted_delta")
     answered = ~np.isnan(forecast)
     moved = one.true if one.quantity.name in CHANGES else one.column("label_delta")
+    ranked = _relative_rank_ic(one) if quarters is None else quarters[RELATIVE_RANK_IC]
     return {
         **_errors(one),
+        **correlation_summary(RELATIVE_RANK_IC, ranked.to_numpy(float)),
         **summarize_rankings(one.true, one.predicted, one.quarter, settings.top_k, quarters),
         "ranked_by": one.quantity.ranked_by,
         **_directions(one, settings),
@@ -316,13 +335,17 @@ def metrics_table(
 
 
 def quarterly_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
-    """`metrics_by_quarter` and the skill per forecaster, quantity and quarter, unparsed counted as no change."""
+    """`metrics_by_quarter`, skills and the headline's metrics per forecaster, quantity and quarter.
+
+    An unparsed completion counts as no change.
+    """
     tables = []
     for one in cases(joined, settings):
         table = metrics_by_quarter(one.true, one.predicted, one.quarter, settings.top_k)
+        inside = [one.take(one.quarter == quarter) for quarter in table["quarter"]]
+        errors = pd.DataFrame(map(_errors, inside), columns=["skill", CAPPED_MAE, CAPPED_SKILL])
+        table = table.assign(**errors, **{RELATIVE_RANK_IC: table["quarter"].map(_relative_rank_ic(one))})
         table["quarter"] = quarter_labels(table["quarter"])
-        stay = [mae(one.true[inside], one.stay[inside]) for inside in rows_by_quarter(one.quarter).values()]
-        table["skill"] = [skill(*pair) for pair in zip(table["MAE"], stay, strict=True)]
         for name, value in reversed(_names(one).items()):
             table.insert(0, name, value)
         tables.append(table)

@@ -19,9 +19,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.ticker import LogLocator
 from numpy.typing import ArrayLike
 
-from workflow_scripts.holdings.evaluation.metrics import Array, newey_west_se
+from workflow_scripts.holdings.evaluation.metrics import CAPPED_MAE, RELATIVE_RANK_IC, Array, newey_west_se
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
-from workflow_scripts.holdings.evaluation.tables import HEADLINE, SIZE_GROUPS, cases
+from workflow_scripts.holdings.evaluation.tables import CAPPED_SKILL, HEADLINE, HEADLINE_TARGET, SIZE_GROUPS, cases
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.forecasters import ORACLE, own_forecasters
 from workflow_scripts.holdings.forecasts.stages import STAGES
@@ -81,7 +81,13 @@ STEPS = {
     "bound_valid": "bound valid",
     "contract_valid": "contract valid",
 }
-SKILL_LABEL = "skill = 1 - MAE / MAE(no change)"
+SKILL_LABEL = "skill = 1 - error / error of no change"
+HEADLINE_LABELS = {CAPPED_SKILL: "skill (capped)", RELATIVE_RANK_IC: "relative RankIC"}
+# The panels of the figure of skills: (metric, target) -> title.
+SKILLS = {
+    (CAPPED_MAE, HEADLINE_TARGET): "active change, relative to the position (capped): the headline",
+    ("MAE", "change"): "dollar change: the largest positions decide",
+}
 MINUS = "\N{MINUS SIGN}"
 # Skills and correlations are at most 1, and a skill below -1 says no more than one of -1: twice no-change's error.
 METRIC_RANGE = (-1.0, 1.0)
@@ -104,10 +110,10 @@ def _words(name: str) -> str:
 
 
 def shown_forecasters(metrics: pd.DataFrame) -> list[str]:
-    """The forecasters that a line figure holds: the best of RIVALS by MAE of the change, MODELS, the user's own."""
-    table = metrics[(metrics["target"] == "change") & (metrics["treatment"] == HEADLINE)]
-    errors = table.set_index("forecaster")["MAE"].dropna()
-    rivals = errors[errors.index.isin(RIVALS)]
+    """The forecasters that a line figure holds: the best of RIVALS by the headline, MODELS, the user's own."""
+    table = metrics[(metrics["target"] == HEADLINE_TARGET) & (metrics["treatment"] == HEADLINE)]
+    errors = table.set_index("forecaster")[CAPPED_MAE]
+    rivals = errors[errors.index.isin(RIVALS)].dropna()
     best = [rivals.idxmin()] if len(rivals) else []
     return [*best, *(name for name in MODELS if name in errors.index), *own_forecasters(errors.index)]
 
@@ -220,7 +226,7 @@ def ic_bands(quarterly: pd.DataFrame, confidence: float) -> pd.DataFrame:
 def _wide(table: pd.DataFrame, index: str, values: str) -> pd.DataFrame:
     """A row per `index`, a column per forecaster; quarters are integers, those without windows rows of NaN."""
     wide = table.pivot(index=index, columns="forecaster", values=values)
-    if index == "quarter":
+    if index == "quarter" and len(wide):
         wide.index = label_ids(wide.index)
         wide = wide.reindex(range(wide.index.min(), wide.index.max() + 1))
     return wide
@@ -391,11 +397,11 @@ def _lines(axes: Axes, wide: pd.DataFrame, shown: Sequence[str], limits: tuple[f
 
 
 def plot_metrics_by_quarter(quarterly: pd.DataFrame, shown: Sequence[str], title: str, stem: Path) -> None:
-    """Skill and RankIC of the change by quarter, of the table metrics_by_quarter."""
-    change = quarterly[(quarterly["target"] == "change") & quarterly["forecaster"].isin(shown)]
+    """Capped relative skill and relative RankIC of the active change by quarter, of the table metrics_by_quarter."""
+    change = quarterly[(quarterly["target"] == HEADLINE_TARGET) & quarterly["forecaster"].isin(shown)]
     with figure(title, stem, (2, 1), 4.6, sharex=True) as (_, panels):
-        for axes, (metric, label) in zip(panels[:, 0], {"skill": "skill", "RankIC": "RankIC"}.items(), strict=True):
-            wide = _wide(change, "quarter", metric)
+        for axes, (metric, label) in zip(panels[:, 0], HEADLINE_LABELS.items(), strict=True):
+            wide = _wide(change, "quarter", metric).reindex(columns=list(shown))
             _lines(axes, wide, shown, _limits(wide), label)
             axes.set_ylabel(label)
             _quarter_axis(axes.xaxis, wide.index, 9)
@@ -440,18 +446,18 @@ def plot_coverage(coverage: pd.DataFrame, title: str, stem: Path) -> None:
 
 
 def plot_skill(skill: pd.DataFrame, stem: Path) -> None:
-    """Skill with its interval by firm type, forecasters side by side: change above, active change below.
+    """Skill with its interval by firm type, forecasters side by side, a panel for each of SKILLS.
 
-    Columns: firm_type, forecaster, target, n_windows, skill, clustered_by, interval_low, interval_high. An
-    arrow at the edge stands for a skill outside the panel (`_skill_limits`), and whiskers are cut there.
+    Columns: firm_type, forecaster, target, metric, n_windows, skill, interval_low, interval_high and more. An arrow at
+    the edge stands for a skill outside the panel (`_skill_limits`), and whiskers are cut there.
     """
     write_csv(figure_file(stem, "csv"), skill)
     firm_types = list(skill["firm_type"].unique())
     style = looks(skill["forecaster"])
     names = sorted(style, key=lambda name: _PLACES.get(name, _PLACES[ORACLE] - 0.5))
     with figure("Skill on the test quarters", stem, (2, 1), 5.6, sharex=True) as (sheet, panels):
-        for axes, target in zip(panels[:, 0], CHANGES, strict=True):
-            table = skill[skill["target"] == target]
+        for axes, ((metric, target), title) in zip(panels[:, 0], SKILLS.items(), strict=True):
+            table = skill[(skill["metric"] == metric) & (skill["target"] == target)]
             limits = _skill_limits(table)
             axes.set_ylim(limits)
             for i in range(0, len(firm_types), 2):
@@ -465,7 +471,7 @@ def plot_skill(skill: pd.DataFrame, stem: Path) -> None:
                 _points(axes, x, rows["skill"], style[name], ls="", ms=5)
             if not table["skill"].notna().any():
                 note(axes, "no defined skill")
-            axes.set_title(_words(target), loc="left", fontweight="bold")
+            axes.set_title(title, loc="left", fontweight="bold")
             axes.grid(visible=False, axis="x")
         # Beside many others a name has no room.
         tilted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(firm_types) > 5 else {}

@@ -4,9 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from workflow_scripts.holdings.evaluation.metrics import AT_K, holm
-from workflow_scripts.holdings.evaluation.tables import HEADLINE
+from workflow_scripts.holdings.evaluation.comparison import ERRORS, PRIMARY
+from workflow_scripts.holdings.evaluation.inference import detectable
+from workflow_scripts.holdings.evaluation.metrics import AT_K, CAPPED_MAE, RELATIVE_RANK_IC, holm
+from workflow_scripts.holdings.evaluation.tables import CAPPED_SKILL, HEADLINE
 from workflow_scripts.holdings.forecasts.forecasters import own_forecasters
 from workflow_scripts.holdings.forecasts.stages import TRAINED_STAGES
 from workflow_scripts.holdings.panel.checks import warning_lines
@@ -24,6 +27,10 @@ CHANGE_TITLES = {
     "active_change": "Active change: what was traded, at the price of t",
 }
 HEADLINE_COLUMNS = (
+    CAPPED_MAE,
+    CAPPED_SKILL,
+    RELATIVE_RANK_IC,
+    f"{RELATIVE_RANK_IC}_t",
     "MAE",
     "skill",
     "relative_MedAE",
@@ -45,7 +52,15 @@ RANKED = ("n_quarters_ranked", "not_ranked")
 # What runs that are averaged over seeds may differ in.
 SEED_KEYS = ("run", "seed")
 # Metrics that the table over seeds has.
-SEED_METRICS = ("MAE", "skill", "relative_skill", "IC", "RankIC", "accuracy", "MCC", "valid_share")
+SEED_METRICS = (
+    *(CAPPED_MAE, CAPPED_SKILL, RELATIVE_RANK_IC),
+    *("MAE", "skill", "relative_skill", "IC", "RankIC", "accuracy", "MCC", "valid_share"),
+)
+# What is shown of the comparisons that a run is made for.
+PRIMARY_COLUMNS = (
+    *("firm_type", "candidate", "baseline", "metric", "baseline_value", "candidate_value", "difference"),
+    *("interval_low", "interval_high", "p_holm", "verdict", "detectable", "n_quarters", "n_managers"),
+)
 # A model that answers like this has collapsed to the baseline, whatever its MAE.
 MAX_NEAR_ZERO = 0.9
 # Below this, silence that counts as no change makes a good part of a stage's score.
@@ -64,29 +79,48 @@ def headline(metrics: pd.DataFrame, target: str, treatment: str = HEADLINE) -> p
 
 
 def correct_comparisons(comparisons: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """All firm types' comparisons with p_holm and verdict: what the candidate is once the correction is made.
+    """All firm types' comparisons with p_holm, detectable and verdict: what the candidate is after the correction.
 
-    One family: every firm type, target, metric and pair. verdict is better, worse, or `not shown` where p_holm is
-    not below 1 - confidence, and `undefined` where there is no test.
+    Each family of the table is corrected for itself, over all firm types: the few primary comparisons do not pay for
+    the many others. detectable is the true difference that would be found with a probability of .8 at the level that
+    the smallest p-value of the family has to reach. verdict is better, worse, or `not shown` where p_holm is not below
+    1 - confidence, and `undefined` where there is no test.
     """
-    table = comparisons.assign(p_holm=holm(comparisons["p_value"].to_numpy(float)))
+    table, level = comparisons.assign(p_holm=np.nan, detectable=np.nan), 1 - confidence
+    for _, rows in table.groupby("family"):
+        tests = max(int(rows["p_value"].notna().sum()), 1)
+        errors, degrees = (rows[name].to_numpy(float) for name in ("standard_error", "degrees_of_freedom"))
+        table.loc[rows.index, "p_holm"] = holm(rows["p_value"].to_numpy(float))
+        table.loc[rows.index, "detectable"] = detectable(errors, degrees, level / tests)
     # A smaller error is better, and so is a larger correlation.
-    gain = np.where(table["metric"] == "MAE", -table["difference"], table["difference"])
-    shown = table["p_holm"] < 1 - confidence
+    gain = np.where(table["metric"].isin(ERRORS), -table["difference"], table["difference"])
+    shown = table["p_holm"] < level
     table["verdict"] = np.select(
         [table["p_holm"].isna(), shown & (gain > 0), shown & (gain < 0)], ["undefined", "better", "worse"], "not shown"
     )
     return table
 
 
+def _marks(rows: pd.DataFrame) -> NDArray[np.str_]:
+    """A star for fewer than 10 quarters or managers, a dagger for another base model."""
+    few, other = rows["few_quarters"] | rows["few_managers"], rows["same_base_model"] == "no"
+    return np.char.add(np.where(few, " *", ""), np.where(other, " \N{DAGGER}", ""))
+
+
+def primary_table(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons that the run is made for, with PRIMARY_COLUMNS; marks as in `verdict_table`."""
+    rows = comparisons[comparisons["family"] == PRIMARY]
+    rows = rows.assign(verdict=rows["verdict"] + _marks(rows))
+    return rows[list(PRIMARY_COLUMNS)].sort_values("firm_type", kind="stable", ignore_index=True)
+
+
 def verdict_table(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """What the models and the user's own forecasters are against the others by MAE, after the correction.
+    """What the models and the user's own forecasters are against the others by CAPPED_MAE, after the correction.
 
     A column per firm type. A star marks fewer than 10 quarters or managers, a dagger another base model.
     """
-    rows = comparisons[comparisons["metric"] == "MAE"]
-    few, other = rows["few_quarters"] | rows["few_managers"], rows["same_base_model"] == "no"
-    rows = rows.assign(verdict=rows["verdict"] + np.where(few, " *", "") + np.where(other, " \N{DAGGER}", ""))
+    rows = comparisons[comparisons["metric"] == CAPPED_MAE]
+    rows = rows.assign(verdict=rows["verdict"] + _marks(rows))
     keys = ["target", "candidate", "baseline"]
     order = rows[keys].drop_duplicates()
     wide = rows.pivot(index=keys, columns="firm_type", values="verdict")[list(rows["firm_type"].unique())]

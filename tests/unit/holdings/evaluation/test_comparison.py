@@ -1,19 +1,19 @@
-"""Paired comparisons find what is there and no more: intervals cover under clustered errors, the wider one is kept."""
+"""Paired comparisons find what is there and no more, on the windows and quarters that both forecasters have."""
 
 import numpy as np
 import pytest
-import scipy.stats
 
 from tests.unit.holdings.evaluation.test_tables import rows
-from workflow_scripts.holdings.evaluation import comparison
-from workflow_scripts.holdings.evaluation.comparison import BootstrapSettings, compare_forecasts, skill_intervals
-from workflow_scripts.holdings.evaluation.forecaster_pairs import forecaster_pairs
+from tests.unit.holdings.forecasts.test_baselines import sample
+from workflow_scripts.holdings.evaluation.baseline_choice import baseline_scores, chosen_baseline
+from workflow_scripts.holdings.evaluation.comparison import compare_forecasts, skill_intervals
+from workflow_scripts.holdings.evaluation.forecaster_pairs import forecaster_pairs, primary_pairs
 from workflow_scripts.holdings.evaluation.metrics import spearman
 from workflow_scripts.holdings.evaluation.tables import join_predictions
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
 
-SETTINGS = BootstrapSettings(bootstrap_draws=2000)
+CONFIDENCE = 0.95
 
 
 def joined(forecasts: dict[str, np.ndarray], delta: np.ndarray, quarters: int, managers: int):
@@ -24,8 +24,8 @@ def joined(forecasts: dict[str, np.ndarray], delta: np.ndarray, quarters: int, m
     return join_predictions(test, {k: prediction_table(ids, [10.0] * len(ids), v) for k, v in forecasts.items()})
 
 
-def compare(frame, *pairs, target="change", metric="MAE", settings=SETTINGS):
-    table = compare_forecasts(frame, pairs, settings, np.random.default_rng(0))
+def compare(frame, *pairs, target="change", metric="MAE", primary=()):
+    table = compare_forecasts(frame, pairs, primary, CONFIDENCE)
     return table[(table["target"] == target) & (table["metric"] == metric)].set_index("candidate")
 
 
@@ -45,40 +45,83 @@ def test_a_better_forecast_is_found_and_an_equal_one_is_not():
     assert table["n_managers"].tolist() == [15, 15]
 
 
-def test_the_wider_clustering_is_reported():
-    generator = np.random.default_rng(2)
-    n, quarters, managers = 1200, 20, 30
-    delta = 5 + np.abs(generator.normal(size=n))
-    shift = np.repeat(generator.normal(size=managers), n // managers)  # an error that belongs to the manager
-    test = rows([8076 + i % quarters for i in range(n)], [10.0] * n, delta)
-    for i, row in enumerate(test):
-        row["mgrno"] = i // (n // managers)
-    ids = [row["window_id"] for row in test]
-    forecasts = {"sft": delta * 0, "grpo": shift}
-    frame = join_predictions(test, {k: prediction_table(ids, [10.0] * n, v) for k, v in forecasts.items()})
-    row = compare(frame, ("sft", "grpo")).loc["grpo"]
-    assert row["clustered_by"] == "manager"
-    assert row["se_manager"] > 3 * row["se_quarter"]
-    half = scipy.stats.t.ppf(0.975, managers - 1) * row["se_manager"]
-    assert row["interval_high"] - row["difference"] == pytest.approx(half)
-
-
-def test_fewer_than_ten_quarters_are_flagged_and_sign_tested():
+def test_few_quarters_are_flagged_and_have_wide_intervals():
     delta = np.random.default_rng(3).normal(size=120)
     frame = joined({"no_change": 0 * delta, "sft": 0.5 * delta}, delta, 6, 20)
     row = compare(frame, ("no_change", "sft")).loc["sft"]
     assert row["few_quarters"]
-    assert row["p_sign"] == pytest.approx(2 * 0.5**6)
-    assert row["p_value"] == max(row["p_sign"], row["p_cluster"])
-    many = joined({"no_change": 0 * delta, "sft": 0.5 * delta}, delta, 12, 10)
-    assert np.isnan(compare(many, ("no_change", "sft")).loc["sft", "p_sign"])
+    assert not row["few_managers"]
+    assert row["degrees_of_freedom"] == 5
+    half = 2.5706 * row["standard_error"]
+    assert row["interval_high"] - row["difference"] == pytest.approx(half, rel=1e-4)
 
 
 def test_one_quarter_and_one_manager_have_no_interval():
     frame = joined({"no_change": np.zeros(4), "sft": np.ones(4)}, np.arange(1.0, 5.0), 1, 1)
     row = compare(frame, ("no_change", "sft")).loc["sft"]
-    assert np.isnan(row[["interval_low", "interval_high", "p_cluster"]].astype(float)).all()
-    assert row["p_value"] == 1.0, "the sign test of a single quarter"
+    assert np.isnan(row[["interval_low", "interval_high", "p_value"]].astype(float)).all()
+
+
+def test_the_headline_is_relative_and_capped():
+    """By hand: errors over holding_t, each at most 1; the giant counts no more than the others, an exit counts 1."""
+    test = rows([8076, 8076, 8077, 8077], [10.0, 1000.0, 10.0, 0.0], [1.0, 500.0, 40.0, 5.0], [1.0, 500.0, 40.0, 5.0])
+    ids, held = [row["window_id"] for row in test], [row["holding_t"] for row in test]
+    forecasts = {"no_change": np.zeros(4), "sft": np.array([2.0, 250.0, 5.0, 3.0])}
+    frame = join_predictions(test, {k: prediction_table(ids, held, v) for k, v in forecasts.items()})
+    row = compare(frame, ("no_change", "sft"), target="active_change", metric="capped_relative_MAE").loc["sft"]
+    assert row["n_windows"] == 3, "the last has no position"
+    assert row["baseline_value"] == pytest.approx((0.1 + 0.5 + 1) / 3)
+    assert row["candidate_value"] == pytest.approx((0.1 + 0.25 + 1) / 3)
+    assert row["unit"] == "share of holding_t"
+
+
+def test_a_forecast_in_proportion_to_the_position_ranks_nothing_in_the_headline():
+    """In dollars size alone earns a RankIC; over holding_t all forecasts are equal, but for dust of the division."""
+    generator = np.random.default_rng(12)
+    held = np.exp(generator.normal(0, 3, 300))
+    active = -0.1 * held * generator.random(300)
+    test = rows(8076 + np.arange(300) % 12, held, active, active)
+    ids = [row["window_id"] for row in test]
+    forecasts = {"firm_type_mean": -0.086 * held, "sft": active}
+    frame = join_predictions(test, {k: prediction_table(ids, held, v) for k, v in forecasts.items()})
+    pair = ("firm_type_mean", "sft")
+    assert compare(frame, pair, target="active_change", metric="RankIC").loc["sft", "baseline_value"] > 0.8
+    found = compare(frame, pair, target="active_change", metric="relative_RankIC").loc["sft"]
+    assert np.isnan([found["baseline_value"], found["p_value"]]).all()
+
+
+def test_the_headline_finds_what_dollars_hide():
+    """Every error of the candidate is a tenth smaller on average; a few giants decide the dollars."""
+    generator = np.random.default_rng(13)
+    held = np.exp(generator.normal(0, 3, 800))
+    active = np.maximum(generator.standard_t(3, 800) * 0.2, -1) * held
+    test = rows(8076 + np.arange(800) % 20, held, active, active)
+    for i, row in enumerate(test):
+        row["mgrno"] = i // 20
+    ids = [row["window_id"] for row in test]
+    forecasts = {"no_change": 0 * held, "sft": active * (0.1 + 0.4 * generator.normal(size=800))}
+    frame = join_predictions(test, {k: prediction_table(ids, held, v) for k, v in forecasts.items()})
+    pair = ("no_change", "sft")
+    p_value = {
+        metric: compare(frame, pair, target="active_change", metric=metric).loc["sft", "p_value"]
+        for metric in ("capped_relative_MAE", "MAE")
+    }
+    assert p_value["capped_relative_MAE"] < 0.001
+    assert p_value["MAE"] > 0.05
+
+
+def test_only_headline_metrics_of_primary_pairs_are_primary():
+    delta = np.random.default_rng(14).normal(size=120)
+    frame = joined({"no_change": 0 * delta, "ridge": 0.2 * delta, "sft": 0.5 * delta}, delta, 12, 10)
+    pairs = [("no_change", "sft"), ("ridge", "sft")]
+    table = compare_forecasts(frame, [*pairs, ("no_change", "ridge")], pairs, CONFIDENCE)
+    primary = table[table["family"] == "primary"]
+    assert primary[["baseline", "metric", "target"]].values.tolist() == [
+        ["no_change", "capped_relative_MAE", "active_change"],
+        ["ridge", "capped_relative_MAE", "active_change"],
+        ["ridge", "relative_RankIC", "active_change"],
+    ]
+    assert set(table["family"]) == {"primary", "secondary"}
 
 
 def test_rank_ic_is_compared_in_the_quarters_where_both_have_one():
@@ -94,82 +137,22 @@ def test_rank_ic_is_compared_in_the_quarters_where_both_have_one():
     assert compare(frame, ("no_change", "grpo"), metric="RankIC").empty, "no-change ranks nothing"
 
 
-def test_the_larger_p_value_of_the_clusterings_counts():
-    errors, clusters = {"quarter": 1.0, "manager": 1.4}, {"quarter": 4, "manager": 60}
-    found = comparison.interval(12.0, errors, clusters, 0.95)
-    assert found["clustered_by"] == "quarter", "3.18 x 1.0 is wider than 2.00 x 1.4"
-    assert found["p_cluster"] == pytest.approx(2 * scipy.stats.t.sf(12.0, 3))
-    # The other way round: the wider interval, but fewer clusters have the thicker tail.
-    found = comparison.interval(60.0, {"quarter": 1.0, "manager": 2.0}, clusters, 0.95)
-    assert found["clustered_by"] == "manager"
-    assert found["p_cluster"] == pytest.approx(2 * scipy.stats.t.sf(60.0, 3))
-    assert found["p_cluster"] > 2 * scipy.stats.t.sf(30.0, 59)
-
-
 def test_a_firm_type_without_any_label_of_a_target_is_compared_on_the_other():
     delta = np.random.default_rng(8).normal(size=120)
     frame = joined({"no_change": 0 * delta, "sft": 0.5 * delta}, delta, 12, 5).assign(label_active=np.nan)
-    table = compare_forecasts(frame, [("no_change", "sft")], SETTINGS, np.random.default_rng(0)).set_index("target")
-    assert np.isfinite(table.loc["change", "p_value"])
-    assert np.isnan(table.loc["active_change", "p_value"])
-    assert table.loc["active_change", "n_windows"] == 0
-    assert skill_intervals(frame, SETTINGS, np.random.default_rng(0))["target"].tolist() == ["change"]
-
-
-def test_bootstrap_rank_ic_of_the_plain_weights_is_the_rank_ic():
-    generator = np.random.default_rng(5)
-    true, predicted, quarter = generator.normal(size=40), generator.normal(size=40), np.repeat(["a", "b"], 20)
-    clusters = comparison.Clusters(np.arange(40), 40, np.ones((1, 40), dtype=int))
-    found = comparison.bootstrap_rank_ic(true, predicted, quarter, clusters)
-    assert found[0] == pytest.approx([spearman(true[:20], predicted[:20]), spearman(true[20:], predicted[20:])])
-    # A draw that takes the first window alone has no correlation.
-    single = comparison.Clusters(np.arange(40), 40, np.eye(1, 40, dtype=int))
-    assert np.isnan(comparison.bootstrap_rank_ic(true, predicted, quarter, single)).all()
-
-
-def test_bootstrap_draws_whole_clusters():
-    # The variance of a mean of 4 drawn clusters is their variance, 1/4, over 4.
-    values = np.repeat([0.0, 0.0, 1.0, 1.0], 50)
-    clusters = comparison.draw_clusters(np.repeat(np.arange(4), 50), 40_000, np.random.default_rng(0))
-    means = comparison.bootstrap_mean(values, clusters)
-    assert set(np.round(np.unique(means), 6)) <= {0.0, 0.25, 0.5, 0.75, 1.0}
-    assert means.var() == pytest.approx(0.25 / 4, rel=0.03)
-    # With the correction for few clusters it is the usual standard error of their mean.
-    assert comparison.standard_error(means, 4) == pytest.approx(scipy.stats.sem([0, 0, 1, 1]), rel=0.03)
-
-
-@pytest.mark.parametrize("clusters", [8, 25])
-def test_intervals_cover_under_clustered_errors(clusters):
-    """Errors share an effect per cluster: the t-interval covers 95 %, the percentiles of the draws and the interval
-    of independent windows do not."""
-    generator = np.random.default_rng(6)
-    rounds, per_cluster = 600, 8
-    covered = {"clustered": 0, "percentile": 0, "independent": 0}
-    for _ in range(rounds):
-        values = np.repeat(generator.normal(size=clusters), per_cluster)
-        values = values + 0.3 * generator.normal(size=len(values))
-        drawn = comparison.draw_clusters(np.repeat(np.arange(clusters), per_cluster), 500, generator)
-        draws = comparison.bootstrap_mean(values, drawn)
-        error = comparison.standard_error(draws, clusters)
-        found = comparison.interval(values.mean(), {"quarter": error}, {"quarter": clusters}, 0.95)
-        covered["clustered"] += found["interval_low"] <= 0 <= found["interval_high"]
-        low, high = np.quantile(draws, [0.025, 0.975])
-        covered["percentile"] += low <= 0 <= high
-        covered["independent"] += abs(values.mean()) <= 1.96 * scipy.stats.sem(values)
-    shares = {name: count / rounds for name, count in covered.items()}
-    assert 0.925 <= shares["clustered"] <= 0.975, shares
-    assert shares["percentile"] < shares["clustered"]
-    assert shares["independent"] < 0.75
+    table = compare_forecasts(frame, [("no_change", "sft")], [], CONFIDENCE).set_index("target")
+    assert np.isfinite(table.loc["change", "p_value"]).all()
+    assert np.isnan(table.loc["active_change", "p_value"]).all()
+    assert (table.loc["active_change", "n_windows"] == 0).all()
+    assert skill_intervals(frame, CONFIDENCE)["target"].tolist() == ["change", "change"]
 
 
 def test_skill_and_its_interval():
     delta = np.random.default_rng(7).normal(size=600)
     frame = joined({"no_change": 0 * delta, "sft": 0.5 * delta, "grpo": -delta}, delta, 20, 15)
-    table = (
-        skill_intervals(frame, SETTINGS, np.random.default_rng(0)).query("target == 'change'").set_index("forecaster")
-    )
+    table = skill_intervals(frame, CONFIDENCE).query("target == 'change' and metric == 'MAE'").set_index("forecaster")
     assert table["skill"].to_dict() == {"sft": pytest.approx(0.5), "grpo": pytest.approx(-1.0)}
-    # Both errors are multiples of no-change's: their ratio is the same in every draw.
+    # Both errors are multiples of no-change's: their ratio is the same without any cluster.
     assert (table["interval_high"] - table["interval_low"]).max() == pytest.approx(0, abs=1e-9)
 
 
@@ -188,3 +171,35 @@ def test_pairs_follow_the_forecasters_that_there_are():
     }  # fmt: skip
     assert [pair for pair in with_sft if pair[1] == "mine"] == [("no_change", "mine")]
     assert forecaster_pairs([*BASELINES, "mine", "oracle"]) == [(baseline, "mine") for baseline in BASELINES]
+
+
+def test_few_questions_come_first():
+    names = [*BASELINES, "base", "sft", "grpo", "mine", "oracle"]
+    assert primary_pairs(names, "ridge") == [("no_change", "grpo"), ("ridge", "grpo"), ("sft", "grpo")]
+    assert set(primary_pairs(names, "ridge")) <= set(forecaster_pairs(names))
+    assert primary_pairs([*BASELINES, "base"], "ridge") == [("no_change", "base"), ("ridge", "base")]
+    own = [*BASELINES, "mine", "theirs"]
+    assert primary_pairs(own, "ridge") == [
+        ("no_change", "mine"), ("ridge", "mine"), ("no_change", "theirs"), ("ridge", "theirs"),
+    ]  # fmt: skip
+    assert set(primary_pairs(own, "ridge")) <= set(forecaster_pairs(own))
+    assert primary_pairs(["no_change", "sft"], "") == [("no_change", "sft")], "no baseline could be scored"
+
+
+def test_the_best_baseline_is_chosen_before_the_test_quarters():
+    """By hand: the last change goes on. Fitted on the first sample, scored on the second by the headline's error."""
+    trending = sample([10, 10, 10, 11, 12.1], [20, 20, 20, 22, 24.2], [5, 5, 5, 6, 7.2])
+    scores = baseline_scores(trending, trending, "holding_delta").set_index("forecaster")
+    # Relative changes of .1, .1 and .2; as forecasts 0, and the last change over holding_t.
+    assert scores.loc["no_change", "capped_relative_MAE"] == pytest.approx(0.4 / 3)
+    expected = (2 * (0.1 - 1 / 11) + 0.2 - 1 / 6) / 3
+    assert scores.loc["last_change", "capped_relative_MAE"] == pytest.approx(expected)
+    rivals = scores.drop(index="no_change")["capped_relative_MAE"]
+    assert chosen_baseline(scores.reset_index()) == rivals.idxmin()
+    # Where nothing moves no-change is the best, and is not what "the best baseline" means.
+    still = sample([10, 10, 10, 10, 10.0], [20, 20, 20, 20, 20.0])
+    table = baseline_scores(trending, still, "holding_delta")
+    assert table.set_index("forecaster").loc["no_change", "capped_relative_MAE"] == 0
+    assert chosen_baseline(table) not in ("", "no_change")
+    gone = sample([10, 10, 10, 0, 0.0], [20, 20, 20, 0, 0.0])
+    assert chosen_baseline(baseline_scores(trending, gone, "holding_delta")) == "", "no window has a position"

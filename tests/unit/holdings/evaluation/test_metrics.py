@@ -128,10 +128,11 @@ def test_smape_by_hand():
 
 
 def test_relative_metrics_by_hand():
-    held = np.array([10.0, 1000.0, 0.0])
-    found = metrics.relative_metrics(np.array([1.0, 100.0, 5.0]), np.array([2.0, 100.0, 0.0]), held)
-    assert found["relative_MAE"] == pytest.approx(0.05), "an error of 1 on 10, of 0 on 1000; no position, no ratio"
-    assert found["relative_MedAE"] == pytest.approx(0.05)
+    found = metrics.relative_metrics(np.array([0.1, 0.1, 4.0]), np.array([0.2, 0.1, 0.0]))
+    assert found["relative_MAE"] == pytest.approx(4.1 / 3)
+    assert found["capped_relative_MAE"] == pytest.approx(1.1 / 3), "an error of 4 counts as 1"
+    assert found["relative_MedAE"] == pytest.approx(0.1)
+    assert np.isnan(list(metrics.relative_metrics(np.empty(0), np.empty(0)).values())).all()
 
 
 def test_directions_by_hand():

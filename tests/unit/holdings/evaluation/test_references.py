@@ -42,54 +42,6 @@ def test_rows_of_a_quarter_are_those_with_its_name(quarter):
         assert names is None or {q: inside.tolist() for q, inside in found.items()} == names
 
 
-def plain_rank_ics(true, predicted, quarter, counts):
-    """RankIC of each draw and quarter: every window as often as its cluster was drawn, ranks from the whole quarter."""
-    found = np.full((len(counts), len(np.unique(quarter))), np.nan)
-    for column, q in enumerate(np.unique(quarter)):
-        x, y = (scipy.stats.rankdata(values[quarter == q]) for values in (true, predicted))
-        x, y = x - x.mean(), y - y.mean()
-        for draw, times in enumerate(counts[:, quarter == q]):
-            w = times.astype(float)
-            if not w.sum():
-                continue
-            vx = w @ (x * x) - (w @ x) * (w @ x) / w.sum()
-            vy = w @ (y * y) - (w @ y) * (w @ y) / w.sum()
-            if vx > 1e-9 * (w @ (x * x)) and vy > 1e-9 * (w @ (y * y)):
-                found[draw, column] = (w @ (x * y) - (w @ x) * (w @ y) / w.sum()) / np.sqrt(vx * vy)
-    return found
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2**31))
-def test_rank_ics_of_draws_are_those_of_the_windows_drawn(n, managers, quarters, forecasters, seed):
-    generator = np.random.default_rng(seed)
-    true, manager = generator.integers(5, size=n) / 4, generator.integers(managers, size=n)
-    quarter, predicted = generator.integers(quarters, size=n), generator.integers(4, size=(forecasters, n)) / 8
-    clusters = comparison.draw_clusters(manager, 30, generator)
-    found = comparison.bootstrap_rank_ic(true, predicted, quarter, clusters)
-    for one, values in zip(found, predicted, strict=True):
-        np.testing.assert_array_equal(one, plain_rank_ics(true, values, quarter, clusters.counts[:, clusters.index]))
-        np.testing.assert_array_equal(one, comparison.bootstrap_rank_ic(true, values, quarter, clusters))
-
-
-@pytest.mark.parametrize("draws", [1, 499, 500, 501, 1800])
-def test_draws_do_not_depend_on_how_many_are_made_at_a_time(draws):
-    found = comparison.draw_clusters(np.array(["c", "a", "c", "b"]), draws, np.random.default_rng(3))
-    expected = np.random.default_rng(3).multinomial(3, np.full(3, 1 / 3), size=draws)
-    assert found.index.tolist() == [2, 0, 2, 1]
-    np.testing.assert_array_equal(found.counts, expected)
-    values = np.array([1.0, 20.0, 300.0, 4000.0])
-    drawn = [np.repeat(values, times[found.index]).mean() for times in expected]
-    assert comparison.bootstrap_mean(values, found) == pytest.approx(drawn)
-
-
-def test_any_number_of_clusters_can_be_counted():
-    counts = comparison.draw_clusters(np.arange(300), 20, np.random.default_rng(0)).counts
-    assert (counts.sum(axis=1) == 300).all()
-    assert np.iinfo(counts.dtype).max >= 300, "one of them could be drawn 300 times"
-    assert comparison.draw_clusters(np.empty(0), 20, np.random.default_rng(0)).counts.shape == (20, 0)
-
-
 def frame(n: int, seed: int) -> pd.DataFrame:
     """Three forecasters, the last of which is silent now and then; labels of the active change are missing."""
     generator = np.random.default_rng(seed)
@@ -150,13 +102,11 @@ def test_predictions_cover_each_test_window_once(ids):
 def test_the_comparisons_do_not_depend_on_the_order_of_rows():
     joined = frame(60, 5)
     mixed = pd.concat(part.sample(frac=1, random_state=i) for i, (_, part) in enumerate(joined.groupby("forecaster")))
-    few, pairs = comparison.BootstrapSettings(bootstrap_draws=100), [("no_change", "sft"), ("ridge", "sft")]
+    pairs = [("no_change", "sft"), ("ridge", "sft")]
     found = [
         (
-            comparison.compare_forecasts(one, pairs, few, np.random.default_rng(0)),
-            comparison.skill_intervals(one, few, np.random.default_rng(0))
-            .set_index(["forecaster", "target"])
-            .sort_index(),
+            comparison.compare_forecasts(one, pairs, pairs, 0.95),
+            comparison.skill_intervals(one, 0.95).set_index(["forecaster", "target", "metric"]).sort_index(),
         )
         for one in (joined, mixed)
     ]

@@ -9,7 +9,8 @@ import scipy.stats
 
 from workflow_scripts import plot_forecasts
 from workflow_scripts.holdings.evaluation import tables as evaluation
-from workflow_scripts.holdings.evaluation.metrics import newey_west_se
+from workflow_scripts.holdings.evaluation.comparison import ERRORS
+from workflow_scripts.holdings.evaluation.metrics import CAPPED_MAE, newey_west_se
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.report import plots
 from workflow_scripts.holdings.report.training_curves import plot_training
@@ -82,9 +83,10 @@ def drawn(tmp_path_factory, joined):
 
 
 def skill_table(**columns) -> pd.DataFrame:
-    rows = [(t, f, target) for t in ("banks", "other") for f in ("last_change", "sft") for target in CHANGES]
-    table = pd.DataFrame(rows, columns=["firm_type", "forecaster", "target"])
-    return table.assign(**{"n_windows": 9, "skill": 0.1, "clustered_by": "quarter", **columns})
+    names = [(t, f) for t in ("banks", "other") for f in ("last_change", "sft")]
+    rows = [(*name, target, metric) for name in names for target in CHANGES for metric in ERRORS]
+    table = pd.DataFrame(rows, columns=["firm_type", "forecaster", "target", "metric"])
+    return table.assign(**{"n_windows": 9, "skill": 0.1, **columns})
 
 
 def test_everyone_has_a_look_of_his_own():
@@ -110,18 +112,18 @@ def test_forecasters_of_ones_own_are_in_every_figure(tmp_path):
     assert plots.shown_forecasters(metrics) == ["ridge", "base", "mine", "theirs"]
     for name in FIGURES[:3]:
         assert {"mine", "theirs"} <= set(pd.read_csv(tmp_path / "own" / f"{name}.csv")["forecaster"])
-    rows = [("banks", name, target) for name in ("ridge", "mine", "oracle") for target in CHANGES]
-    skills = pd.DataFrame(rows, columns=["firm_type", "forecaster", "target"])
-    skills = skills.assign(n_windows=9, skill=0.1, clustered_by="quarter", interval_low=0.0, interval_high=0.2)
+    skills = skill_table(interval_low=0.0, interval_high=0.2)
+    skills["forecaster"] = skills["forecaster"].replace({"last_change": "mine", "sft": "oracle"})
     plots.plot_skill(skills, tmp_path / "skill")
     assert (tmp_path / "skill.png").stat().st_size > 0
 
 
 def test_the_best_rival_and_the_models_are_shown():
     errors = {"no_change": 1.0, "ridge": 3.0, "last_change": 2.0, "oracle": 0.5, "sft": 9.0, "base": 9.0}
-    metrics = pd.DataFrame({"forecaster": errors.keys(), "MAE": errors.values(), "target": "change"})
+    metrics = pd.DataFrame({"forecaster": errors.keys(), CAPPED_MAE: errors.values(), "target": "active_change"})
     metrics["treatment"] = evaluation.HEADLINE
-    others = metrics.assign(MAE=0.0, target="active_change"), metrics.assign(MAE=0.0, treatment="answered_by_all")
+    none = dict.fromkeys([CAPPED_MAE], 0.0)
+    others = metrics.assign(**none, target="change"), metrics.assign(**none, treatment="answered_by_all")
     assert plots.shown_forecasters(pd.concat([*others, metrics])) == ["last_change", "base", "sft"]
 
 
@@ -196,7 +198,8 @@ def test_endless_whiskers_and_a_wild_baseline_do_not_squash_the_skill(tmp_path, 
 
     monkeypatch.setattr(plots.plt, "close", note_and_close)
     table = skill_table(interval_low=0.05, interval_high=0.15)
-    table.loc[0, ["skill", "interval_low", "interval_high"]] = -3.0, -1e14, 1e14
+    headline = table.index[(table["target"] == "active_change") & (table["metric"] == CAPPED_MAE)][0]
+    table.loc[headline, ["skill", "interval_low", "interval_high"]] = -3.0, -1e14, 1e14
     plots.plot_skill(table, tmp_path / "skill")
     assert all(-0.2 < low < 0.05 and 0.1 < high < 0.3 for low, high in limits)
     assert len(limits) == 2

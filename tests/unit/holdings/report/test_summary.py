@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 from workflow_scripts.holdings.evaluation.conditions import ORIGIN_COLUMNS, origins
 from workflow_scripts.holdings.panel.contract import PANEL_COLUMNS
@@ -14,35 +15,49 @@ from workflow_scripts.plumbing.errors import InputError
 
 
 def comparisons(*rows) -> pd.DataFrame:
-    names = ("firm_type", "baseline", "candidate", "target", "metric", "difference", "p_value")
+    names = ("firm_type", "baseline", "candidate", "target", "metric", "difference", "p_value", "family")
     table = pd.DataFrame(rows, columns=names)
     other = np.where(table["firm_type"] == "other", "no", "")
-    return table.assign(few_quarters=False, few_managers=table["firm_type"] == "other", same_base_model=other)
+    table = table.assign(few_quarters=False, few_managers=table["firm_type"] == "other", same_base_model=other)
+    return table.assign(standard_error=0.1, degrees_of_freedom=26)
 
 
 def test_nothing_is_called_better_that_the_correction_does_not_carry():
+    """By hand, two families: three primary tests of four, one secondary test that pays for itself alone."""
+    headline = ("active_change", "capped_relative_MAE")
     table = summary.correct_comparisons(
         comparisons(
-            ("banks", "no_change", "grpo", "change", "MAE", -1.0, 0.01),
-            ("other", "no_change", "grpo", "change", "MAE", -1.0, 0.03),
-            ("banks", "no_change", "grpo", "change", "RankIC", -0.1, 0.001),
-            ("other", "no_change", "grpo", "change", "RankIC", np.nan, np.nan),
+            ("banks", "no_change", "grpo", *headline, -1.0, 0.01, "primary"),
+            ("other", "no_change", "grpo", *headline, -1.0, 0.03, "primary"),
+            ("banks", "sft", "grpo", "active_change", "relative_RankIC", -0.1, 0.001, "primary"),
+            ("other", "sft", "grpo", "active_change", "relative_RankIC", np.nan, np.nan, "primary"),
+            ("banks", "sft", "base", "change", "MAE", 1.0, 0.03, "secondary"),
         ),
         0.95,
     )
     assert table["p_holm"].tolist()[:3] == pytest.approx([0.02, 0.03, 0.003])
-    assert table["verdict"].tolist() == ["better", "better", "worse", "undefined"]
+    assert table["p_holm"][4] == 0.03, "the other family does not count"
+    assert table["verdict"].tolist() == ["better", "better", "worse", "undefined", "worse"]
+    quantiles = scipy.stats.t.ppf([1 - 0.05 / 6, 0.8], 26)
+    assert table["detectable"][0] == pytest.approx(0.1 * quantiles.sum()), "5 % over three tests"
+    assert table["detectable"][4] == pytest.approx(0.1 * scipy.stats.t.ppf([0.975, 0.8], 26).sum())
     stricter = summary.correct_comparisons(table.drop(columns=["p_holm", "verdict"]), 0.975)
-    assert stricter["verdict"].tolist() == ["better", "not shown", "worse", "undefined"]
+    assert stricter["verdict"].tolist() == ["better", "not shown", "worse", "undefined", "not shown"]
     assert summary.verdict_table(stricter).to_dict("records") == [
         {
-            "target": "change",
+            "target": "active_change",
             "candidate": "grpo",
             "baseline": "no_change",
             "banks": "better",
             "other": "not shown * \N{DAGGER}",
         }
     ]
+    shown = stricter.assign(**dict.fromkeys({*summary.PRIMARY_COLUMNS} - {*stricter}, 0.0))
+    primary = summary.primary_table(shown)
+    assert primary["firm_type"].tolist() == ["banks", "banks", "other", "other"]
+    assert primary["verdict"].tolist() == [
+        "better", "worse", "not shown * \N{DAGGER}", "undefined * \N{DAGGER}",
+    ]  # fmt: skip
 
 
 def metrics(value: float) -> pd.DataFrame:
