@@ -119,7 +119,7 @@ def test_what_the_papers_prescribe():
     assert gspo.steps_per_generation == 4 * gspo.gradient_accumulation_steps
     assert (dr_grpo.loss_type, dr_grpo.scale_rewards, dr_grpo.beta) == ("dr_grpo", "none", 0.0)
     assert lora.learning_rate == pytest.approx(10 * grpo["published"].learning_rate)
-    assert grpo["row_scale"].rewards == ["contract_holdings", "scaled_mse_holdings"]
+    assert grpo["row_scale"].rewards == ["contract_holdings", "scaled_mae_holdings"]
 
 
 def test_losses_and_scales_are_those_of_the_installed_ms_swift():
