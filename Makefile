@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 CORES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-overhead install install-gpu lock settings format lint clean-demo
+.PHONY: help demo test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-rewards benchmark-overhead install install-gpu lock settings format lint clean-demo
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -80,6 +80,12 @@ benchmark-data: $(STAMP) ## time and memory of the data stages beside peers
 WINDOWS ?= 100000
 benchmark-evaluation: $(STAMP) ## time and memory of the evaluation at a hundred thousand windows
 	$(BIN)/python -m tests.benchmarks.evaluation --windows $(WINDOWS)
+
+# Dead groups, order and alignment of the rewards on the GRPO windows of a panel, a folder of slices or the demo's.
+PANEL ?= simulated
+TARGET ?= holding_delta
+benchmark-rewards: $(STAMP) ## what the rewards teach, on the windows of a panel
+	$(BIN)/python -m tests.benchmarks.rewards --panel $(PANEL) --target $(TARGET)
 
 # Jobs, process starts and seconds of overhead in the demo.
 benchmark-overhead: $(STAMP) ## seconds in which no stage computes

@@ -71,7 +71,7 @@ class PreflightSettings:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Windows:
     """What the canned policies know of the n windows, $ million, and the completions that are drawn for each."""
 
     true: NDArray[np.float64]
@@ -80,12 +80,12 @@ class Rows:
     num_generations: int
 
 
-def _forecasts(rows: Rows, rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
+def canned_forecasts(windows: Windows, rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
     """Forecast of the change by numeric policy, $ million, none below the bound.
 
     Shape (n, 1), or (n, G) where the completions of a prompt differ.
     """
-    true, past, held = rows.true[:, None], rows.past[:, None], rows.held[:, None]
+    true, past, held = windows.true[:, None], windows.past[:, None], windows.held[:, None]
     forecasts = {
         "oracle": true,
         "no_change": np.zeros_like(true),
@@ -96,22 +96,22 @@ def _forecasts(rows: Rows, rng: np.random.Generator) -> dict[str, NDArray[np.flo
         "sign_only": 1e9 * np.sign(true),
         # What stands before the answer is what was asked for, but in this one.
         OTHER_FORM: true,
-        "sampled": past * rng.normal(size=(len(true), rows.num_generations)),
-        SCALED_TRUTH: true * np.linspace(*FACTORS, rows.num_generations),
+        "sampled": past * rng.normal(size=(len(true), windows.num_generations)),
+        SCALED_TRUTH: true * np.linspace(*FACTORS, windows.num_generations),
     }
     return {name: np.maximum(values, -held) for name, values in forecasts.items()}
 
 
-def _spread(forecast: NDArray[np.float64], rows: Rows, rng: np.random.Generator) -> NDArray[np.float64]:
+def group_around(forecast: NDArray[np.float64], windows: Windows, rng: np.random.Generator) -> NDArray[np.float64]:
     """A group of G answers around each forecast, shape (n, G); those that are spread already are their own group."""
-    if forecast.shape[1] == rows.num_generations:
+    if forecast.shape[1] == windows.num_generations:
         return forecast
-    noise = rng.normal(size=(len(forecast), rows.num_generations))
-    return np.maximum(forecast + JITTER * rows.past[:, None] * noise, -rows.held[:, None])
+    noise = rng.normal(size=(len(forecast), windows.num_generations))
+    return np.maximum(forecast + JITTER * windows.past[:, None] * noise, -windows.held[:, None])
 
 
-def _texts(forecast: NDArray[np.float64], held: NDArray[np.float64], target: str, think: bool) -> list[str]:
-    """The completions of forecasts of shape (n, G), group by group."""
+def completions_of(forecast: NDArray[np.float64], held: NDArray[np.float64], target: str, think: bool) -> list[str]:
+    """The completions that say changes of shape (n, G), group by group."""
     asked, block = TARGETS[target], THINK if think else None
     answers = asked.from_change(forecast, held[:, None]).ravel().tolist()
     return [completion_text(block, target, f"{answer:.{asked.decimals}f}") for answer in answers]
@@ -162,7 +162,7 @@ def preflight_table(
     true, held, past = (
         np.array([row[name] for row in rows], float) for name in (asked.label, "holding_t", "past_change")
     )
-    known = Rows(true, held, past, num_generations)
+    known = Windows(true, held, past, num_generations)
     # Each row once per completion of its group; a reward takes the columns that it needs.
     grouped = {name: [row[name] for row in rows for _ in range(num_generations)] for name in rows[0]}
 
@@ -174,12 +174,12 @@ def preflight_table(
 
     def texts_of(policy: str, forecast: NDArray[np.float64]) -> list[str]:
         forecast = np.broadcast_to(forecast, (len(rows), num_generations))
-        return _texts(forecast, held, settings.target, settings.think != (policy == OTHER_FORM))
+        return completions_of(forecast, held, settings.target, settings.think != (policy == OTHER_FORM))
 
     table: list[dict] = []
-    forecasts = _forecasts(known, rng)
+    forecasts = canned_forecasts(known, rng)
     for policy, forecast in forecasts.items():
-        draws = _spread(forecast, known, rng)
+        draws = group_around(forecast, known, rng)
         rewards = paid(texts_of(policy, forecast))
         drawn = rewards if draws is forecast else paid(texts_of(policy, draws))
         # The error of what is written: rounded as the answers are.
