@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 CORES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-overhead install install-gpu lock settings format lint clean-demo
+.PHONY: help demo test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-rewards benchmark-overhead install install-gpu lock settings format lint clean-demo
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -85,6 +85,12 @@ benchmark-evaluation: $(STAMP) ## time and memory of the evaluation at a hundred
 DATASET ?=
 benchmark-inference: $(STAMP) ## size and power of the comparisons, simulated
 	$(BIN)/python -m tests.benchmarks.inference $(if $(DATASET),--dataset $(DATASET))
+
+# Dead groups, order and alignment of the rewards on the GRPO windows of a panel, a folder of slices or the demo's.
+PANEL ?= simulated
+TARGET ?= holding_delta
+benchmark-rewards: $(STAMP) ## what the rewards teach, on the windows of a panel
+	$(BIN)/python -m tests.benchmarks.rewards --panel $(PANEL) --target $(TARGET)
 
 # Jobs, process starts and seconds of overhead in the demo.
 benchmark-overhead: $(STAMP) ## seconds in which no stage computes

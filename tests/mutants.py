@@ -33,6 +33,7 @@ VALIDATION = "training/test_validation.py"
 METRICS = "holdings/evaluation/test_metrics.py"
 TABLES = "holdings/evaluation/test_tables.py"
 REWARDS = "holdings/rewards/test_rewards.py"
+PREFLIGHT = "holdings/rewards/test_preflight.py"
 OWN_ADAPTERS = "training/test_own_adapters.py"
 AUDIT = "holdings/evaluation/test_audit.py"
 ANSWERS = "holdings/texts/test_completions.py"
@@ -132,10 +133,38 @@ MUTANTS = [
            "np.sign(true) - s.direction_margin", "np.sign(true) + s.direction_margin", REWARDS),
     Mutant("averages forget the wrong share", "holdings/rewards/external_holdings.py",
            "decay * mean + (1.0 - decay) * batch", "(1.0 - decay) * mean + decay * batch", REWARDS),
+    Mutant("a row's scale without its floor", "holdings/rewards/row_scale.py",
+           "np.fmax(np.fmax(numbers(past_change), floor), MIN_SCALE)", "np.fmax(numbers(past_change), MIN_SCALE)",
+           REWARDS),
+    Mutant("the absolute error is cut as the square is", "holdings/rewards/scaled_mae_holdings.py",
+           "2.0 / (1.0 + x) - 1.0", "2.0 / (1.0 + np.minimum(x, 2.0)) - 1.0", REWARDS),
+    Mutant("a reward that is scaled by its batch passes for one with a scale", "holdings/rewards/mse_holdings.py",
+           "self_scaled=True", "self_scaled=False", REWARDS),
+    Mutant("another division than ms-swift's", "holdings/rewards/preflight.py",
+           "ADVANTAGE_EPSILON = 1e-4", "ADVANTAGE_EPSILON = 1e-3", PREFLIGHT),
+    Mutant("another standard deviation than torch's", "holdings/rewards/preflight.py",
+           "rewards.std(axis=1, ddof=1)", "rewards.std(axis=1)", PREFLIGHT),
+    Mutant("groups whose errors are all equal are dead", "holdings/rewards/preflight.py",
+           "ddof=1)[counts.any(axis=1)]", "ddof=1)", PREFLIGHT),
+    Mutant("equal pay is in order", "holdings/rewards/preflight.py",
+           "in_order = np.sign(rewards[:, first] - rewards[:, second]) == -np.sign(gap)",
+           "in_order = np.sign(rewards[:, first] - rewards[:, second]) != np.sign(gap)", PREFLIGHT),
+    Mutant("the order of rewards that ms-swift cannot tell apart", "holdings/rewards/preflight.py",
+           ".astype(np.float32).astype(np.float64)", "", PREFLIGHT),
+    Mutant("a dead reward hides in the total", "holdings/rewards/preflight.py",
+           "[TOTAL, *(name for name in rewards if name in REWARD_NAMES and reads_label([name]))]", "[TOTAL]",
+           PREFLIGHT),
+    Mutant("the order of the errors is not asked for", "holdings/rewards/preflight.py",
+           "if in_order < limits.min_in_order:", "if False:", PREFLIGHT),
     Mutant("rewards read another label", "holdings/rewards/rewards.py",
            "TARGETS[target].label if column == LABEL", '"label_delta" if column == LABEL', REWARDS),
     Mutant("rewards read their columns in another order", "holdings/rewards/shared.py",
            'LABELLED = ("holding_t", LABEL)', 'LABELLED = (LABEL, "holding_t")', REWARDS),
+    Mutant("the plugin hands the position over as the change", "training/rewards_plugin.py",
+           "                return score(self.reward, name, completions, columns, SETTINGS.target)",
+           '                swapped = columns | {"label_delta": columns["label_tp1"]}\n'
+           "                return score(self.reward, name, completions, swapped, SETTINGS.target)",
+           "training/test_rewards_plugin.py"),
     Mutant("the plugin of ms-swift swaps the label's column", "training/rewards_plugin.py",
            "            values = score(self.reward, name, completions, columns, SETTINGS.target)",
            '            values = score(self.reward, name, completions, columns, "holding_delta")',

@@ -65,9 +65,18 @@ class Settings:
 
 
 def policies(preflight: pd.DataFrame) -> pd.DataFrame:
-    """Mean total reward by stage, policy and firm type, and the share of groups that would have no spread."""
+    """Mean total reward by stage, policy and firm type, and what its groups of answers would teach."""
     total = preflight[preflight["reward"] == TOTAL]
-    return total.pivot(index=["stage", "policy"], columns="firm_type", values=["mean", "small_spread"]).reset_index()
+    return total.pivot(
+        index=["stage", "policy"], columns="firm_type", values=["mean", "dead_groups", "in_order"]
+    ).reset_index()
+
+
+def on_one_scale(rewards: pd.DataFrame) -> pd.DataFrame:
+    """Mean reward of each stage by firm type, of the rewards whose scale does not move with what they score."""
+    fixed = rewards[~rewards["self_scaled"]]
+    stages = fixed["stage"].drop_duplicates()
+    return fixed.pivot(index=["firm_type", "reward"], columns="stage", values="mean")[stages].reset_index()
 
 
 def read_seeds(metrics: pd.DataFrame, folders: list[Path]) -> pd.DataFrame:
@@ -173,9 +182,31 @@ def report_parts(inputs: Inputs, tables: dict[str, pd.DataFrame], out: Path, see
             if seeds
             else []
         ),
-        *([table_part("Rewards of the test completions", rewards, folded=True)] if len(rewards) else []),
         *(
-            [table_part("What the rewards pay to canned policies, on average", policies(preflight))]
+            [
+                table_part(
+                    "Mean rewards of the test completions, on scales that are the same for all stages",
+                    on_one_scale(rewards),
+                ),
+                table_part(
+                    "All rewards of the test completions; where self_scaled, their own errors are the scale, and "
+                    "stages cannot be compared",
+                    rewards,
+                    folded=True,
+                ),
+            ]
+            if len(rewards)
+            else []
+        ),
+        *(
+            [
+                table_part(
+                    "What the rewards pay to canned policies, on average (of mse_holdings and external_holdings, which "
+                    "are scaled by the errors that they score, no measure between policies), and what groups of "
+                    "answers would teach",
+                    policies(preflight),
+                )
+            ]
             if len(preflight)
             else []
         ),

@@ -11,7 +11,7 @@ from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
-from workflow_scripts.holdings.rewards.rewards import RewardSettings, modules_of, reward_columns
+from workflow_scripts.holdings.rewards.rewards import RewardSettings, is_self_scaled, modules_of, reward_columns
 from workflow_scripts.holdings.texts.completions import contract_pattern
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.code_digest import digest_of
@@ -23,10 +23,6 @@ from workflow_scripts.training.store import open_entry
 from workflow_scripts.training.trainer import REWARDS_PLUGIN, Training, refuse_dropped, train, write_reward_settings
 from workflow_scripts.training.training_settings import GrpoSettings
 from workflow_scripts.training.validation import validates
-
-# Rewards that cannot tell a model with smaller errors from one with larger ones, if they differ by a factor: they are
-# scaled by the errors of their own batch, or by a moving average of those that were trained on.
-SELF_SCALED = ("mse_holdings", "external_holdings")
 
 
 @dataclass(frozen=True)
@@ -57,10 +53,10 @@ def main(args: Namespace) -> str:
         return str(entry / "dataset.jsonl"), len(rows) - len(kept)
 
     label = f"train_grpo {args.firm_type} {args.stage}"
-    scaled = [name for name in rewards.names if name in SELF_SCALED]
+    scaled = [name for name in rewards.names if is_self_scaled([name])]
     if validates(settings) and scaled:
         print(f"{label}: WARNING: {' and '.join(scaled)} is scaled by the model's own errors: a validation by it does "
-              "not see errors that become smaller all alike; scaled_mse_holdings does", flush=True)  # fmt: skip
+              "not see errors that become smaller all alike; scaled_mae_holdings does", flush=True)  # fmt: skip
     constants = dataclasses.asdict(rewards)
     # Files of the user's own count by content, wherever they lie.
     plugins = [file_digest(path) for path in rewards.plugins]

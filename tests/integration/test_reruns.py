@@ -77,7 +77,9 @@ SETTINGS: list[tuple[dict, dict]] = [
     # The merged SFT model is there, and not needed.
     ({"grpo": {"warm_start": "continue", "lora_rank": 8, "lora_alpha": 32}}, {**GRPO, **CONFIG}),
     ({"grpo": {"rewards": ["contract_holdings", "direction_holdings"]}}, {"preflight_rewards": 2, **GRPO, **CONFIG}),
+    ({"preflight": {"max_dead_groups": 0.6}}, {"preflight_rewards": 2, **GRPO, **CONFIG}),
     ({"rewards": {"direction_margin": 0.1}}, {"score_rewards": 6, **CONFIG}),
+    ({"rewards": {"scale_floor": 0.02}}, {"score_rewards": 6, **CONFIG}),
     # Without an exemplar the GRPO prompts hold no label: the decimals are none of theirs.
     (
         {"labels": {"decimals": 2}},
@@ -160,8 +162,10 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/rewards/contract_holdings.py", "", SPARE,
      {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
     ("holdings/rewards/mse_holdings.py", "", SPARE, {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
-    # A reward that is replayed and not trained with, and two that are not used.
+    # Two rewards that are replayed and not trained with, what one of them imports, and two that are not used.
     ("holdings/rewards/external_holdings.py", "", SPARE, {"score_rewards": 6, **SUMMARY}),
+    ("holdings/rewards/scaled_mae_holdings.py", "", SPARE, {"score_rewards": 6, **SUMMARY}),
+    ("holdings/rewards/row_scale.py", "", SPARE, {"score_rewards": 6, **SUMMARY}),
     ("holdings/rewards/scaled_mse_holdings.py", "", SPARE, {}),
     ("holdings/rewards/direction_holdings.py", "", SPARE, {}),
     ("training/rewards_plugin.py", "", SPARE, {**GRPO, **SUMMARY}),

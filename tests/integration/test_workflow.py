@@ -23,6 +23,7 @@ from workflow_scripts.holdings.panel.simulation import SimulationSettings, simul
 from workflow_scripts.plumbing.files import file_digest, read_json, read_jsonl, write_tables
 from workflow_scripts.settings.config import resolved
 from workflow_scripts.settings.reading import read_config
+from workflow_scripts.summarize_run import on_one_scale
 from workflow_scripts.training.trainer import swift_environment
 
 FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage")
@@ -117,6 +118,21 @@ def test_the_preflight_ranks_the_policies(finished):
         assert total[firm_type].drop("oracle").max() < total[firm_type, "oracle"]
         assert total[firm_type, "oracle"] > 0.9
         assert total[firm_type, "empty"] == total[firm_type, "malformed"] == -1.0
+        log = finished.results(f"logs/preflight_rewards/{firm_type}.grpo.log").read_text()
+        assert "of the pairs in order" in log
+        assert "earn no less than no_change, with larger errors: a reward that is scaled by the errors" in log
+
+
+def test_the_report_compares_stages_on_scales_that_do_not_move(finished):
+    """mse_holdings and external_holdings are scaled by the errors that they score: they are in the folded table."""
+    rewards = pd.read_csv(finished.results("summary/rewards.csv"))
+    assert set(rewards["reward"][rewards["self_scaled"]]) == {"mse_holdings", "external_holdings"}
+    shown = on_one_scale(rewards)
+    assert set(shown["reward"]) == {"contract_holdings", "scaled_mae_holdings"}
+    assert sorted(shown.columns[2:]) == ["base", "grpo", "sft"]
+    one = rewards.set_index(["firm_type", "stage", "reward"])["mean"]
+    banks = shown.set_index(["firm_type", "reward"]).loc[("banks", "scaled_mae_holdings")]
+    assert banks["grpo"] == one["banks", "grpo", "scaled_mae_holdings"]
 
 
 def test_rewards_that_pay_for_errors_train_nothing(edited):

@@ -17,6 +17,7 @@ from workflow_scripts.holdings.panel.checks import CheckSettings
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES, Day, FirmType
 from workflow_scripts.holdings.panel.import_settings import ImportSettings
 from workflow_scripts.holdings.panel.simulation import SimulationSettings
+from workflow_scripts.holdings.rewards.preflight import PreflightSettings
 from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES, reward_of
 from workflow_scripts.holdings.texts.label_settings import LabelSettings
 from workflow_scripts.holdings.texts.prompts import PromptStyle
@@ -110,12 +111,13 @@ class ReplaySettings:
     dataset: Annotated[str, MinLen(1), Doc("The dataset (JSON lines) whose prompts were completed.")]
 
 
-# Each reward's constants stand in its own module; a reward without any adds nothing. Type checkers know no class that
-# is put together at run time.
+# Each reward's constants stand in its own module, or in one that several share; a reward without any adds nothing. Type
+# checkers know no class that is put together at run time.
+REWARD_SETTINGS = dict.fromkeys(reward_of(name).settings for name in REWARD_NAMES)
 RewardSection = make_dataclass(
     "RewardSection",
     [],
-    bases=(RewardFiles, *(reward_of(name).settings for name in REWARD_NAMES if fields(reward_of(name).settings))),
+    bases=(RewardFiles, *(settings for settings in REWARD_SETTINGS if fields(settings))),
     frozen=True,
     namespace={"__doc__": "Constants of the rewards that have some, and files of your own rewards."},
 )
@@ -147,7 +149,7 @@ class EvaluationSection(InferenceSettings, TrimSettings, EvaluationSettings):
         ),
     ] = field(default_factory=list)
     score_rewards: Annotated[list[str], MinLen(1), Doc("Rewards to replay on the test completions.")] = field(
-        default_factory=lambda: ["contract_holdings", "mse_holdings", "external_holdings"]
+        default_factory=lambda: ["contract_holdings", "mse_holdings", "external_holdings", "scaled_mae_holdings"]
     )
 
 
@@ -186,6 +188,7 @@ class Config:
     sft: Annotated[LoraSettings, Doc("The SFT stage.")] = field(default_factory=LoraSettings)
     grpo: Annotated[GrpoSection, Doc("The GRPO stage.")] = field(default_factory=GrpoSection)
     rewards: Annotated[RewardSection, Doc("Rewards.")] = RewardSection()  # type: ignore[valid-type]
+    preflight: Annotated[PreflightSettings, Doc("The trial of the rewards.")] = PreflightSettings()
     generation: Annotated[GenerationSettings, Doc("The completions of the test prompts.")] = GenerationSettings()
     evaluation: Annotated[EvaluationSection, Doc("The evaluation.")] = field(default_factory=EvaluationSection)
     replay: Annotated[ReplaySettings | None, Doc("Completions to replay; needed by the target replay_rewards.")] = None

@@ -296,6 +296,7 @@ def _preflight_rewards(config: Config, wildcards: Wildcards) -> Content:
         "rewards": reward_settings(config, training.rewards),
         "num_generations": training.num_generations,
         "completions_per_step": completions_per_step(training),
+        "limits": asdict(config.preflight),
     }
 
 

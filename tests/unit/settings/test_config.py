@@ -119,7 +119,7 @@ def test_what_the_papers_prescribe():
     assert gspo.steps_per_generation == 4 * gspo.gradient_accumulation_steps
     assert (dr_grpo.loss_type, dr_grpo.scale_rewards, dr_grpo.beta) == ("dr_grpo", "none", 0.0)
     assert lora.learning_rate == pytest.approx(10 * grpo["published"].learning_rate)
-    assert grpo["row_scale"].rewards == ["contract_holdings", "scaled_mse_holdings"]
+    assert grpo["row_scale"].rewards == ["contract_holdings", "scaled_mae_holdings"]
 
 
 def test_losses_and_scales_are_those_of_the_installed_ms_swift():
@@ -191,6 +191,8 @@ def test_choices_that_are_written_as_types_are_those_of_the_tables():
         ({"seed": "many"}, r'^seed: "many" is not allowed; input should be a valid integer$'),
         ({"seed": True}, "seed: true is not allowed"),
         ({"seed": -1}, "seed: -1 is not allowed; input should be greater than or equal to 0"),
+        # A thousand positions as the scale of an error: all answers would earn the same.
+        ({"rewards": {"scale_floor": 1000}}, "rewards.scale_floor: 1000 is not allowed; input should be less than or "),
         ({"sft": 3}, r"^sft: 3 is no section; write keys with values, as in 'sft=\{...\}'$"),
         ({"grpo": '{"beta" 0.04}'}, "^grpo: .* is no section; write keys with values"),
         ({"grpo__learning_rate": float("nan")}, "^grpo.learning_rate: nan is not allowed; write a finite number$"),

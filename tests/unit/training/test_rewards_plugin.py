@@ -26,11 +26,11 @@ class ORM:
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
     """Load the plugin as a trainer's process does, once for each process; gives the rewards that it registers."""
-    settings = {"names": NAMES, "constants": CONSTANTS, "target": "active_delta"}
-    write_json(tmp_path / "reward_settings.json", settings)
     monkeypatch.setenv("HOLDINGS_REWARD_SETTINGS", str(tmp_path / "reward_settings.json"))
 
-    def load() -> dict:
+    def load(names=NAMES, target="active_delta") -> dict:
+        settings = {"names": names, "constants": CONSTANTS, "target": target}
+        write_json(tmp_path / "reward_settings.json", settings)
         module = types.ModuleType("swift.rewards")
         module.ORM, module.orms = ORM, {}
         monkeypatch.setitem(sys.modules, "swift", types.ModuleType("swift"))
@@ -70,6 +70,32 @@ def test_rewards_are_registered_under_their_names_with_the_label_of_the_target(p
     expected = build("external_holdings", RewardSettings(NAMES, {}, "active_delta"))
     answers = [say(1), say(3)]
     assert rewards["external_holdings"](answers, **batch) == expected(answers, [5.0, 5.0], [1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("target", "errors"), [("active_delta", (1.0, 6.0)), ("holding_delta", (2.0, 2.0)), ("holding_tp1", (3.0, 13.0))]
+)
+def test_each_reward_pays_by_its_formula_on_the_label_of_its_target(plugin, target, errors):
+    """All columns differ, so that one that is read in another's place changes the values. No code of the rewards'."""
+    names = ["contract_holdings", "mse_holdings", "scaled_mse_holdings", "scaled_mae_holdings"]
+    rewards = plugin(names, target)
+    batch = {
+        "holding_t": [5.0, 11.0],
+        "label_delta": [1.0, -4.0],
+        "label_tp1": [6.0, 7.0],
+        "label_active": [2.0, 0.0],
+        "past_change": [4.0, 3.0],
+        "trainer_state": SimpleNamespace(global_step=0),
+    }
+    texts = [f'<think>x</think><answer>{{"{target}": {number}}}</answer>' for number in (3, -6)]
+    # A position of -6 in place of a change to 5 is below the bound.
+    assert rewards["contract_holdings"](texts, **batch) == [1.0, -1.0 if target == "holding_tp1" else 1.0]
+    scale = errors[0] + 0.95 * (errors[1] - errors[0])
+    by_batch, by_row = ([(e / s) ** 2 for e, s in zip(errors, scales, strict=True)]
+                        for scales in ((scale, scale), (4.0, 3.0)))  # fmt: skip
+    for name, squares in (("mse_holdings", by_batch), ("scaled_mse_holdings", by_row)):
+        assert rewards[name](texts, **batch) == pytest.approx([1 - min(x, 4) / 2 for x in squares]), name
+    assert rewards["scaled_mae_holdings"](texts, **batch) == pytest.approx([2 / (1 + x**0.5) - 1 for x in by_row])
 
 
 def test_averages_go_on_from_the_checkpoint(plugin, tmp_path):

@@ -159,7 +159,12 @@ COLUMNS: dict[str, tuple[str, str]] = {
     **{f"q{q:02d}": (NONE, f"{q}th percentile of the rewards") for q in (5, 25, 50, 75, 95)},
     "value": (NONE, "reward of the completion"),
     "policy": (NONE, "canned policy whose answers are scored"),
-    "small_spread": (SHARE, "groups of samples whose rewards would be practically equal"),
+    "self_scaled": (NONE, "whether the reward (in total: one of them) is scaled by the errors that it scores: its mean "
+                          "is then no measure between policies, stages or batches"),
+    "mean_abs_error": (MUSD, "mean |error| of the policy's answers; empty where they have no number"),
+    "dead_groups": (SHARE, "groups in which different errors earn so nearly the same that ms-swift, which divides by "
+                           "the standard deviation + 1e-4, leaves less than half of the advantages"),
+    "in_order": (SHARE, "pairs of answers to a prompt of which the one with the smaller error earns more"),
     "split": (NONE, "sft, grpo or test"),
     "windows_in_split": (COUNT, "windows whose t lies in the split"),
     "dropped_no_label": (COUNT, "of those, without a label at t+1"),
@@ -240,7 +245,8 @@ DATA_COLUMNS: dict[str, tuple[str, str]] = {
     "validation_reward": (NONE, "weighted sum of the rewards, mean over one completion of each prompt held out"),
     "token_accuracy": (SHARE, "tokens of the completion that the model would have chosen"),
     "token_acc": (SHARE, "the same in ms-swift's words"),
-    "reward": (NONE, "weighted sum of the rewards, mean over completions"),
+    "reward": (NONE, "weighted sum of the rewards, mean over completions; no measure of the errors where one of the "
+                     "rewards is scaled by those that it scores (mse_holdings, external_holdings)"),
     "reward_std": (NONE, "its standard deviation within a prompt's completions, mean over prompts"),
     "zero_spread_groups": (SHARE, "prompts whose completions all earn the same"),
     "frac_reward_zero_std": (SHARE, "the same in ms-swift's words"),

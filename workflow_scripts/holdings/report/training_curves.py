@@ -102,7 +102,10 @@ def _sick_training(curve: pd.DataFrame) -> list[str]:
         if fall > MAX_CONTRACT_FALL:
             signs.append(f"the share of completions that obey the contract has fallen by {fall:.0%}")
     if len(curve) > 1 and last["reward"] < first["reward"]:
-        signs.append(f"the reward has fallen from {first['reward']:.3g} to {last['reward']:.3g}")
+        signs.append(
+            f"the reward has fallen from {first['reward']:.3g} to {last['reward']:.3g} (of one that is scaled by the "
+            "errors of its own batch, such as mse_holdings, that says little)"
+        )
     return signs
 
 

@@ -83,4 +83,4 @@ class ExternalReward:
         return batch if mean is None else decay * mean + (1.0 - decay) * batch
 
 
-REWARD = Reward(ExternalReward, LABELLED, ExternalSettings)
+REWARD = Reward(ExternalReward, LABELLED, ExternalSettings, self_scaled=True)

@@ -1,6 +1,9 @@
 """mse_holdings: squared error on the scale of the batch. One of the published recipe's two rewards.
 
-On real dollar changes that scale moves over orders of magnitude; scaled_mse_holdings takes the row's own.
+The mean of this reward has no scale: errors that are all a thousand times as large earn the same, so that it says
+nothing between policies, stages or batches. Only what it pays within a group teaches. On real dollar changes the scale
+of a batch moves over orders of magnitude, and small positions beside a large one earn practically the same whatever
+they answer; scaled_mae_holdings takes the row's own scale.
 """
 
 import functools
@@ -43,4 +46,4 @@ def mse_reward(
     return finish(squared(error, scale), predicted, true)
 
 
-REWARD = Reward(lambda settings, target: functools.partial(mse_reward, target=target), LABELLED)
+REWARD = Reward(lambda settings, target: functools.partial(mse_reward, target=target), LABELLED, self_scaled=True)

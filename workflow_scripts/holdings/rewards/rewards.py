@@ -77,6 +77,11 @@ def reads_label(names: Sequence[str]) -> bool:
     return any(name not in REWARD_NAMES or LABEL in reward_of(name).columns for name in names)
 
 
+def is_self_scaled(names: Sequence[str]) -> bool:
+    """Whether one of the named rewards is scaled by errors that it scores; of the user's own nobody knows: False."""
+    return any(name in REWARD_NAMES and reward_of(name).self_scaled for name in names)
+
+
 def reward_columns(names: Sequence[str], target: str) -> list[str]:
     """The dataset columns that the named rewards need for a target."""
     return sorted({column for name in names for column in _columns(name, target)})

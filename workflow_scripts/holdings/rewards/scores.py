@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workflow_scripts.holdings.rewards.rewards import RewardSettings, replay, reward_columns
+from workflow_scripts.holdings.rewards.rewards import RewardSettings, is_self_scaled, replay, reward_columns
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.plumbing.errors import InputError
 
@@ -36,7 +36,9 @@ def score_tables(
 
     `rows` are the dataset's rows of the `texts`; batch rewards see `batch` completions together, in the given order. At
     most EXAMPLES of a kind are shown per reward. A reward of the user's own may leave completions out (None): `count`
-    counts the others. 0 is what a reward pays for a row without a label, or, with some, for neither good nor bad.
+    counts the others. 0 is what a reward pays for a row without a label, or, with some, for neither good nor bad. Where
+    `self_scaled`, the errors that are scored are the reward's own scale: such distributions of different completions
+    cannot be compared, those of the other rewards can.
     """
     columns = {name: [row.get(name) for row in rows] for name in rows[0]}
     label = TARGETS[settings.target].label
@@ -48,7 +50,7 @@ def score_tables(
     for name in settings.names:
         rewards = replay(name, settings, texts, columns, batch)
         known = rewards[~np.isnan(rewards)]
-        summaries.append({"reward": name, **_distribution(known)})
+        summaries.append({"reward": name, "self_scaled": is_self_scaled([name]), **_distribution(known)})
         order = np.argsort(rewards, kind="stable")[: len(known)]
         is_zero = rewards[order] == 0
         for chosen, table in ((order[is_zero], zeros), (order[~is_zero], worst)):
@@ -77,10 +79,13 @@ def _distribution(rewards: NDArray[np.float64]) -> dict[str, float]:
 def summary_line(summary: pd.DataFrame) -> str:
     """Mean and standard deviation of each reward, as a job tells them.
 
-    >>> summary_line(pd.DataFrame([{"reward": "mine", "mean": 0.5, "std": 1.25, "count": 4, "zero_share": 0.25}]))
-    'mine +0.50 ± 1.25 (4 completions, 25% zero)'
+    >>> row = {"reward": "mine", "self_scaled": True, "mean": 0.5, "std": 1.25, "count": 4, "zero_share": 0.25}
+    >>> summary_line(pd.DataFrame([row]))
+    'mine +0.50 ± 1.25 (4 completions, 25% zero, scaled by their own errors)'
     """
+    shown = summary[["reward", "self_scaled", "mean", "std", "count", "zero_share"]]
     return ", ".join(
-        f"{row.reward} {row.mean:+.2f} ± {row.std:.2f} ({row.count:,} completions, {row.zero_share:.0%} zero)"
-        for row in summary[["reward", "mean", "std", "count", "zero_share"]].itertuples(index=False, name="Row")
+        f"{row.reward} {row.mean:+.2f} ± {row.std:.2f} ({row.count:,} completions, {row.zero_share:.0%} zero"
+        f"{', scaled by their own errors' if row.self_scaled else ''})"
+        for row in shown.itertuples(index=False, name="Row")
     )

@@ -31,13 +31,15 @@ class Reward:
     """A reward: its settings class, how it is built, and which dataset columns its calls take, in this order.
 
     `build(settings, target)` gives a function of the completions and the columns. One that `judges_form` takes the
-    keyword `think` as well: whether the output contract asks for a think block.
+    keyword `think` as well: whether the output contract asks for a think block. One that is `self_scaled` divides by
+    errors that it scores, of the batch or in a moving average, so that errors which differ by a factor earn the same.
     """
 
     build: Callable[[Any, str], Callable[..., list[float]]]
     columns: tuple[str, ...]
     settings: type = NoSettings
     judges_form: bool = False
+    self_scaled: bool = False
 
 
 def numbers(values: Sequence[float | None]) -> NDArray[np.float64]:

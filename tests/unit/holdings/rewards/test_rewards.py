@@ -1,5 +1,6 @@
 """Rewards worked out by hand, and bounds that hold for any completion."""
 
+import itertools
 import json
 import math
 import os
@@ -19,11 +20,13 @@ from workflow_scripts.holdings.rewards.rewards import (
     RewardSettings,
     build,
     constants_of,
+    is_self_scaled,
     module_of,
     replay,
     reward_columns,
     score,
 )
+from workflow_scripts.holdings.rewards.scaled_mae_holdings import scaled_mae_reward
 from workflow_scripts.holdings.rewards.scaled_mse_holdings import scaled_mse_reward
 from workflow_scripts.holdings.texts.completions import parse_completion
 from workflow_scripts.holdings.texts.targets import TARGETS
@@ -112,12 +115,45 @@ def test_scaled_mse_by_hand():
     assert rewards == pytest.approx([2 * (1 - 0.25 / 4) - 1, 2 * (1 - 1.5**2 / 4) - 1, 1.0])
 
 
-def test_scaled_mse_of_a_row_depends_on_no_other_row():
+def test_scaled_mae_by_hand():
+    """2 / (1 + x) - 1 on the same scales: the past change 2, the floor 0.01 * 100, the smallest scale."""
+    columns = ([5.0, 100.0, 0.0], [0.0, 0.0, 0.0], [2.0, 0.5, 0.0])
+    rewards = scaled_mae_reward([say(1), say(1.5), say(0)], *columns)
+    assert rewards == pytest.approx([2 / 1.5 - 1, 2 / 2.5 - 1, 1.0])
+
+
+def test_scaled_mae_orders_the_answers_of_a_row_however_far_off_they_are():
+    """Where the squared error is cut at -1, errors of three and of thirty scales earn the same."""
+    answers = [say(number) for number in (1, 1.01, 0, 4, 31, 301, 10**6)]
+    row = [9.0] * 7, [1.0] * 7, [1.0] * 7
+    near_to_far = scaled_mae_reward(answers, *row)
+    assert all(nearer > further for nearer, further in itertools.pairwise(near_to_far))
+    assert near_to_far[-1] > -1 == scaled_mae_reward(["no"], [9.0], [1.0], [1.0])[0], "worse than any number"
+    assert scaled_mse_reward(answers, *row)[3:] == [-1.0] * 4
+
+
+@pytest.mark.parametrize("reward", [scaled_mse_reward, scaled_mae_reward])
+def test_a_reward_on_the_scale_of_the_row_depends_on_no_other_row(reward):
     row = ([say(1)], [5.0], [0.5], [1.0])
-    alone = scaled_mse_reward(*row)
-    together = scaled_mse_reward(row[0] + [say(10**9), "no"], [5.0] * 3, [0.5, 0.0, 1.0], [1.0] * 3)
+    alone = reward(*row)
+    together = reward(row[0] + [say(10**9), "no"], [5.0] * 3, [0.5, 0.0, 1.0], [1.0] * 3)
     assert together[0] == alone[0]
     assert mse_reward([say(1)], [5.0], [0.5]) != mse_reward(row[0] + [say(10**9)], [5.0] * 2, [0.5, 0.0])[:1]
+
+
+@pytest.mark.parametrize("name", REWARD_NAMES)
+def test_what_is_called_self_scaled_pays_errors_a_thousand_times_as_large_the_same(name):
+    """And nothing else does: of the others the mean tells a better stage from a worse one."""
+
+    def mean(factor: float) -> float:
+        errors = np.array([0.1, -0.4, 0.7, 1.0]) * factor
+        columns = {"holding_t": [1e6] * 4, "label_delta": [0.0] * 4, "past_change": [1.0] * 4}
+        settings = RewardSettings([name], {"external_holdings": {"magnitude_weight": 1.0, "direction_weight": 0.0}})
+        return replay(name, settings, [say(f"{error:.6f}") for error in errors], columns, 4).mean()
+
+    if name not in ("contract_holdings", "direction_holdings"):  # which do not look at the size of an error
+        assert (abs(mean(1000.0) - mean(1.0)) < 1e-6) == is_self_scaled([name])
+    assert is_self_scaled([name]) == (name in ("mse_holdings", "external_holdings"))
 
 
 def test_direction_by_hand():
@@ -146,8 +182,9 @@ def test_a_replay_keeps_one_reward_for_all_batches():
 
 
 def test_constants_are_settings_and_every_setting_is_somebodys():
-    used = [constant for name in REWARD_NAMES for constant in constants_of(name, RewardSection())]
-    assert sorted([*used, "plugins"]) == sorted(RewardSection.__dataclass_fields__)
+    """Two rewards share the scale of the row, and its floor."""
+    used = {constant for name in REWARD_NAMES for constant in constants_of(name, RewardSection())}
+    assert {*used, "plugins"} == set(RewardSection.__dataclass_fields__)
     halved = RewardSettings(["external_holdings"], {"external_holdings": {"magnitude_weight": 0.3}})
     right, rows = say(1), ([9.0], [1.0])
     assert build("external_holdings", halved)([right], *rows)[0] == pytest.approx(

@@ -45,6 +45,17 @@ def test_no_kind_is_longer_than_can_be_read():
     assert (len(zeros), list(zeros)) == (0, list(worst))
 
 
+def test_stages_can_be_compared_where_the_scale_is_not_their_own_errors():
+    """Answers a thousand times as far off: mse_holdings pays the same, and says that it is scaled by them."""
+    held = [row | {"holding_t": 1e4, "past_change": 5.0} for row in ROWS[:4]]
+    settings = RewardSettings(["mse_holdings", "scaled_mae_holdings"], {})
+    near, far = (score_tables([say(5 + k * e) for e in (0, 1, 2, 4)], held, settings, 4)[0] for k in (1, 1000))
+    assert near["self_scaled"].tolist() == [True, False]
+    assert far["mean"][0] == pytest.approx(near["mean"][0])
+    assert far["mean"][1] < near["mean"][1] - 0.5
+    assert summary_line(near).split(", scaled_mae")[0].endswith("0% zero, scaled by their own errors)")
+
+
 def replayed(tmp_path, completions: list[dict], dataset: list[dict]) -> str:
     import argparse
 
