@@ -49,7 +49,7 @@ def test_annotations_with_the_bounds_and_sentences_of_settings_change_nothing(pr
     """What a config may say is checked before a job is planned; only names and defaults reach the code."""
     before = digest(project)
     edit(project, "holdings/evaluation/settings.py", "k of Recall,", "The k of Recall,")
-    edit(project, "holdings/evaluation/settings.py", "Annotated[int, Ge(100)", "Annotated[int, Ge(200)")
+    edit(project, "holdings/evaluation/settings.py", "Annotated[float, Ge(0)", "Annotated[float, Ge(1)")
     edit(project, "holdings/evaluation/metrics.py", "def mae(true: Array,", "def mae(true,")
     assert digest(project) == before
     edit(project, "holdings/evaluation/settings.py", "] = 0.1", "] = 0.2")
