@@ -30,6 +30,7 @@ class Mutant(NamedTuple):
 FINGERPRINTS = "training/test_fingerprints.py"
 STORE = "training/test_store.py"
 VALIDATION = "training/test_validation.py"
+INFERENCE = "holdings/evaluation/test_inference.py"
 METRICS = "holdings/evaluation/test_metrics.py"
 TABLES = "holdings/evaluation/test_tables.py"
 REWARDS = "holdings/rewards/test_rewards.py"
@@ -222,6 +223,19 @@ MUTANTS = [
            "if len(true) <= k:", "if False:", METRICS),
     Mutant("a share of the quarter is a number of windows", "holdings/evaluation/metrics.py",
            "return int(top_k) if top_k >= 1 else max(1, int(top_k * n + 0.5))", "return max(1, int(top_k))", METRICS),
+    Mutant("the larger of two one-way variances", "holdings/evaluation/inference.py",
+           "np.max([by_quarter + by_manager - variances[CELL], by_quarter, by_manager])",
+           "np.max([by_quarter, by_manager])", INFERENCE),
+    Mutant("a RankIC without a cell keeps it", "holdings/evaluation/inference.py",
+           "np.bincount(quarter, cells)[quarter] - cells", "np.bincount(quarter, cells)[quarter]", INFERENCE),
+    Mutant("errors of the headline have no cap", "holdings/evaluation/comparison.py",
+           "self.cap = CAP if relative else np.inf", "self.cap = np.inf",
+           "holdings/evaluation/test_comparison.py"),
+    Mutant("all comparisons are one family", "holdings/report/summary.py",
+           'table.groupby("family")', 'table.groupby(table["family"] == "")', "holdings/report/test_summary.py"),
+    Mutant("no-change is the best baseline", "holdings/evaluation/baseline_choice.py",
+           'table.loc[table["forecaster"] != NO_CHANGE, CAPPED_MAE]', "table[CAPPED_MAE]",
+           "holdings/evaluation/test_comparison.py"),
     Mutant("windows of one's own are comparable", "holdings/evaluation/tables.py",
            '"comparable": treatment != OWN', '"comparable": True', TABLES),
     Mutant("the headline leaves silence out", "holdings/evaluation/tables.py",
