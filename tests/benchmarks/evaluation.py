@@ -92,6 +92,7 @@ def make_inputs(folder: Path, windows: int) -> None:
     write_jsonl(folder / "datasets/test.jsonl", rows)
     for name, table in predictions(rows, generator).items():
         write_csv(folder / f"predictions/{name}.csv", table)
+    write_csv(folder / "baseline_choice.csv", pd.DataFrame({"forecaster": ["ridge"], "chosen": [True]}))
     for stage in STAGES:
         write_json(folder / f"completions/{stage}.json", {"prompts": "made up", "model": stage, "adapter": None})
 
@@ -118,7 +119,7 @@ def commands(folder: Path) -> dict[str, list]:
         ],
         "compare_forecasts": [
             *(*forecasts, "--origins", out / "origins.csv"),
-            *("--settings", json.dumps({"seed": 1, "bootstrap": {}})),
+            *("--choice", folder / "baseline_choice.csv", "--settings", json.dumps({"confidence": 0.95})),
             *("--out", out / "comparisons.csv", "--skill", out / "skill.csv"),
         ],
     }
