@@ -410,10 +410,10 @@ def resume(bench: Bench) -> None:
 
 
 def validation(bench: Bench) -> None:
-    """A training whose validation cannot improve, because its learning rate is far too high, ends early."""
+    """A training whose validation cannot improve, because its learning rate is next to nothing, ends early."""
     settings = training_settings(bench, "sft", "transformers")
     settings["training"] |= {"validation_share": 0.1, "keep": "best", "early_stopping": 1, "save_steps": 3}
-    settings["training"] |= {"learning_rate": 1.0, "lr_scheduler_type": "constant", "warmup_ratio": 0}
+    settings["training"] |= {"learning_rate": 1e-30}
     train(bench, "validated", settings, "validated")
     manifest = read_json(bench.out / "adapters/validated/manifest.json")
     log = read_jsonl(bench.out / "adapters/validated/training_log.jsonl")
@@ -451,7 +451,7 @@ if __name__ == "__main__":
     parser.add_argument("--grpo-steps", type=int, default=10)
     parser.add_argument("--tokens", type=int, default=256, help="longest completion")
     parser.add_argument("--rounds", type=int, default=2, help="of both commands, in turns")
-    parser.add_argument("--prompts", type=int, default=256, help="test prompts to complete")
+    parser.add_argument("--prompts", type=int, default=512, help="test prompts to complete")
     parser.add_argument("--backend", choices=["transformers", "vllm"], default="transformers")
     parser.add_argument("--only", nargs="+", choices=STEPS, default=list(STEPS), help="steps, in this order")
     parser.add_argument("--timeout", type=float, default=3600, help="seconds that a command may take")
