@@ -101,7 +101,6 @@ rule summarize_run:
         comparisons=expand("<results>/{firm_type}/evaluation/comparisons.csv", firm_type=FIRM_TYPES),
         skill=expand("<results>/{firm_type}/evaluation/skill.csv", firm_type=FIRM_TYPES),
         origins=expand("<results>/{firm_type}/evaluation/origins.csv", firm_type=FIRM_TYPES),
-        choice=expand("<results>/{firm_type}/evaluation/baseline_choice.csv", firm_type=FIRM_TYPES),
         rewards=expand("<results>/{firm_type}/evaluation/rewards_{stage}.csv", firm_type=FIRM_TYPES, stage=MODELS),
         faults=expand("<results>/{firm_type}/evaluation/faults_{stage}.csv", firm_type=FIRM_TYPES, stage=MODELS),
         samples=expand("<results>/{firm_type}/samples/{split}.json", firm_type=FIRM_TYPES, split=SPLITS),
@@ -110,7 +109,7 @@ rule summarize_run:
         tables=expand(
             "<results>/{firm_type}/evaluation/{table}.csv",
             firm_type=FIRM_TYPES[:1],
-            table=[*FIGURE_TABLES, *FIGURES[:3]],
+            table=[*FIGURE_TABLES, *FIGURES[:3], "baseline_choice"],
         ),
         trimmed=expand("<results>/{firm_type}/evaluation/metrics_trimmed.csv", firm_type=FIRM_TYPES),
         coverage=expand("<results>/{firm_type}/evaluation/coverage.csv", firm_type=FIRM_TYPES),

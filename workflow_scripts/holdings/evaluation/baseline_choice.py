@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from workflow_scripts.holdings.evaluation.metrics import CAPPED_MAE, capped_mae
 from workflow_scripts.holdings.evaluation.tables import HEADLINE_TARGET
-from workflow_scripts.holdings.forecasts.baselines import baseline_forecasts
+from workflow_scripts.holdings.forecasts.baselines import NO_CHANGE, baseline_forecasts
 from workflow_scripts.holdings.texts.targets import CHANGES
 from workflow_scripts.holdings.windows.labels import label_arrays
 
-CHOSEN, NO_CHANGE = "chosen", "no_change"
+CHOSEN = "chosen"
 
 
 def baseline_scores(earlier: pa.Table, later: pa.Table, target: str) -> pd.DataFrame:

@@ -26,17 +26,19 @@ from workflow_scripts.holdings.evaluation.metrics import (
     MIN_QUARTERS,
     RELATIVE_RANK_IC,
     Array,
+    capped_errors,
     rank_ic_by_quarter,
     skill,
 )
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
 from workflow_scripts.holdings.evaluation.tables import HEADLINE_TARGET, Case, cases
+from workflow_scripts.holdings.forecasts.baselines import NO_CHANGE
 from workflow_scripts.holdings.texts.targets import CHANGES
 
 MIN_MANAGERS = 10
 PRIMARY, SECONDARY = "primary", "secondary"
-# Forecasts no change for all windows, and so ranks none of them.
-UNRANKED = "no_change"
+# Where no window can be scored.
+NOTHING = Estimate(np.nan, np.nan, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -65,26 +67,19 @@ class _Table:
         self.cases = {name: one.relative() if relative else one for name, one in cases.items()}
         self.cap = CAP if relative else np.inf
         first = next(iter(self.cases.values()))
-        self.target, self.true, self.quarter, self.size = (
-            first.quantity.name,
-            first.true,
-            first.quarter,
-            len(first.true),
-        )
+        self.target, self.size = first.quantity.name, len(first.true)
+        self.true, self.stay, self.quarter = first.true, first.stay, first.quarter
         self.clusters: Clusters = two_way_clusters(self.quarter, first.column("mgrno"))
-
-    def _capped(self, predicted: Array) -> Array:
-        return np.minimum(np.abs(predicted - self.true), self.cap)
 
     @cached_property
     def errors(self) -> dict[str, Array]:
         """The errors of each forecaster, (windows,)."""
-        return {name: self._capped(one.predicted) for name, one in self.cases.items()}
+        return {name: capped_errors(self.true, one.predicted, self.cap) for name, one in self.cases.items()}
 
     @cached_property
     def stay_errors(self) -> Array:
         """Those of no change."""
-        return self._capped(next(iter(self.cases.values())).stay)
+        return capped_errors(self.true, self.stay, self.cap)
 
     @cached_property
     def rank_ics(self) -> dict[str, tuple[Array, Array]]:
@@ -95,7 +90,7 @@ class _Table:
                 rank_ic_without(self.true, one.predicted, self.clusters),
             )
             for name, one in self.cases.items()
-            if name != UNRANKED
+            if name != NO_CHANGE
         }
 
     def compare_errors(self, baseline: str, candidate: str) -> tuple[float, float, Estimate]:
@@ -152,10 +147,9 @@ def compare_forecasts(
             compare = table.compare_rankings if metric.ranking else table.compare_errors
             headline = metric.relative and table.target == HEADLINE_TARGET
             for baseline, candidate in pairs:
-                if metric.ranking and baseline == UNRANKED:
+                if metric.ranking and baseline == NO_CHANGE:
                     continue
-                nothing = np.nan, np.nan, Estimate(np.nan, np.nan, 0, 0, 0)
-                first, second, found = compare(baseline, candidate) if table.size else nothing
+                first, second, found = compare(baseline, candidate) if table.size else (np.nan, np.nan, NOTHING)
                 rows.append(
                     {
                         "baseline": baseline,
@@ -190,7 +184,7 @@ def _inference(found: Estimate, confidence: float) -> dict[str, object]:
     }
 
 
-SKILL_COLUMNS = ("forecaster", "target", "metric", "n_windows", "skill", *_inference(Estimate(0, 0, 0, 0, 0), 0.5))
+SKILL_COLUMNS = ("forecaster", "target", "metric", "n_windows", "skill", *_inference(NOTHING, 0.95))
 
 
 def skill_intervals(joined: pd.DataFrame, confidence: float) -> pd.DataFrame:
@@ -200,7 +194,7 @@ def skill_intervals(joined: pd.DataFrame, confidence: float) -> pd.DataFrame:
         for metric in METRICS:
             table = tables[metric.relative]
             for forecaster in table.cases if table.size and not metric.ranking else ():
-                if forecaster == UNRANKED:
+                if forecaster == NO_CHANGE:
                     continue
                 found = table.skill(forecaster)
                 row = {

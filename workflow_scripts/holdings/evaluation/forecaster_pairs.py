@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from workflow_scripts.holdings.forecasts.baselines import BASELINES
+from workflow_scripts.holdings.forecasts.baselines import BASELINES, NO_CHANGE
 from workflow_scripts.holdings.forecasts.forecasters import own_forecasters
 from workflow_scripts.holdings.forecasts.stages import STAGES, TRAINED_STAGES, stage_pairs
 
@@ -22,13 +22,13 @@ def forecaster_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
     earlier, last = stages[:-1], stages[-1:]
     pairs = [
         *stage_pairs(stages),
-        *(("no_change", stage) for stage in earlier),
+        *((NO_CHANGE, stage) for stage in earlier),
         *((baseline, stage) for stage in last for baseline in baselines),
-        *(("no_change", one) for one in own),
+        *((NO_CHANGE, one) for one in own),
         *((one, stage) for stage in last for one in own),
     ]
     if not stages:
-        pairs += [(baseline, one) for one in own for baseline in baselines if baseline != "no_change"]
+        pairs += [(baseline, one) for one in own for baseline in baselines if baseline != NO_CHANGE]
     return pairs
 
 
@@ -46,6 +46,6 @@ def primary_pairs(names: Sequence[str], best: str) -> list[tuple[str, str]]:
     return [
         (rival, candidate)
         for candidate in stages[-1:] or own_forecasters(names)
-        for rival in ("no_change", best, *before)
+        for rival in (NO_CHANGE, best, *before)
         if rival in names
     ]

@@ -35,11 +35,6 @@ class Clusters:
     of_window: Mapping[str, NDArray[np.intp]]
     of_cell: Mapping[str, NDArray[np.intp]]
 
-    def number(self, clustering: str) -> int:
-        """How many clusters there are."""
-        index = self.of_window[clustering]
-        return int(index.max()) + 1 if len(index) else 0
-
 
 def two_way_clusters(quarter: NDArray, manager: NDArray) -> Clusters:
     """The clusters of windows whose labels are given, shape (n,) each."""
@@ -135,7 +130,9 @@ class Estimate:
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Lower and upper end of the t-interval, NaN without a standard error."""
-        half = self._quantile((1 + confidence) / 2) * self.standard_error
+        if not self.degrees:
+            return float("nan"), float("nan")
+        half = float(scipy.stats.t.ppf((1 + confidence) / 2, self.degrees)) * self.standard_error
         return self.value - half, self.value + half
 
     def p_value(self) -> float:
@@ -145,9 +142,6 @@ class Estimate:
         if not self.standard_error:
             return float(self.value == 0)
         return float(2 * scipy.stats.t.sf(abs(self.value) / self.standard_error, self.degrees))
-
-    def _quantile(self, probability: float) -> float:
-        return float(scipy.stats.t.ppf(probability, self.degrees)) if self.degrees else float("nan")
 
 
 def estimate(value: float, without: Mapping[str, Array]) -> Estimate:

@@ -67,9 +67,14 @@ def error_metrics(true: Array, predicted: Array) -> dict[str, float]:
     return {name: metric(true, predicted) if len(true) else np.nan for name, metric in ERROR_METRICS.items()}
 
 
+def capped_errors(true: Array, predicted: Array, cap: float = CAP) -> Array:
+    """Absolute errors, each counted as at most `cap`, shape (n,)."""
+    return np.minimum(np.abs(predicted - true), cap)
+
+
 def capped_mae(true: Array, predicted: Array) -> float:
     """Mean of the absolute errors, each counted as at most CAP; for changes relative to holding_t."""
-    return float(np.mean(np.minimum(np.abs(predicted - true), CAP)))
+    return float(np.mean(capped_errors(true, predicted)))
 
 
 def relative_metrics(true: Array, predicted: Array) -> dict[str, float]:

@@ -20,10 +20,12 @@ from workflow_scripts.holdings.evaluation.metrics import (
     RELATIVE_RANK_IC,
     Array,
     calibration,
+    capped_mae,
     correlation_summary,
     direction_metrics,
     directions,
     error_metrics,
+    mae,
     metrics_by_quarter,
     rank_ic_by_quarter,
     relative_metrics,
@@ -229,17 +231,20 @@ def _answered_by_all(joined: pd.DataFrame) -> NDArray[np.bool_]:
     return ~silent[window]
 
 
-def _errors(one: Case) -> dict[str, float]:
-    """Errors and skills, absolute and (but for log changes) relative to holding_t."""
-    errors, scaled = error_metrics(one.true, one.predicted), one.relative()
-    relative = relative_metrics(scaled.true, scaled.predicted)
-    stay, still = error_metrics(one.true, one.stay), relative_metrics(scaled.true, scaled.stay)
+def _skill(value: float, error: Callable[[Array, Array], float], one: Case) -> float:
+    """The skill of an error whose value the forecaster has; NaN for no windows."""
+    return skill(value, error(one.true, one.stay)) if len(one.true) else np.nan
+
+
+def _errors(one: Case, scaled: Case) -> dict[str, float]:
+    """Errors and skills, absolute and, where `scaled` (the case relative to holding_t) has windows, relative."""
+    errors, relative = error_metrics(one.true, one.predicted), relative_metrics(scaled.true, scaled.predicted)
     return {
         **errors,
-        "skill": skill(errors["MAE"], stay["MAE"]),
+        "skill": _skill(errors["MAE"], mae, one),
         **relative,
-        "relative_skill": skill(relative["relative_MAE"], still["relative_MAE"]),
-        CAPPED_SKILL: skill(relative[CAPPED_MAE], still[CAPPED_MAE]),
+        "relative_skill": _skill(relative["relative_MAE"], mae, scaled),
+        CAPPED_SKILL: _skill(relative[CAPPED_MAE], capped_mae, scaled),
     }
 
 
@@ -259,9 +264,8 @@ def _quarters_of(one: Case, quarterly: pd.DataFrame) -> pd.DataFrame:
     return quarterly[(quarterly["forecaster"] == one.forecaster) & (quarterly["target"] == one.quantity.name)]
 
 
-def _relative_rank_ic(one: Case) -> pd.Series:
-    """RankIC of changes over holding_t by quarter; quarters without a window that has one are missing."""
-    scaled = one.relative()
+def _rank_ic(scaled: Case) -> pd.Series:
+    """RankIC by quarter; quarters without a window are missing."""
     names = list(rows_by_quarter(scaled.quarter))
     return pd.Series(rank_ic_by_quarter(scaled.true, scaled.predicted, scaled.quarter), index=names, dtype=float)
 
@@ -281,9 +285,10 @@ def _metrics(
     held, forecast = one.held, one.column("predicted_delta")
     answered = ~np.isnan(forecast)
     moved = one.true if one.quantity.name in CHANGES else one.column("label_delta")
-    ranked = _relative_rank_ic(one) if quarters is None else quarters[RELATIVE_RANK_IC]
+    scaled = one.relative()
+    ranked = _rank_ic(scaled) if quarters is None else quarters[RELATIVE_RANK_IC]
     return {
-        **_errors(one),
+        **_errors(one, scaled),
         **correlation_summary(RELATIVE_RANK_IC, ranked.to_numpy(float)),
         **summarize_rankings(one.true, one.predicted, one.quarter, settings.top_k, quarters),
         "ranked_by": one.quantity.ranked_by,
@@ -342,9 +347,13 @@ def quarterly_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.Da
     tables = []
     for one in cases(joined, settings):
         table = metrics_by_quarter(one.true, one.predicted, one.quarter, settings.top_k)
-        inside = [one.take(one.quarter == quarter) for quarter in table["quarter"]]
-        errors = pd.DataFrame(map(_errors, inside), columns=["skill", CAPPED_MAE, CAPPED_SKILL])
-        table = table.assign(**errors, **{RELATIVE_RANK_IC: table["quarter"].map(_relative_rank_ic(one))})
+        scaled = one.relative()
+        inside, relative = ([part.take(part.quarter == q) for q in table["quarter"]] for part in (one, scaled))
+        table["skill"] = [_skill(value, mae, part) for value, part in zip(table["MAE"], inside, strict=True)]
+        capped = [capped_mae(part.true, part.predicted) if len(part.true) else np.nan for part in relative]
+        table[CAPPED_MAE] = capped
+        table[CAPPED_SKILL] = [_skill(value, capped_mae, part) for value, part in zip(capped, relative, strict=True)]
+        table[RELATIVE_RANK_IC] = table["quarter"].map(_rank_ic(scaled))
         table["quarter"] = quarter_labels(table["quarter"])
         for name, value in reversed(_names(one).items()):
             table.insert(0, name, value)
@@ -362,7 +371,7 @@ def size_table(joined: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFra
         for number in np.unique(decile):
             group = one.take(decile == number)
             sizes = {"holding_t_min_musd": group.held.min(), "holding_t_max_musd": group.held.max()}
-            errors = {"n_windows": len(group.true), **_errors(group)}
+            errors = {"n_windows": len(group.true), **_errors(group, group.relative())}
             rows.append({**_names(one), **errors, "size_decile": number, **sizes})
     return pd.DataFrame(rows)
 

@@ -28,8 +28,10 @@ from workflow_scripts.holdings.windows.lags import lagged, sample_lags
 from workflow_scripts.plumbing.errors import InputError
 
 Array = NDArray[np.float64]
+# What skills are measured against; it ranks no windows.
+NO_CHANGE = "no_change"
 # The keys of `baseline_forecasts`, in the order of the tables.
-BASELINES = ("no_change", "last_change", "shrunk_last_change", "firm_type_mean", "ridge", "boosted_trees")
+BASELINES = (NO_CHANGE, "last_change", "shrunk_last_change", "firm_type_mean", "ridge", "boosted_trees")
 WINSOR = (0.01, 0.99)
 RIDGE_PENALTIES = np.logspace(-1, 5, 13)
 # Chosen on the real panel of the tests by fitting on the SFT and scoring on the GRPO quarters: slow and shallow.
@@ -146,7 +148,7 @@ def baseline_forecasts(train: pa.Table, test: pa.Table, target: str) -> dict[str
     values, questions = values[:, spread], asked.values[:, spread]
     ridge, boosted_trees = (_ridge, _boosted_trees) if spread.any() else (_mean, _mean)
     forecasts = {
-        "no_change": np.zeros(test.num_rows),
+        NO_CHANGE: np.zeros(test.num_rows),
         "last_change": asked.last_change,
         "shrunk_last_change": shrinkage * asked.last_change,
         "firm_type_mean": relative.mean() * asked.scale,

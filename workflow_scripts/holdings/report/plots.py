@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from workflow_scripts.holdings.evaluation.metrics import CAPPED_MAE, RELATIVE_RANK_IC, Array, newey_west_se
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
 from workflow_scripts.holdings.evaluation.tables import CAPPED_SKILL, HEADLINE, HEADLINE_TARGET, SIZE_GROUPS, cases
-from workflow_scripts.holdings.forecasts.baselines import BASELINES
+from workflow_scripts.holdings.forecasts.baselines import BASELINES, NO_CHANGE
 from workflow_scripts.holdings.forecasts.forecasters import ORACLE, own_forecasters
 from workflow_scripts.holdings.forecasts.stages import STAGES
 from workflow_scripts.holdings.panel.quarters import label_ids
@@ -50,7 +50,7 @@ class Look:
 # Seven of the palette's colours on white (its yellow is too pale for lines) and a grey. Line and marker differ between
 # all names: two pairs share a colour, and lines can coincide.
 FORECASTERS = {
-    "no_change": Look("no change", "#999999", ":", "x"),
+    NO_CHANGE: Look("no change", "#999999", ":", "x"),
     "last_change": Look("last change", "#CC79A7", (0, (1, 1)), "<"),
     "shrunk_last_change": Look("shrunk last change", "#CC79A7", (0, (3, 1, 1, 1)), ">"),
     "firm_type_mean": Look("firm-type mean", "#999999", (0, (4, 1)), "P"),
@@ -73,7 +73,7 @@ _PLACES = {name: float(place) for place, name in enumerate(FORECASTERS)}
 MODELS = tuple(STAGES)
 # Figures that cannot show every baseline show the one with the least error. No-change is not among them: a skill is
 # measured against it.
-RIVALS = tuple(name for name in BASELINES if name != "no_change")
+RIVALS = tuple(name for name in BASELINES if name != NO_CHANGE)
 STEPS = {
     "asked": "asked",
     "not_truncated": "not truncated",

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from workflow_scripts.holdings.evaluation.comparison import ERRORS, PRIMARY
 from workflow_scripts.holdings.evaluation.inference import detectable
@@ -101,26 +100,24 @@ def correct_comparisons(comparisons: pd.DataFrame, confidence: float) -> pd.Data
     return table
 
 
-def _marks(rows: pd.DataFrame) -> NDArray[np.str_]:
-    """A star for fewer than 10 quarters or managers, a dagger for another base model."""
+def _marked(rows: pd.DataFrame) -> pd.DataFrame:
+    """Verdicts with a star for fewer than 10 quarters or managers, and a dagger for another base model."""
     few, other = rows["few_quarters"] | rows["few_managers"], rows["same_base_model"] == "no"
-    return np.char.add(np.where(few, " *", ""), np.where(other, " \N{DAGGER}", ""))
+    return rows.assign(verdict=rows["verdict"] + np.where(few, " *", "") + np.where(other, " \N{DAGGER}", ""))
 
 
 def primary_table(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """The comparisons that the run is made for, with PRIMARY_COLUMNS; marks as in `verdict_table`."""
-    rows = comparisons[comparisons["family"] == PRIMARY]
-    rows = rows.assign(verdict=rows["verdict"] + _marks(rows))
+    """The comparisons that the run is made for, with PRIMARY_COLUMNS and marked verdicts."""
+    rows = _marked(comparisons[comparisons["family"] == PRIMARY])
     return rows[list(PRIMARY_COLUMNS)].sort_values("firm_type", kind="stable", ignore_index=True)
 
 
 def verdict_table(comparisons: pd.DataFrame) -> pd.DataFrame:
     """What the models and the user's own forecasters are against the others by CAPPED_MAE, after the correction.
 
-    A column per firm type. A star marks fewer than 10 quarters or managers, a dagger another base model.
+    A column of marked verdicts per firm type.
     """
-    rows = comparisons[comparisons["metric"] == CAPPED_MAE]
-    rows = rows.assign(verdict=rows["verdict"] + _marks(rows))
+    rows = _marked(comparisons[comparisons["metric"] == CAPPED_MAE])
     keys = ["target", "candidate", "baseline"]
     order = rows[keys].drop_duplicates()
     wide = rows.pivot(index=keys, columns="firm_type", values="verdict")[list(rows["firm_type"].unique())]
