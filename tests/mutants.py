@@ -215,7 +215,7 @@ MUTANTS = [
            "mask &= quarter + embargo_quarters < quarter_ids", "mask &= quarter + embargo_quarters <= quarter_ids",
            "holdings/windows/test_sampling.py"),
     Mutant("the active change at the wrong price", "holdings/windows/labels.py",
-           "holding_t1 / price_ratio", "holding_t1 * price_ratio",
+           "held_next / price_ratio", "held_next * price_ratio",
            "holdings/panel/test_stock_quarters.py"),
     Mutant("the skill's sign", "holdings/evaluation/metrics.py",
            "return 1.0 - error / reference", "return error / reference - 1.0", METRICS),

@@ -36,9 +36,11 @@ DATASETS = {"build_sft_dataset": 2, "build_grpo_dataset": 2, "build_test_dataset
 PROMPTS = {"build_prompts": 6, **DATASETS}
 CHOICE = {"choose_baseline": 2}
 BASELINES = {"predict_baselines": 2, "audit_baselines": 2, **CHOICE}
-SAMPLES = {"sample_windows": 6, **BASELINES, **PROMPTS}
+TRAINING_WINDOWS = {"collect_training_windows": 4, **BASELINES}
+SAMPLES = {"sample_windows": 6, **TRAINING_WINDOWS, **PROMPTS}
 WINDOWS = {"build_windows": 2, **SAMPLES}
-PANEL = {"check_panel": 2, "summarize_panel": 1, "build_stock_quarters": 2, **WINDOWS}
+MANAGERS = {"build_manager_quarters": 2, **SAMPLES}
+PANEL = {"check_panel": 2, "summarize_panel": 1, "build_stock_quarters": 2, **MANAGERS, **WINDOWS}
 EVERYTHING = {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **CONFIG}
 
 SETTINGS: list[tuple[dict, dict]] = [
@@ -53,6 +55,7 @@ SETTINGS: list[tuple[dict, dict]] = [
         {"sample_windows": 2, "predict_baselines": 2, "audit_baselines": 2, "build_prompts": 2,
          "build_test_dataset": 2, "audit_leakage": 2, "generate_completions": 6, **SCORES, **EVALUATION, **CONFIG},
     ),
+    ({"baselines": {"max_windows": 50}}, {**TRAINING_WINDOWS, **EVALUATION, **CONFIG}),
     ({"prompts": {"decimals": 2}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
     ({"prompts": {"identity": "hidden"}}, {**PROMPTS, **CONFIG}),
     ({"prompts": {"target": "active_delta"}}, {"build_demo_model": 1, **SAMPLES, **CONFIG}),
@@ -128,13 +131,16 @@ EDITS: list[tuple[str, str, str, dict]] = [
      {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
     ("holdings/panel/checks.py", "", SPARE, {**PANEL, **SUMMARY}),
     ("holdings/panel/stock_quarters.py", "RETURN_SCALE = 0.25", "RETURN_SCALE = 0.3",
-     {"build_stock_quarters": 2, **SAMPLES, **SUMMARY}),
+     {"build_stock_quarters": 2, **MANAGERS, **SUMMARY}),
     # A constant of the sampler simulates no panel again.
     ("holdings/windows/sampling.py", "MIN_BUCKETS, MAX_BUCKETS = 3, 12", "MIN_BUCKETS, MAX_BUCKETS = 4, 12",
      {**SAMPLES, **SUMMARY}),
     ("holdings/windows/splits.py", "", SPARE, {**SAMPLES, **SUMMARY}),
     ("holdings/windows/prices.py", "", SPARE, {**SAMPLES, **SUMMARY}),
-    ("holdings/windows/labels.py", "", SPARE, {"build_demo_model": 1, **BASELINES, **DATASETS, **SUMMARY}),
+    ("holdings/windows/labels.py", "", SPARE, {"build_demo_model": 1, **MANAGERS, **SUMMARY}),
+    ("holdings/windows/managers.py", "UNIT, LIMIT = 1e-9, 1e3", "UNIT, LIMIT = 1e-9, 1e2",
+     {"build_demo_model": 1, **MANAGERS, **SUMMARY}),
+    ("holdings/windows/assembling.py", "", SPARE, {**SAMPLES, **SUMMARY}),
     ("holdings/windows/lags.py", "", SPARE, {"build_demo_model": 1, **SAMPLES, **SUMMARY}),
     ("holdings/texts/prompts.py", "you forecast the next one.", "you predict the next one.",
      {"build_demo_model": 1, "audit_baselines": 2, **PROMPTS, **SUMMARY}),

@@ -21,7 +21,7 @@ from workflow_scripts.holdings.rewards.preflight import PreflightSettings
 from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES, reward_of
 from workflow_scripts.holdings.texts.label_settings import LabelSettings
 from workflow_scripts.holdings.texts.prompts import PromptStyle
-from workflow_scripts.holdings.windows.sampling import SampleLimit, Stratification
+from workflow_scripts.holdings.windows.sampling import BaselineSettings, SampleLimit, Stratification
 from workflow_scripts.holdings.windows.splits import SplitSettings
 from workflow_scripts.holdings.windows.windows import WindowSettings
 from workflow_scripts.training.base_model import ModelSettings
@@ -181,6 +181,7 @@ class Config:
     windows: Annotated[WindowSettings, Doc("The history.")] = WindowSettings()
     splits: Annotated[SplitSettings, Doc("The splits.")] = SplitSettings()
     sample: Annotated[SampleSection, Doc("The samples.")] = SampleSection()
+    baselines: Annotated[BaselineSettings, Doc("What the baselines are fitted on.")] = BaselineSettings()
     prompts: Annotated[PromptSection, Doc("The prompts.")] = PromptSection()
     labels: Annotated[LabelSettings, Doc("The labels.")] = LabelSettings()
     model: Annotated[ModelSettings, Doc("The base model.")] = ModelSettings()

@@ -238,18 +238,27 @@ def _start_model(config: Config, wildcards: Wildcards) -> Content:
     return asdict(start_model(config, wildcards.firm_type, wildcards.stage))
 
 
-def _sample_windows(config: Config, wildcards: Wildcards) -> Content:
+def _split_windows(config: Config, wildcards: Wildcards) -> Content:
     split, embargo = wildcards.split, config.splits.embargo_quarters
     return {
         "seed": config.seed,
         "history_quarters": config.windows.history_quarters,
-        "sample": part(config.sample, Stratification) | asdict(getattr(config.sample, split)),
         "period": asdict(getattr(config.splits, split)),
         # Without an embargo nobody looks at the next split.
         "next_start": following_start(config, split) if embargo else None,
         "embargo_quarters": embargo,
         "needs_active_change": TARGETS[config.prompts.target].change.needs_prices,
     }
+
+
+def _sample_windows(config: Config, wildcards: Wildcards) -> Content:
+    sample = part(config.sample, Stratification) | asdict(getattr(config.sample, wildcards.split))
+    return {**_split_windows(config, wildcards), "sample": sample}
+
+
+def _collect_training_windows(config: Config, wildcards: Wildcards) -> Content:
+    dropped = {"drop_zero_holding": config.sample.drop_zero_holding}
+    return {**_split_windows(config, wildcards), **dropped, **asdict(config.baselines)}
 
 
 def _audit_leakage(config: Config, wildcards: Wildcards) -> Content:
@@ -349,6 +358,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "check_panel": lambda c, w: asdict(c.checks),
     "build_windows": lambda c, w: asdict(c.windows),
     "sample_windows": _sample_windows,
+    "collect_training_windows": _collect_training_windows,
     "build_prompts": lambda c, w: _prompts(c),
     "build_sft_dataset": lambda c, w: {
         "target": c.prompts.target,
@@ -363,6 +373,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
         "seed": c.seed,
         "target": c.prompts.target,
         "history_quarters": c.windows.history_quarters,
+        "splits": asdict(c.splits),
     },
     "build_demo_model": _build_demo_model,
     "check_arguments": lambda c, w: {
