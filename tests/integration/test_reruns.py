@@ -58,6 +58,7 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"baselines": {"max_windows": 50}}, {**TRAINING_WINDOWS, **EVALUATION, **CONFIG}),
     ({"prompts": {"decimals": 2}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
     ({"prompts": {"identity": "hidden"}}, {**PROMPTS, **CONFIG}),
+    ({"prompts": {"manager_context": True}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
     ({"prompts": {"target": "active_delta"}}, {"build_demo_model": 1, **SAMPLES, **CONFIG}),
     (
         {"labels": {"think_template": "x"}},

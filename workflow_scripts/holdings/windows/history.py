@@ -17,7 +17,7 @@ from workflow_scripts.plumbing.errors import InputError
 def prompt_columns(history_quarters: int) -> list[str]:
     """The columns of a sample that a prompt may show: ids, and features dated t or before."""
     features = [lagged(feature, lag) for lag in history_lags(history_quarters) for feature in FEATURES]
-    return ["window_id", "firm_type", "permno", *features]
+    return ["window_id", "firm_type", "permno", *features, "held_quarters"]
 
 
 def read_history(panel_path: str | Path, sample: pa.Table) -> pa.Table:
