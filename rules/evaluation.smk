@@ -117,6 +117,7 @@ rule compare_forecasts:
     output:
         comparisons="<results>/{firm_type}/evaluation/comparisons.csv",
         skill="<results>/{firm_type}/evaluation/skill.csv",
+        combinations="<results>/{firm_type}/evaluation/combinations.csv",
     log:
         "<results>/logs/compare_forecasts/{firm_type}.log",
     benchmark:
@@ -133,6 +134,5 @@ rule compare_forecasts:
                 --choice {input.choice:q} \
                 --firm-type {wildcards.firm_type} \
                 --settings {params.settings:q} \
-                --out {output.comparisons:q} \
-                --skill {output.skill:q}
+                --out {output:q}
             """)

@@ -180,6 +180,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/rewards/scores.py", "", SPARE, {"score_rewards": 6, **SUMMARY}),
     ("holdings/evaluation/metrics.py", "np.mean(np.abs(predicted - true))", "np.median(np.abs(predicted - true))",
      {**CHOICE, **EVALUATION, **SUMMARY}),
+    ("holdings/evaluation/combination.py", "", SPARE, {**INTERVALS, **SUMMARY}),
     ("holdings/evaluation/comparison.py", "MIN_MANAGERS = 10", "MIN_MANAGERS = 9", {**INTERVALS, **SUMMARY}),
     ("holdings/report/plots.py", "BINS = 40", "BINS = 30", {**FIGURES, **SUMMARY}),
     ("holdings/report/figures.py", '"font.size": 10', '"font.size": 11',

@@ -34,7 +34,8 @@ def test_every_artefact_is_there(finished):
         folder = finished.results(firm_type)
         for name in ("panel_report.json", "panel_report.txt", "windows.parquet", "evaluation/metrics.csv",
                      "evaluation/comparisons.csv",
-                     "evaluation/metrics_trimmed.csv", "evaluation/skill.csv", "audit/test.csv", "audit/baselines.csv",
+                     "evaluation/metrics_trimmed.csv", "evaluation/skill.csv",
+                     "evaluation/combinations.csv", "audit/test.csv", "audit/baselines.csv",
                      "stock_quarters.parquet", "manager_quarters.parquet", "training_windows/grpo.parquet",
                      *(f"evaluation/{figure}.{kind}" for figure in FIGURES for kind in ("png", "pdf", "csv")),
                      "evaluation/worst_rewards_grpo.csv", "evaluation/zero_rewards_grpo.csv", "evaluation/origins.csv",

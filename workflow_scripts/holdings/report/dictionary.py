@@ -111,8 +111,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
                      "read about it; label_after_cutoff: later"),
     "step": (NONE, "step of the coverage funnel, or fault"),
     "share": (SHARE, "samples that come as far as this step, or that have this fault"),
-    "chosen": (NONE, "whether this baseline was the best but no_change, fitted on the SFT sample and scored on the "
-                     "GRPO sample: the one of the primary comparisons"),
+    "chosen": (NONE, "whether this baseline was the best but no_change, fitted on windows of the SFT quarters and "
+                     "scored on those of the GRPO quarters: the one of the primary comparisons"),
     "baseline": (NONE, "forecaster that the candidate is compared with"),
     "candidate": (NONE, "forecaster that is judged"),
     "metric": (NONE, "metric that is compared"),
@@ -120,10 +120,19 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "baseline_value": (UNIT, "the baseline's metric on the windows or quarters compared"),
     "candidate_value": (UNIT, "the candidate's metric on the same"),
     "difference": (UNIT, "candidate_value - baseline_value; for errors negative is better, for RankIC positive"),
-    "standard_error": (UNIT, "of the difference (of the skill in skill.csv), clustered by quarter and by manager: "
+    "weight": (NONE, "of the candidate in the combination with the baseline that has the least squared error: slope of "
+                     "the baseline's error on what the candidate says otherwise, relative active changes cut at 1"),
+    "p_adds_nothing": (NONE, "two-sided p-value of weight 0: the baseline encompasses the candidate; not corrected"),
+    "p_baseline_adds_nothing": (NONE, "two-sided p-value of weight 1: the candidate encompasses the baseline"),
+    "average_value": (SHARE, "capped_relative_MAE of the plain average of both forecasts, active change"),
+    "average_difference": (SHARE, "average_value - baseline_value; negative: the average is better"),
+    "average_low": (SHARE, "lower end of its interval"),
+    "average_high": (SHARE, "upper end of its interval"),
+    "average_p_value": (NONE, "two-sided p-value of average_difference 0; not corrected"),
+    "standard_error": (UNIT, "of the difference (or of skill, of weight), clustered by quarter and by manager: "
                              "delete-one-cluster jackknife, max(Vq + Vm - Vqm, Vq, Vm)"),
     "degrees_of_freedom": (COUNT, "of Student's t: the smaller number of quarters and managers, less 1"),
-    "interval_low": (UNIT, "lower end of the interval of the difference (of the skill in skill.csv)"),
+    "interval_low": (UNIT, "lower end of the interval of the difference (or of skill, of weight)"),
     "interval_high": (UNIT, "upper end"),
     "p_value": (NONE, "two-sided, of difference 0; not corrected for the number of comparisons"),
     "p_holm": (NONE, "p_value after Holm's correction over all rows of the family"),
