@@ -132,7 +132,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
      {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
     ("holdings/panel/checks.py", "", SPARE, {**PANEL, **SUMMARY}),
     ("holdings/panel/stock_quarters.py", "RETURN_SCALE = 0.25", "RETURN_SCALE = 0.3",
-     {"build_stock_quarters": 2, **MANAGERS, **SUMMARY}),
+     {"build_stock_quarters": 2, "build_demo_model": 1, **MANAGERS, **SUMMARY}),
     # A constant of the sampler simulates no panel again.
     ("holdings/windows/sampling.py", "MIN_BUCKETS, MAX_BUCKETS = 3, 12", "MIN_BUCKETS, MAX_BUCKETS = 4, 12",
      {**SAMPLES, **SUMMARY}),
@@ -142,7 +142,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/windows/managers.py", "UNIT, LIMIT = 1e-9, 1e3", "UNIT, LIMIT = 1e-9, 1e2",
      {"build_demo_model": 1, **MANAGERS, **SUMMARY}),
     ("holdings/windows/assembling.py", "", SPARE, {**SAMPLES, **SUMMARY}),
-    ("holdings/windows/lags.py", "", SPARE, {"build_demo_model": 1, **SAMPLES, **SUMMARY}),
+    ("holdings/windows/lags.py", "", SPARE, {"build_demo_model": 1, **MANAGERS, **SUMMARY}),
     ("holdings/texts/prompts.py", "you forecast the next one.", "you predict the next one.",
      {"build_demo_model": 1, "audit_baselines": 2, **PROMPTS, **SUMMARY}),
     ("holdings/texts/tickers.py", "", SPARE, {**PROMPTS, **SUMMARY}),
