@@ -46,7 +46,7 @@ class BaselineSettings:
 
     max_windows: Annotated[
         int, Ge(1), Doc("Windows of each training split that the baselines are fitted on; of more, a random part.")
-    ] = 100_000
+    ] = 20_000
 
 
 @dataclass(frozen=True)
