@@ -29,7 +29,7 @@ from workflow_scripts.holdings.panel.contract import FACTORS
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.holdings.windows.labels import label_arrays
 from workflow_scripts.holdings.windows.lags import lagged, sample_lags
-from workflow_scripts.holdings.windows.managers import FACTS, MEANS_OF_DEMAND, demand_columns
+from workflow_scripts.holdings.windows.managers import MEANS_OF_DEMAND, TRADE_FACTS, demand_columns
 from workflow_scripts.plumbing.errors import InputError
 
 Array = NDArray[np.float64]
@@ -46,8 +46,6 @@ BASELINES = (
     "ridge",
     "boosted_trees",
 )
-# What of a manager's facts is a feature: what he did; his positions' means are for the demand regression.
-MANAGER_FEATURES = tuple(name for name in FACTS if name not in MEANS_OF_DEMAND)
 WINSOR = (0.01, 0.99)
 RIDGE_PENALTIES = np.logspace(-1, 5, 13)
 # Chosen on the real panel of the tests by fitting on the SFT and scoring on the GRPO quarters: slow and shallow.
@@ -84,7 +82,7 @@ def window_features(sample: pa.Table, target: str) -> Features:
     Per quarter of history: the change and the active change over the scale, the log return. At t: logs of position,
     market equity and assets, book-to-market, profit, Gat, beta, outside assets over assets, position over
     assets and over market equity, the quarters for which it has been held, the growth of the manager's assets over the
-    last quarter, and MANAGER_FEATURES. The scale is holding_t, or the window's mean holding where the position is 0.
+    last quarter, and TRADE_FACTS. The scale is holding_t, or the window's mean holding where the position is 0.
     """
     lags = sample_lags(sample)[::-1]
     held, price = ([sample[lagged(name, lag)].to_numpy() for lag in lags] for name in ("holding_t", "prc"))
@@ -101,7 +99,7 @@ def window_features(sample: pa.Table, target: str) -> Features:
         columns += [np.log(scale), np.log(me), np.log(aum), np.log(be / me), outaum / aum, scale / aum, scale / me]
         columns.append(np.log(aum / sample[lagged("aum", 1)].to_numpy()))
     columns += [sample[lagged(name, 0)].to_numpy() for name in ("profit", "Gat", "beta")]
-    columns += [sample[name].to_numpy().astype(float) for name in ("held_quarters", *MANAGER_FEATURES)]
+    columns += [sample[name].to_numpy().astype(float) for name in ("held_quarters", *TRADE_FACTS)]
     values = np.column_stack(columns)
     values[~np.isfinite(values)] = np.nan
     # Without a price the last active change is unknown; repeating it then means no change.

@@ -12,6 +12,7 @@ from workflow_scripts.holdings.panel.contract import FACTORS
 from workflow_scripts.holdings.texts.numbers import MAX_DECIMALS, format_numbers
 from workflow_scripts.holdings.texts.targets import TARGETS, Target, TargetName, target_of
 from workflow_scripts.holdings.windows.lags import history_lags, lagged
+from workflow_scripts.holdings.windows.managers import TRADE_FACTS
 
 ROLES = {
     "banks": "a bank",
@@ -28,15 +29,7 @@ IDENTITIES: tuple[Identity, ...] = get_args(Identity)
 # In the order in which a block shows them.
 BLOCK_FEATURES = (*FACTORS, "aum", "outaum", "holding_t", "prc")
 # What the manager's other positions tell; a trade is defined as in `windows/managers.py`.
-CONTEXT_COLUMNS = (
-    "manager_trades",
-    "manager_mean_trade",
-    "manager_untraded",
-    "manager_sold",
-    "manager_past_trades",
-    "manager_past_mean_trade",
-    "held_quarters",
-)
+CONTEXT_COLUMNS = (*TRADE_FACTS, "held_quarters")
 CONTEXT = """{manager data}
 A trade is the change of the shares of a position over the shares before, from -1 (sold) to 1 (doubled or more).
 other positions, t-1 to t: count=%s mean_trade=%s share_not_traded=%s share_sold=%s

@@ -31,15 +31,15 @@ CAP = 1.0
 MEANS_OF_DEMAND = tuple(f"manager_mean_{name}" for name in DEMAND)
 # The columns of a sample that this module adds; of the own position, the trade of the last quarter is left out of the
 # first four, so that they say what the manager did elsewhere.
-FACTS = (
+TRADE_FACTS = (
     "manager_trades",
     "manager_mean_trade",
     "manager_untraded",
     "manager_sold",
     "manager_past_trades",
     "manager_past_mean_trade",
-    *MEANS_OF_DEMAND,
 )
+FACTS = (*TRADE_FACTS, *MEANS_OF_DEMAND)
 
 
 def trades(held: Array, held_next: Array, price_ratio: Array, split_ratio: Array) -> Array:
