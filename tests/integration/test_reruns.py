@@ -222,6 +222,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("settings/checks.py", "", SPARE, {}),
     ("settings/uses.py", "", SPARE, {}),
     ("settings/pages.py", "", SPARE, {}),
+    ("settings/roll_origins.py", "", SPARE, {}),
     ("training/trainer.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/options.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/validation.py", "", SPARE, {**MODELS, **SUMMARY}),

@@ -148,6 +148,13 @@ class EvaluationSection(InferenceSettings, TrimSettings, EvaluationSettings):
             "standard deviation over them."
         ),
     ] = field(default_factory=list)
+    rolling_runs: Annotated[
+        list[RunName],
+        Doc(
+            "Names of finished runs that differ from this one in their splits alone: their test windows are evaluated "
+            "together here, and this run trains nothing. workflow_scripts.settings.roll_origins makes them."
+        ),
+    ] = field(default_factory=list)
     score_rewards: Annotated[list[str], MinLen(1), Doc("Rewards to replay on the test completions.")] = field(
         default_factory=lambda: ["contract_holdings", "mse_holdings", "external_holdings", "scaled_mae_holdings"]
     )

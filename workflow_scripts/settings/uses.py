@@ -88,9 +88,12 @@ def evaluated_stages(config: Config) -> tuple[str, ...]:
 
 
 def needed_stages(config: Config) -> tuple[str, ...]:
-    """The stages that are trained: those that are evaluated, and those that these start from, in their order."""
+    """The stages that are trained: those that are evaluated, and those that these start from, in their order.
+
+    None where the runs of a rolling origin have trained them.
+    """
     needed = set()
-    for stage in evaluated_stages(config):
+    for stage in evaluated_stages(config) if not config.evaluation.rolling_runs else ():
         while stage != BASE:
             needed.add(stage)
             stage = continued_stage(config, stage) or start_stage(config, stage)
@@ -101,6 +104,21 @@ def forecasters(config: Config) -> tuple[str, ...]:
     """All forecasters of a run, in the order of the tables."""
     oracle = [ORACLE] if config.panel == SIMULATED else []
     return (*BASELINES, *evaluated_stages(config), *config.adapters, *config.forecasts, *oracle)
+
+
+def without_model(config: Config) -> tuple[str, ...]:
+    """The forecasters that complete no prompts: baselines and files of forecasts."""
+    models = (*evaluated_stages(config), *config.adapters)
+    return tuple(name for name in forecasters(config) if name not in models)
+
+
+def rolled_paths(config: Config, firm_type: str) -> list[str]:
+    """What the runs of a rolling origin have made and this run puts together, of one firm type."""
+    names = ["datasets/test.jsonl", "evaluation/baseline_choice.csv"]
+    names += [f"completions/{m}.{k}" for m in (*evaluated_stages(config), *config.adapters) for k in ("jsonl", "json")]
+    names += [f"predictions/{name}.csv" for name in without_model(config)]
+    runs = [f"results/{run}" for run in config.evaluation.rolling_runs]
+    return [path for run in runs for path in (f"{run}/config.yaml", *(f"{run}/{firm_type}/{name}" for name in names))]
 
 
 def of_firm_type(path: str, firm_type: str) -> str:
@@ -366,6 +384,10 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
         "think": _think(c),
     },
     "build_grpo_dataset": lambda c, w: {"target": c.prompts.target, "exemplar": _exemplar(c)},
+    "pool_runs": lambda c, w: {
+        "models": [*evaluated_stages(c), *c.adapters],
+        "others": list(without_model(c)),
+    },
     "predict_baselines": _predict_baselines,
     "choose_baseline": lambda c, w: {"target": c.prompts.target},
     "audit_leakage": _audit_leakage,
