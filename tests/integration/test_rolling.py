@@ -26,13 +26,8 @@ def config(**changes) -> dict:
 
 
 def roll(project: Project, *arguments: str) -> subprocess.CompletedProcess:
-    command = [
-        sys.executable,
-        "-m",
-        "workflow_scripts.settings.roll_origins",
-        "--configfile",
-        str(project.write(config())),
-    ]
+    command = [sys.executable, "-m", "workflow_scripts.settings.roll_origins"]
+    command += ["--configfile", str(project.write(config()))]
     command += ["--years", *YEARS, "--grpo-years", "1", "--cores", "2", *arguments]
     return subprocess.run(command, cwd=project.root, env=project.environment, capture_output=True, text=True)
 
@@ -63,7 +58,7 @@ def test_all_years_are_evaluated_together(rolled):
     base = expected[expected["forecaster"] == "base"]
     errors = (base["predicted_delta_musd"].fillna(0) - base["label_delta_musd"]).abs()
     assert row["MAE"] == pytest.approx(errors.mean())
-    assert row["n_quarters"] == 8
+    assert row["n_quarters"] == base["quarter"].nunique() > 4, "more than one year has"
     rules = {path.name for path in (rolled.root / "results/rolled/logs").iterdir() if path.is_dir()}
     assert "pool_runs" in rules
     assert not {"sample_windows", "generate_completions", "train_sft", "predict_baselines"} & rules
