@@ -109,7 +109,7 @@ rule evaluation:
         expand(
             "<results>/{firm_type}/evaluation/{table}.csv",
             firm_type=FIRM_TYPES,
-            table=["metrics", "comparisons"],
+            table=["metrics", "comparisons", "distributions"],
         ),
     localrule: True
 

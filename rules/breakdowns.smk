@@ -1,6 +1,11 @@
-# The same metrics on parts of the test windows, each table from the forecasts alone: another setting makes it anew.
-# Required inputs: evaluation/forecasts.csv. Outputs: evaluation/metrics_trimmed.csv, evaluation/metrics_by_period.csv
-# Steps: trim_metrics, score_periods
+# Tables beside the metrics, each from the forecasts alone, so that another setting makes it anew: the same metrics on
+# parts of the test windows, and scores of forecasts that are distributions.
+# Required inputs: evaluation/forecasts.csv, predictions/{forecaster}.csv
+# Outputs: evaluation/{metrics_trimmed,metrics_by_period,distributions,reliability,pit}.csv
+# Steps: trim_metrics, score_periods, evaluate_distributions
+
+
+DISTRIBUTION_TABLES = ("distributions", "reliability", "pit")
 
 
 rule trim_metrics:
@@ -46,6 +51,32 @@ rule score_periods:
                 --firm-type {wildcards.firm_type} \
                 --settings {params.settings:q} \
                 --out {output:q}
+            """)
+
+
+rule evaluate_distributions:
+    input:
+        forecasts="<results>/{firm_type}/evaluation/forecasts.csv",
+        predictions=expand("<results>/{{firm_type}}/predictions/{forecaster}.csv", forecaster=FORECASTERS),
+    output:
+        expand("<results>/{{firm_type}}/evaluation/{table}.csv", table=DISTRIBUTION_TABLES),
+    log:
+        "<results>/logs/evaluate_distributions/{firm_type}.log",
+    benchmark:
+        "<results>/benchmarks/evaluate_distributions/{firm_type}.tsv"
+    localrule: True
+    params:
+        code=code_of("workflow_scripts.evaluate_distributions"),
+        settings=settings_of("evaluate_distributions"),
+        out=subpath(output[0], parent=True),
+    shell:
+        logged(r"""
+            python -m workflow_scripts.evaluate_distributions \
+                --forecasts {input.forecasts:q} \
+                --predictions {input.predictions:q} \
+                --firm-type {wildcards.firm_type} \
+                --settings {params.settings:q} \
+                --out {params.out:q}
             """)
 
 

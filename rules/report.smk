@@ -5,10 +5,12 @@
 
 # The first three have a CSV of their own, the others show an evaluation table of the same name.
 FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage")
+# Of forecasts that are distributions; each shows the table of the same name.
+FIGURES += DISTRIBUTION_TABLES
 # Those of a rolling origin have been audited and sampled in their own runs.
 AUDITED = [] if ROLLING_RUNS else [*LEARNT_SPLITS, SPLITS[-1], "baselines"]
 SAMPLED = [] if ROLLING_RUNS else SPLITS
-FIGURE_TABLES = ("forecasts", "metrics", "metrics_by_quarter", "metrics_by_size", "coverage")
+FIGURE_TABLES = ("forecasts", "metrics", "metrics_by_quarter", "metrics_by_size", "coverage", *DISTRIBUTION_TABLES)
 
 
 rule write_config:
@@ -116,6 +118,7 @@ rule summarize_run:
         ),
         trimmed=expand("<results>/{firm_type}/evaluation/metrics_trimmed.csv", firm_type=FIRM_TYPES),
         coverage=expand("<results>/{firm_type}/evaluation/coverage.csv", firm_type=FIRM_TYPES),
+        distributions=expand("<results>/{firm_type}/evaluation/distributions.csv", firm_type=FIRM_TYPES),
     output:
         multiext(
             "<results>/summary/",
@@ -128,6 +131,7 @@ rule summarize_run:
             "samples.csv",
             "preflight.csv",
             "audit.csv",
+            "distributions.csv",
             "origins.csv",
             "skill.csv",
             "skill.pdf",

@@ -39,6 +39,8 @@ OWN_ADAPTERS = "training/test_own_adapters.py"
 AUDIT = "holdings/evaluation/test_audit.py"
 ANSWERS = "holdings/texts/test_completions.py"
 FILES = "plumbing/test_files.py"
+QUANTILES = "holdings/forecasts/test_quantiles.py"
+DISTRIBUTIONS = "holdings/evaluation/test_distributions.py"
 NEUTRAL = 'neutral = {"model", "dataset"'
 
 MUTANTS = [
@@ -263,6 +265,24 @@ MUTANTS = [
            "lags = int(4 * (n / 100) ** (2 / 9))", "lags = 0", METRICS),
     Mutant("one forecast fewer for a top k", "holdings/evaluation/metrics.py",
            'kind="stable")[:k]', 'kind="stable")[: k - 1]', METRICS),
+    Mutant("bands from windows that the forecast was fitted on", "predict_baselines.py",
+           "all_forecasts(earlier, later, settings)", "all_forecasts(train, later, settings)", QUANTILES),
+    Mutant("quantiles that are too narrow for their samples", "holdings/forecasts/quantiles.py",
+           "(count + 1) * np.array(LEVELS) - 1", "(count - 1) * np.array(LEVELS)", QUANTILES),
+    Mutant("a band below a full exit", "holdings/forecasts/residual_bands.py",
+           "np.maximum(forecast[:, None] + scale * residuals[name], -held)",
+           "forecast[:, None] + scale * residuals[name]", QUANTILES),
+    Mutant("distributions joined by order", "holdings/evaluation/distributions.py",
+           "[list(QUANTILES)].loc[ids]", "[list(QUANTILES)].iloc[: len(ids)]", DISTRIBUTIONS),
+    Mutant("a cap on the forecast alone", "holdings/evaluation/distributions.py",
+           "crps(capped(given.true), capped(values)) for", "crps(given.true, capped(values)) for", DISTRIBUTIONS),
+    Mutant("equal weights of unequal levels", "holdings/evaluation/distributions.py",
+           "WEIGHTS = _TRAPEZOIDS / _TRAPEZOIDS.sum()", "WEIGHTS = np.full(len(LEVELS), 1 / len(LEVELS))",
+           DISTRIBUTIONS),
+    Mutant("a truth at a quantile lies below it", "holdings/evaluation/distributions.py",
+           "is_tied = first < last", "is_tied = last < 0", DISTRIBUTIONS),
+    Mutant("silence has no distribution", "holdings/evaluation/distributions.py",
+           "np.round(np.nan_to_num(values), 12)", "np.round(values, 12)", DISTRIBUTIONS),
     Mutant("a digest without the imported modules", "plumbing/code_digest.py",
            "            waiting.extend(_parsed(module, root)[1])\n", "", "plumbing/test_code_digest.py"),
     Mutant("a digest that is remembered by size alone", "plumbing/remembered_digests.py",

@@ -1,7 +1,8 @@
 """Look for leaks in the baselines of one firm type, and fail the run where there is one.
 
 Fails when a value dated after t changes a feature that a baseline reads or a fact about its manager, when a window that
-baselines are fitted on lies outside its split, and when a forecast depends on test labels or on other test windows.
+baselines are fitted on lies outside its split, when a forecast depends on test labels or on other test windows, and
+when a band around it is none of what was seen before the test quarters.
 """
 
 from argparse import Namespace
@@ -59,6 +60,8 @@ def main(args: Namespace) -> str:
     checks.append(found_by("facts about managers that change with what is dated after t", facts))
     moved = baseline_audit.differing_baselines(train, samples["test"], settings.target, predictions, rng)
     checks.append(found_by("baselines that depend on test labels or other test windows", moved))
+    bands = baseline_audit.differing_bands(training, samples["test"], settings.target, predictions, rng)
+    checks.append(found_by("baselines whose bands are not those of the residuals before the test quarters", bands))
     write_csv(args.out, checks_table(checks, args.firm_type, "baselines"))
     return f"audit_baselines {args.firm_type}: {len(checks)} checks passed"
 

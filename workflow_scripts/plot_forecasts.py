@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.holdings.evaluation.tables import read_forecasts
-from workflow_scripts.holdings.report import plots
+from workflow_scripts.holdings.report import distribution_plots, plots
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_csv
 
@@ -42,7 +42,14 @@ def main(args: Namespace) -> str:
         sizes, shown, f"{firm_type}: skill (MAE) by size of the position", out / "metrics_by_size"
     )
     plots.plot_coverage(coverage, f"{firm_type}: completions of {windows}", out / "coverage")
-    return f"plot_forecasts {args.firm_type}: 6 figures of {', '.join(shown)}"
+    scores, reliability, pit = (read_csv(folder / f"{name}.csv") for name in ("distributions", "reliability", "pit"))
+    distribution_plots.plot_pit(pit, shown, f"{firm_type}: PIT of {windows}", out / "pit")
+    distribution_plots.plot_reliability(
+        reliability, shown, f"{firm_type}: reliability of the quantiles", out / "reliability"
+    )
+    title = f"{firm_type}: width and coverage of the 80 % band"
+    distribution_plots.plot_distributions(scores, title, out / "distributions")
+    return f"plot_forecasts {args.firm_type}: 9 figures of {', '.join(shown)}"
 
 
 if __name__ == "__main__":

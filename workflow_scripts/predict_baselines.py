@@ -1,16 +1,21 @@
 """Forecasts that need no language model, fitted on the SFT and GRPO samples; on a simulated panel also the oracle.
 
-The windows of the test sample are forecast; none of its labels is read.
+The windows of the test sample are forecast; none of its labels is read. The quantiles around a forecast are what it was
+wrong by on the GRPO sample, fitted on the SFT sample (`holdings/forecasts/residual_bands.py`).
 """
 
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from workflow_scripts.holdings.forecasts.baselines import baseline_forecasts
+from workflow_scripts.holdings.forecasts.baselines import Array, baseline_forecasts
+from workflow_scripts.holdings.forecasts.forecasters import ORACLE
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
+from workflow_scripts.holdings.forecasts.quantiles import with_quantiles
+from workflow_scripts.holdings.forecasts.residual_bands import residual_bands, residual_quantiles
 from workflow_scripts.holdings.panel.simulation import oracle_delta
 from workflow_scripts.holdings.texts.targets import TargetName
 from workflow_scripts.holdings.windows.lags import lagged
@@ -34,16 +39,26 @@ class Settings:
     oracle: Law | None
 
 
+def all_forecasts(train: Sequence[pa.Table], asked: pa.Table, settings: Settings) -> dict[str, Array]:
+    """The baselines' forecasts of the windows that are asked for, and the oracle's; $ million, shape (n,) each."""
+    forecasts, oracle = baseline_forecasts(pa.concat_tables(train), asked, settings.target), settings.oracle
+    if oracle:
+        held, before = (asked[lagged("holding_t", lag)].to_numpy() for lag in (0, 1))
+        forecasts[ORACLE] = oracle_delta(held, before, oracle.drift, oracle.persistence)
+    return forecasts
+
+
 def main(args: Namespace) -> str:
     """Write `{forecaster}.csv` for each of `--out`; the file's name is the forecaster's."""
-    train, test = pa.concat_tables([read_table(path) for path in args.train]), read_table(args.test)
-    forecasts = baseline_forecasts(train, test, args.settings.target)
-    held, before = (test[lagged("holding_t", lag)].to_numpy() for lag in (0, 1))
-    oracle = args.settings.oracle
-    if oracle:
-        forecasts["oracle"] = oracle_delta(held, before, oracle.drift, oracle.persistence)
+    train, test, settings = [read_table(path) for path in args.train], read_table(args.test), args.settings
+    *earlier, later = train
+    forecasts = all_forecasts(train, test, settings)
+    residuals = residual_quantiles(later, all_forecasts(earlier, later, settings), settings.target)
+    bands = residual_bands(test, forecasts, residuals, settings.target)
+    ids, held = test["window_id"].to_pylist(), test[lagged("holding_t", 0)].to_numpy()
     for out in args.out:
-        write_csv(out, prediction_table(test["window_id"].to_pylist(), held, forecasts[Path(out).stem]))
+        name = Path(out).stem
+        write_csv(out, with_quantiles(prediction_table(ids, held, forecasts[name]), bands[name]))
     return f"predict_baselines {args.firm_type}: {', '.join(Path(out).stem for out in args.out)}"
 
 

@@ -1,8 +1,8 @@
 """Collect the tables of all firm types, correct the comparisons, draw the skill figure, write the report.
 
 The report is one HTML file without outside references: warnings, the comparisons that the run is made for, what the
-others show after Holm's correction, metrics of the active change and of the dollar change, coverage, comparisons,
-seeds, rewards, leakage audit, windows and figures. Prints the headline, which is of the active change.
+others show after Holm's correction, metrics of the active change and of the dollar change, distributions, coverage,
+comparisons, seeds, rewards, leakage audit, windows and figures. Prints the headline, which is of the active change.
 """
 
 from argparse import Namespace
@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from workflow_scripts.holdings.evaluation.distributions import CRPS, CRPS_SKILL
 from workflow_scripts.holdings.evaluation.metrics import CAPPED_MAE, RELATIVE_RANK_IC
 from workflow_scripts.holdings.evaluation.tables import CAPPED_SKILL, FAULT, HEADLINE_TARGET, OWN
 from workflow_scripts.holdings.report.dictionary import data_dictionary
@@ -57,6 +58,11 @@ COMBINATION_COLUMNS = [
     "firm_type", "candidate", "baseline", "weight", "interval_low", "interval_high", "p_adds_nothing",
     "p_baseline_adds_nothing", "baseline_value", "candidate_value", "average_value", "average_difference",
     "average_low", "average_high", "n_quarters", "n_managers",
+]  # fmt: skip
+
+DISTRIBUTION_COLUMNS = [
+    "firm_type", "target", "forecaster", "n_windows", CRPS, CRPS_SKILL, "difference", "interval_low", "interval_high",
+    "coverage_80", "coverage_80_low", "coverage_80_high", "width_80", "few_quarters", "few_managers",
 ]  # fmt: skip
 
 
@@ -126,6 +132,7 @@ def summary_tables(inputs: Inputs, settings: Settings, folders: list[Path]) -> d
         "preflight": inputs.table("preflight/*.csv"),
         "audit": inputs.table("audit/*.csv"),
         "samples": pd.DataFrame(samples),
+        "distributions": inputs.table("evaluation/distributions.csv"),
         "origins": inputs.table("evaluation/origins.csv"),
     }
 
@@ -181,6 +188,13 @@ def report_parts(inputs: Inputs, tables: dict[str, pd.DataFrame], out: Path, see
             folded=True,
         ),
         figures_part("", [out / "skill.png"]),
+        table_part(
+            "Forecasts as distributions: CRPS relative to the position, and how much the 80 % band holds. Sampled "
+            "completions (generation.samples) of models, what baselines were wrong by before the test quarters, "
+            f"quantiles of your own; difference: of the {CRPS} from no change's, with its interval, not corrected for "
+            "their number",
+            tables["distributions"][DISTRIBUTION_COLUMNS],
+        ),
         *([table_part("Before and after the knowledge cut-off", periods, folded=True)] if len(periods) else []),
         table_part("Coverage: share of samples", funnel),
         *([table_part("What is wrong with the completions: share of samples", faults)] if len(faults) else []),

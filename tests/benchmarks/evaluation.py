@@ -22,6 +22,7 @@ import pandas as pd
 
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
+from workflow_scripts.holdings.forecasts.quantiles import LEVELS, with_quantiles
 from workflow_scripts.holdings.forecasts.stages import STAGES
 from workflow_scripts.holdings.panel.quarters import quarter_labels
 from workflow_scripts.plumbing.code_digest import ROOT
@@ -32,6 +33,7 @@ FIRST_QUARTER = 8076  # 2019Q1
 QUARTERS = 20
 MANAGERS = 1000
 SAMPLES = 4
+SPREAD = np.linspace(-1.6, 1.6, len(LEVELS))
 # As long as the prompt of four quarters.
 PROMPT = "holding=12.25 price=20.5 " * 50
 
@@ -76,6 +78,9 @@ def predictions(rows: list[dict], generator: np.random.Generator) -> dict[str, p
         noise = generator.normal(0, 0.2, len(rows)) * held
         delta = np.maximum(0.02 * strength * truth + noise, -held) if name != "no_change" else 0 * held
         tables[name] = prediction_table(ids, held, delta)
+        tables[name] = with_quantiles(
+            tables[name], np.maximum(delta[:, None] + 0.2 * SPREAD * held[:, None], -held[:, None])
+        )
         if name in STAGES:
             parsed, valid, cut = (generator.binomial(SAMPLES, p, len(rows)) / SAMPLES for p in (0.7, 0.9, 0.05))
             delta = np.where(parsed > 0, np.round(delta, 2), np.nan)
@@ -121,6 +126,10 @@ def commands(folder: Path) -> dict[str, list]:
             *(*forecasts, "--origins", out / "origins.csv"),
             *("--choice", folder / "baseline_choice.csv", "--settings", json.dumps({"confidence": 0.95})),
             *("--out", out / "comparisons.csv", "--skill", out / "skill.csv"),
+        ],
+        "evaluate_distributions": [
+            *(*forecasts, "--predictions", *files),
+            *("--settings", json.dumps({"target": "holding_delta", "confidence": 0.95}), "--out", out),
         ],
     }
 

@@ -40,8 +40,9 @@ def second(finished, tmp_path_factory) -> Project:
     project = copy_of(finished, tmp_path_factory.mktemp("second"))
     ridge = pd.read_csv(project.results("banks/predictions/ridge.csv"), dtype=str)
     (project.root / "mine").mkdir()
-    # In another order, and with quantiles, which are kept.
-    ridge = ridge[["window_id", "predicted_delta"]].iloc[::-1].assign(q05="-1e9", q95="1e9")
+    # In another order, and with its quantiles under another name of the first.
+    quantiles = ["q05", "q10", "q25", "q50", "q75", "q90", "q95"]
+    ridge = ridge[["window_id", "predicted_delta", *quantiles]].iloc[::-1].rename(columns={"q05": "q5"})
     ridge.to_csv(project.root / "mine/banks.csv", index=False)
     result = project.run(second_config())
     assert result.returncode == 0, result.stdout + result.stderr
@@ -62,7 +63,7 @@ def test_an_adapter_of_an_earlier_run_answers_as_it_did_there(second):
 def test_a_copy_of_a_baseline_has_its_figures_in_every_table(second):
     folder = second.root / "results/second/banks"
     tables = ["metrics", "metrics_by_quarter", "metrics_by_size", "metrics_trimmed", "coverage", "forecasts", "skill",
-              "residuals", "ic_by_quarter"]  # fmt: skip
+              "residuals", "ic_by_quarter", "distributions", "reliability", "pit"]  # fmt: skip
     for name in tables:
         table = pd.read_csv(folder / f"evaluation/{name}.csv")
         mine, ridge = (
@@ -71,7 +72,6 @@ def test_a_copy_of_a_baseline_has_its_figures_in_every_table(second):
         )
         assert len(mine) > 0, name
         pd.testing.assert_frame_equal(mine, ridge, check_exact=True)
-    assert {"q05", "q95"} <= set(pd.read_csv(folder / "predictions/my_ridge.csv"))
 
 
 def test_own_forecasters_are_in_every_comparison_and_in_the_report(second):
@@ -106,7 +106,7 @@ def test_nothing_of_a_stage_that_is_not_evaluated_is_planned(finished):
     # What the stages share is there already.
     plan = finished.plan(tiny_config(evaluation={"stages": ["base", "sft"]}))
     twice = ("audit_leakage", "evaluate_forecasts", "trim_metrics", "score_periods", "compare_forecasts",
-             "plot_forecasts")  # fmt: skip
+             "evaluate_distributions", "plot_forecasts")  # fmt: skip
     assert plan == dict.fromkeys(twice, 2) | {"summarize_run": 1, "write_config": 1, "all": 1}
 
 
@@ -115,8 +115,8 @@ def test_without_a_model_forecasts_are_judged_by_the_baselines(second):
     config = second_config(evaluation={"stages": []}, adapters={})
     target = "results/second/summary/report.html"
     assert second.plan(config, target) == {
-        "evaluate_forecasts": 1, "trim_metrics": 1, "score_periods": 1, "compare_forecasts": 1, "plot_forecasts": 1,
-        "summarize_run": 1,
+        "evaluate_forecasts": 1, "trim_metrics": 1, "score_periods": 1, "compare_forecasts": 1,
+        "evaluate_distributions": 1, "plot_forecasts": 1, "summarize_run": 1,
     }  # fmt: skip
     result = second.run(config, target)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -152,7 +152,8 @@ def test_what_own_forecasters_are_made_of_counts_by_content(second):
     text = forecasts.read_text()
     forecasts.touch()
     assert second.plan(config) == {}
-    forecasts.write_text(text.replace("1e9", "2e9"))
+    header, first, *others = text.splitlines()
+    forecasts.write_text("\n".join([header, first.rsplit(",", 1)[0] + ",2e9", *others]) + "\n")
     assert second.plan(config)["import_forecasts"] == 1
     forecasts.write_text(text)
     weights = second.results("banks/adapters/sft/adapter_model.safetensors")

@@ -24,7 +24,8 @@ CONFIG = {**SUMMARY, "write_config": 1}
 FIGURES = {"plot_forecasts": 2}
 INTERVALS = {"compare_forecasts": 2}
 TRIMMED, PERIODS = {"trim_metrics": 2}, {"score_periods": 2}
-EVALUATION = {"evaluate_forecasts": 2, **TRIMMED, **PERIODS, **INTERVALS, **FIGURES}
+DISTRIBUTIONS = {"evaluate_distributions": 2, **FIGURES}
+EVALUATION = {"evaluate_forecasts": 2, **TRIMMED, **PERIODS, **INTERVALS, **DISTRIBUTIONS}
 SCORES = {"parse_predictions": 6, "score_rewards": 6}
 GRPO = {"train_grpo": 2, "write_model_card": 2, "summarize_training": 2, "generate_completions": 2,
         "parse_predictions": 2, "score_rewards": 2, **EVALUATION}  # fmt: skip
@@ -94,7 +95,7 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"evaluation": {"top_k": 4}}, {**EVALUATION, **CONFIG}),
     ({"evaluation": {"knowledge_cutoff": "2020-12-31"}}, {**PERIODS, **CONFIG}),
     ({"evaluation": {"trim_percentile": 90}}, {**TRIMMED, **CONFIG}),
-    ({"evaluation": {"confidence": 0.9}}, {**INTERVALS, **FIGURES, **CONFIG}),
+    ({"evaluation": {"confidence": 0.9}}, {**INTERVALS, **DISTRIBUTIONS, **CONFIG}),
     ({"evaluation": {"score_rewards": ["contract_holdings"]}}, {"score_rewards": 6, **CONFIG}),
     (
         {"firm_types": ["banks", "mutual_funds", "other"]},
@@ -150,6 +151,10 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/forecasts/baselines.py", '"max_iter": 100', '"max_iter": 90', {**BASELINES, **EVALUATION, **SUMMARY}),
     ("holdings/forecasts/stages.py", "", SPARE, {**INTERVALS, **FIGURES, **SUMMARY}),
     ("holdings/forecasts/forecasters.py", "", SPARE, {**INTERVALS, **FIGURES, **SUMMARY}),
+    # Completions are read again, and baselines get other bands.
+    ("holdings/forecasts/quantiles.py", "", SPARE, {**BASELINES, "parse_predictions": 6, **EVALUATION, **SUMMARY}),
+    ("holdings/forecasts/residual_bands.py", "", SPARE,
+     {"predict_baselines": 2, "audit_baselines": 2, **EVALUATION, **SUMMARY}),
     # Of the user's own files of forecasts there are none here.
     ("holdings/forecasts/own_forecasts.py", "", SPARE, {}),
     ("holdings/evaluation/forecaster_pairs.py", "", SPARE, {**INTERVALS, **SUMMARY}),
@@ -161,7 +166,8 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/evaluation/conditions.py", "", SPARE, {**EVALUATION, **SUMMARY}),
     ("holdings/evaluation/settings.py", "", SPARE, {**CHOICE, **EVALUATION, **SUMMARY}),
     ("holdings/evaluation/baseline_choice.py", "", SPARE, {**CHOICE, **INTERVALS, **SUMMARY}),
-    ("holdings/evaluation/inference.py", "", SPARE, {**INTERVALS, **SUMMARY}),
+    ("holdings/evaluation/inference.py", "", SPARE, {**INTERVALS, **DISTRIBUTIONS, **SUMMARY}),
+    ("holdings/evaluation/distributions.py", "", SPARE, {**DISTRIBUTIONS, **SUMMARY}),
     ("holdings/rewards/preflight.py", "JITTER = 0.1", "JITTER = 0.2", {"preflight_rewards": 2, **GRPO, **SUMMARY}),
     ("holdings/rewards/rewards.py", "", SPARE, {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
     ("holdings/rewards/shared.py", "MIN_SCALE = 1e-6", "MIN_SCALE = 1e-5",
@@ -181,8 +187,10 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/evaluation/metrics.py", "np.mean(np.abs(predicted - true))", "np.median(np.abs(predicted - true))",
      {**CHOICE, **EVALUATION, **SUMMARY}),
     ("holdings/evaluation/combination.py", "", SPARE, {**INTERVALS, **SUMMARY}),
-    ("holdings/evaluation/comparison.py", "MIN_MANAGERS = 10", "MIN_MANAGERS = 9", {**INTERVALS, **SUMMARY}),
+    ("holdings/evaluation/comparison.py", "MIN_MANAGERS = 10", "MIN_MANAGERS = 9",
+     {**INTERVALS, **DISTRIBUTIONS, **SUMMARY}),
     ("holdings/report/plots.py", "BINS = 40", "BINS = 30", {**FIGURES, **SUMMARY}),
+    ("holdings/report/distribution_plots.py", "", SPARE, {**FIGURES, **SUMMARY}),
     ("holdings/report/figures.py", '"font.size": 10', '"font.size": 11',
      {**FIGURES, "summarize_training": 4, **SUMMARY}),
     ("holdings/report/training_curves.py", "MAX_KL = 1.0", "MAX_KL = 2.0", {"summarize_training": 4, **SUMMARY}),

@@ -26,7 +26,8 @@ from workflow_scripts.settings.reading import read_config
 from workflow_scripts.summarize_run import on_one_scale
 from workflow_scripts.training.trainer import swift_environment
 
-FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage")
+FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage", "pit",
+           "reliability", "distributions")  # fmt: skip
 
 
 def test_every_artefact_is_there(finished):
@@ -50,7 +51,7 @@ def test_every_artefact_is_there(finished):
 def test_every_rule_left_a_log_and_a_benchmark(finished):
     rules = {path.name for path in finished.results("logs").iterdir() if path.is_dir()}
     benchmarks = {path.name for path in finished.results("benchmarks").iterdir() if path.is_dir()}
-    assert len(rules) == 29
+    assert len(rules) == 30
     assert rules == benchmarks
 
 
@@ -246,6 +247,40 @@ def test_samples_differ_and_a_killed_job_completes_what_is_missing(finished, tmp
     assert len(cache.read_text().splitlines()) == 48
     kept = [(row["window_id"], row["sample"]) for row in read_jsonl(tmp_path / "completions.jsonl")]
     assert kept == [(row["window_id"], row["sample"]) for row in rows]
+
+
+def test_baselines_are_scored_as_distributions(finished):
+    """The bands of the baselines and of the oracle; the models answered once, greedily, and have none."""
+    table = pd.read_csv(finished.results("summary/distributions.csv"))
+    names = [*BASELINES, "oracle"]
+    assert table["forecaster"].tolist() == 2 * names
+    assert set(table["target"]) == {"change"}
+    assert (table["n_windows"] == 16).all()
+    assert table["capped_relative_CRPS"].between(0, 1).all()
+    for firm_type in ("banks", "mutual_funds"):
+        folder = finished.results(f"{firm_type}/evaluation")
+        pit = pd.read_csv(folder / "pit.csv")
+        assert pit.groupby("forecaster")["pit_count"].sum().to_dict() == pytest.approx(dict.fromkeys(names, 16.0))
+        assert len(pd.read_csv(folder / "reliability.csv")) == 7 * len(names)
+    report = finished.results("summary/report.html").read_text()
+    assert "Forecasts as distributions" in report
+    log = finished.results("logs/evaluate_distributions/banks.log").read_text()
+    assert "without quantiles: base, sft, grpo" in log
+
+
+@pytest.mark.slow
+def test_sampled_completions_are_a_distribution(edited):
+    """Another way to draw completions, the same adapters: samples of every stage are scored beside the bands."""
+    result = edited.run(tiny_config(generation={"samples": 3, "temperature": 0.9}),
+                        "results/tiny/banks/evaluation/pit.png")  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    folder = edited.results("banks")
+    table = pd.read_csv(folder / "evaluation/distributions.csv")
+    assert table["forecaster"].tolist() == [*BASELINES, "base", "sft", "grpo", "oracle"]
+    predictions = pd.read_csv(folder / "predictions/sft.csv")
+    quantiles = predictions[["q05", "q10", "q25", "q50", "q75", "q90", "q95"]]
+    assert (quantiles["q50"].dropna() == predictions["predicted_delta"].dropna()).all()
+    assert (quantiles.dropna().diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
 
 
 def test_all_forecasters_are_scored_on_the_same_windows(finished):

@@ -419,6 +419,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
         "metrics": part(c.evaluation, EvaluationSettings),
         "knowledge_cutoff": c.evaluation.knowledge_cutoff,
     },
+    "evaluate_distributions": lambda c, w: {"target": c.prompts.target, "confidence": c.evaluation.confidence},
     "compare_forecasts": lambda c, w: {"confidence": c.evaluation.confidence},
     "score_rewards": _score_rewards,
     "replay_rewards": _score_rewards,

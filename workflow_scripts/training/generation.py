@@ -28,7 +28,12 @@ class GenerationSettings:
     max_tokens: Annotated[int, Ge(1), Doc("Longest completion in tokens.")] = 512
     temperature: Annotated[float, Ge(0), Doc("0 is greedy.")] = 0.0
     samples: Annotated[
-        int, Ge(1), Doc("Completions per prompt, more than 1 with a temperature only; the forecast is their median.")
+        int,
+        Ge(1),
+        Doc(
+            "Completions per prompt, more than 1 with a temperature only; the forecast is their median, and their "
+            "quantiles are scored as a distribution."
+        ),
     ] = 1
 
 

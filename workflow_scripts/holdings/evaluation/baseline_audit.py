@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 
 from workflow_scripts.holdings.evaluation.text_audit import scramble_labels
 from workflow_scripts.holdings.forecasts.baselines import baseline_forecasts, window_features
+from workflow_scripts.holdings.forecasts.quantiles import QUANTILES
+from workflow_scripts.holdings.forecasts.residual_bands import residual_bands, residual_quantiles
 from workflow_scripts.holdings.panel.contract import LABELS
 from workflow_scripts.holdings.panel.stock_quarters import StockQuarters
 from workflow_scripts.holdings.windows.managers import (
@@ -19,6 +21,7 @@ from workflow_scripts.holdings.windows.managers import (
     attach_managers,
     manager_quarters,
 )
+from workflow_scripts.holdings.windows.splits import SPLITS
 
 AUDITED_MANAGERS, AUDITED_QUARTERS = 20, 4
 
@@ -53,6 +56,31 @@ def differing_baselines(
         if not np.allclose(written, forecast, rtol=1e-9, atol=1e-9, equal_nan=True):
             differing.append(name)
     return differing
+
+
+def differing_bands(
+    training: Mapping[str, pa.Table],
+    test: pa.Table,
+    target: str,
+    predictions: Mapping[str, pd.DataFrame],
+    rng: np.random.Generator,
+) -> list[str]:
+    """Baselines whose quantiles are not their forecasts and the residuals of a fit on all splits before the last two.
+
+    `training` has the windows that baselines are fitted on by split. The residuals are made again from the split before
+    the test one, and the bands from the test windows with other labels.
+    """
+    *earlier, later = (training[split] for split in SPLITS[:-1])
+    test = scramble_labels(test, rng)
+    residuals = residual_quantiles(later, baseline_forecasts(pa.concat_tables(earlier), later, target), target)
+    written = {name: predictions[name].set_index("window_id").loc[test["window_id"].to_pylist()] for name in residuals}
+    forecasts = {name: table["predicted_delta"].to_numpy() for name, table in written.items()}
+    bands = residual_bands(test, forecasts, residuals, target)
+    return [
+        name
+        for name, table in written.items()
+        if not np.allclose(table[list(QUANTILES)], bands[name], rtol=1e-9, atol=1e-9, equal_nan=True)
+    ]
 
 
 def differing_facts(

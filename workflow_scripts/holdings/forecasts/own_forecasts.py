@@ -1,7 +1,8 @@
 """A CSV of the user's own forecasts as a table of predictions: every test window once, numbers in every cell.
 
 Columns: window_id, predicted_delta ($ million), and any number of quantiles of the change ($ million), named q and the
-percentage: q05, q50, q97.5. Quantiles do not fall from one to the next, and are kept beside the predictions.
+percentage: q05, q50, q97.5. Quantiles do not fall from one to the next, and are kept beside the predictions; a file
+that has all of `quantiles.QUANTILES` is scored as a distribution, too.
 """
 
 import itertools
@@ -14,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
+from workflow_scripts.holdings.forecasts.quantiles import quantile_name
 from workflow_scripts.plumbing.errors import InputError
 
 KEY, FORECAST = "window_id", "predicted_delta"
@@ -31,6 +33,9 @@ def own_predictions(path: str | Path, window_ids: Sequence[str], held: Sequence[
     """
     table = _as_text(path)
     quantiles = sorted((name for name in table if QUANTILE.fullmatch(name)), key=_percent)
+    twice = [pair for pair in itertools.pairwise(quantiles) if len(set(map(_percent, pair))) == 1]
+    if twice:
+        raise InputError(f"{path}: columns {' and '.join(twice[0])} are the same quantile; leave one of them")
     unknown = [name for name in table if name not in (KEY, FORECAST, *quantiles)]
     missing = [name for name in (KEY, FORECAST) if name not in table]
     if missing or unknown:
@@ -64,7 +69,8 @@ def own_predictions(path: str | Path, window_ids: Sequence[str], held: Sequence[
             )
     predictions = prediction_table(window_ids, held, values[FORECAST][place])
     for name in quantiles:
-        predictions[name] = values[name][place]
+        # q5 and q5.0 are q05.
+        predictions[quantile_name(_percent(name) / 100)] = values[name][place]
     return predictions, len(table) - len(window_ids)
 
 

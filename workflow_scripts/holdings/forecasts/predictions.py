@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from workflow_scripts.holdings.forecasts.quantiles import row_quantiles, with_quantiles
 from workflow_scripts.holdings.texts.completions import parse_completion
 from workflow_scripts.plumbing.errors import InputError
 
@@ -85,6 +86,7 @@ def summarize_samples(samples: pd.DataFrame) -> pd.DataFrame:
     spread_delta (their mean and standard deviation, the latter missing for fewer than two), samples, parsed (whether
     any was), shares of the samples: parsed_share, valid_share, bound_share, truncated_share; and faults, those of the
     samples that have one. A prediction below the bound is kept as it was written: evaluation must not repair a model.
+    Of several samples also the quantiles (`quantiles.QUANTILES`), of the same ones that the median is of.
     """
     windows = samples.groupby("window_id", sort=False)
     median = windows["delta"].median()
@@ -102,7 +104,10 @@ def summarize_samples(samples: pd.DataFrame) -> pd.DataFrame:
             "faults": faults.reindex(median.index, fill_value=""),
         }
     )
-    return table.reset_index()
+    table, number = table.reset_index(), len(samples) // max(len(windows), 1)
+    # All windows have equally many samples, one after the other.
+    drawn = samples["delta"].to_numpy(float).reshape(-1, max(number, 1))
+    return with_quantiles(table, row_quantiles(drawn)) if number > 1 else table
 
 
 def fault_examples(samples: pd.DataFrame) -> pd.DataFrame:

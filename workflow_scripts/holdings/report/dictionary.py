@@ -60,6 +60,27 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "relative_R2": (NONE, "R2 of the same"),
     "relative_MedAE": ("share of holding_t", "median absolute error of the same"),
     "relative_skill": (NONE, "1 - relative_MAE / relative_MAE of no-change"),
+    "capped_relative_CRPS": ("share of holding_t", "mean CRPS of the target's change over holding_t, from quantiles at "
+                                                   "seven levels; truths and quantiles beyond +-1 count as +-1. Of a "
+                                                   "sure forecast it is the absolute error"),
+    "capped_relative_CRPS_skill": (NONE, "1 - capped_relative_CRPS / that of no-change with its residual band"),
+    "coverage_80": (SHARE, "truths from the 10 % to the 90 % quantile, both included; .8 is calibrated, more where "
+                           "many truths equal an end"),
+    "coverage_80_low": (SHARE, "lower end of its interval, clustered by quarter and by manager"),
+    "coverage_80_high": (SHARE, "upper end"),
+    "width_80": ("share of holding_t", "mean distance from the 10 % to the 90 % quantile, which count at most +-1: "
+                                       "sharpness"),
+    "level": (SHARE, "level of the quantile"),
+    "pinball": ("share of holding_t", "mean pinball loss of the quantile; capped as the CRPS"),
+    "observed_share": (SHARE, "truths at or below the quantile; the level is calibrated. A truth that equals quantiles "
+                              "is spread evenly over their levels"),
+    "observed_low": (SHARE, "lower end of its interval, clustered by quarter and by manager"),
+    "observed_high": (SHARE, "upper end"),
+    "level_low": (SHARE, "level of the quantile below the truths counted; 0: none"),
+    "level_high": (SHARE, "level of the quantile above them; 1: none"),
+    "pit_count": (COUNT, "windows whose truth lies between these quantiles; fractions where it equals some of them"),
+    "pit_density": (NONE, "their share / (level_high - level_low); 1 everywhere is calibrated, high at both ends too "
+                          "narrow, high in the middle too wide"),
     "IC": ("correlation", "Pearson correlation of forecast and truth within a quarter; in metrics: mean over quarters"),
     "IC_IR": (NONE, "mean of the quarters' IC / their standard deviation"),
     "IC_t": (NONE, "mean of the quarters' IC / its Newey-West standard error; none below 10 quarters"),
@@ -119,7 +140,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "n_managers": (COUNT, "managers among the windows"),
     "baseline_value": (UNIT, "the baseline's metric on the windows or quarters compared"),
     "candidate_value": (UNIT, "the candidate's metric on the same"),
-    "difference": (UNIT, "candidate_value - baseline_value; for errors negative is better, for RankIC positive"),
+    "difference": (UNIT, "candidate_value - baseline_value; for errors negative is better, for RankIC positive. In "
+                         "distributions: of capped_relative_CRPS from no-change's"),
     "weight": (NONE, "of the candidate in the combination with the baseline that has the least squared error: slope of "
                      "the baseline's error on what the candidate says otherwise, relative active changes cut at 1"),
     "p_adds_nothing": (NONE, "two-sided p-value of weight 0: the baseline encompasses the candidate; not corrected"),
@@ -301,6 +323,12 @@ FAMILIES: list[tuple[str, str, str]] = [
     (r"(\w+)_lag0", NONE, "{0} at t"),
     (r"(\w+)_lag(\d+)", NONE, "{0} at t-{1}"),
     (r"(\w+)_missing", COUNT, "rows without {0}"),
+    (
+        r"q(\d+(?:\.\d+)?)",
+        MUSD,
+        "{0} % quantile of the forecast of the target's change: of the samples that were read, of "
+        "the baseline's residuals around its forecast, or as in a file of your own",
+    ),
     (r"reward_(\w+)", NONE, "the reward {0}, mean over completions"),
     (r"rewards/(\w+)/mean", NONE, "the reward {0}, mean over completions"),
     (r"rewards/(\w+)/std", NONE, "the reward {0}, standard deviation over completions"),

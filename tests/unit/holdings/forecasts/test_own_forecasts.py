@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from workflow_scripts import import_forecasts
+from workflow_scripts.holdings.evaluation.distributions import has_distribution
 from workflow_scripts.holdings.forecasts.own_forecasts import own_predictions
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
+from workflow_scripts.holdings.forecasts.quantiles import QUANTILES
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import read_csv, write_csv, write_jsonl
 
@@ -54,9 +56,19 @@ def test_a_copy_of_a_baselines_forecasts_is_that_baseline_to_the_last_bit(tmp_pa
     names = {"forecasts": "mine.csv", "dataset": "test.jsonl", "out": "out.csv"}
     args = argparse.Namespace(**{name: tmp_path / file for name, file in names.items()})
     args.firm_type, args.forecaster = "banks", "mine"
-    assert "2,000 test windows, 0 rows of other windows" in import_forecasts.main(args)
+    said = import_forecasts.main(args)
+    assert "2,000 test windows, 0 rows of other windows" in said
+    assert said.endswith("no distribution (without q05, q10, q25, q50, q75, q90, q95)")
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "ridge.csv").read_bytes()
     assert len(read_csv(tmp_path / "out.csv")) == 2000
+
+
+def test_a_file_with_all_quantiles_is_a_distribution_whatever_their_spelling(tmp_path):
+    header = "window_id,predicted_delta,q5,q10.0,q25,q50,q75,q90,q95"
+    path = written(tmp_path, header, *(f"{one},0,-3,-2,-1,0,1,2,3" for one in IDS))
+    table, _ = own_predictions(path, IDS, HELD)
+    assert has_distribution(table)
+    assert table.loc[0, list(QUANTILES)].tolist() == [-3, -2, -1, 0, 1, 2, 3]
 
 
 ROWS = [f"{one},0.5" for one in IDS]
@@ -91,6 +103,10 @@ ROWS = [f"{one},0.5" for one in IDS]
         (
             ["window_id,predicted_delta,q50,q05", *(f"{row},0.1,0.1" for row in ROWS[:2]), f"{ROWS[2]},0.1,0.2"],
             "column q50 lies below q05 in line 4; quantiles rise with their percentage",
+        ),
+        (
+            ["window_id,predicted_delta,q05,q5", *(f"{row},0,0" for row in ROWS)],
+            "columns q05 and q5 are the same quantile; leave one of them",
         ),
         (["window_id,predicted_delta,q05", *(f"{row},x" for row in ROWS)], "column q05: 3 cells are no finite number"),
         (["window_id,predicted_delta", *ROWS, "a,b,c,d"], "cannot be read as a CSV in UTF-8"),

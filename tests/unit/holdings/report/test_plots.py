@@ -10,13 +10,21 @@ import scipy.stats
 from workflow_scripts import plot_forecasts
 from workflow_scripts.holdings.evaluation import tables as evaluation
 from workflow_scripts.holdings.evaluation.comparison import ERRORS
+from workflow_scripts.holdings.evaluation.distributions import (
+    distribution_table,
+    distributions_of,
+    pit_table,
+    reliability_table,
+)
 from workflow_scripts.holdings.evaluation.metrics import CAPPED_MAE, newey_west_se
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
-from workflow_scripts.holdings.report import plots
+from workflow_scripts.holdings.forecasts.quantiles import with_quantiles
+from workflow_scripts.holdings.report import distribution_plots, plots
 from workflow_scripts.holdings.report.training_curves import plot_training
-from workflow_scripts.holdings.texts.targets import CHANGES
+from workflow_scripts.holdings.texts.targets import CHANGES, DOLLAR_CHANGE
 
-FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage")
+FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage", "pit",
+           "reliability", "distributions")  # fmt: skip
 SETTINGS = evaluation.EvaluationSettings()
 
 
@@ -47,14 +55,29 @@ def long_table(quarters: int, windows: int, forecasters: tuple[str, ...]) -> pd.
     return pd.concat(tables, ignore_index=True)
 
 
-def draw(folder, joined: pd.DataFrame) -> list[str]:
-    """Evaluate, then draw all figures of the firm type into `folder`; returns the names of the figures' files."""
+def bands(table: pd.DataFrame) -> pd.DataFrame:
+    """The forecasts of one forecaster with a band of half the position around them."""
+    table = table.assign(predicted_delta=table["predicted_delta"].fillna(0.0))
+    spread = table["holding_t"].to_numpy()[:, None] * np.linspace(-0.5, 0.5, 7)
+    return with_quantiles(table, table["predicted_delta"].to_numpy()[:, None] + spread)
+
+
+def draw(folder, joined: pd.DataFrame, sure: bool = False) -> list[str]:
+    """Evaluate, then draw all figures of the firm type into `folder`; returns the names of the figures' files.
+
+    Forecasts that are `sure` have no quantiles.
+    """
+    told = {name: table if sure else bands(table) for name, table in joined.groupby("forecaster", sort=False)}
+    given = distributions_of(joined.drop_duplicates("window_id"), told, DOLLAR_CHANGE)
     tables = {
         "forecasts": evaluation.with_units(joined),
         "metrics": evaluation.metrics_table(joined, SETTINGS),
         "metrics_by_quarter": evaluation.quarterly_table(joined, SETTINGS),
         "metrics_by_size": evaluation.size_table(joined, SETTINGS),
         "coverage": evaluation.coverage_table(joined),
+        "distributions": distribution_table(given, 0.9),
+        "reliability": reliability_table(given, 0.9),
+        "pit": pit_table(given),
     }
     (folder / "tables").mkdir(parents=True)
     for name, table in tables.items():
@@ -187,6 +210,45 @@ def test_one_window_without_a_forecast_or_an_active_change(tmp_path):
     """No IC is defined, the residuals have no spread, and the tables no row of the active change."""
     assert draw(tmp_path / "out", long_table(1, 1, ("no_change", "sft"))) == ALL_FILES
     assert pd.read_csv(tmp_path / "out/ic_by_quarter.csv")["IC"].isna().all()
+
+
+def test_forecasts_without_quantiles_leave_the_figures_of_distributions_empty(tmp_path, joined):
+    assert draw(tmp_path / "out", joined, sure=True) == ALL_FILES
+    assert len(pd.read_csv(tmp_path / "out/tables/pit.csv")) == 0
+
+
+def test_no_change_stands_beside_the_forecasters_whose_quantiles_are_drawn():
+    table = pd.DataFrame({"forecaster": ["no_change", "ridge", "sft", "mine"]})
+    shown = ["ridge", "base", "sft", "mine"]
+    assert distribution_plots.with_distribution(shown, table) == ["no_change", "ridge", "sft", "mine"]
+    assert distribution_plots.with_distribution(shown, table.iloc[1:]) == ["ridge", "sft", "mine"]
+
+
+def test_densities_shares_and_intervals_are_drawn_as_the_tables_have_them(tmp_path, drawn, monkeypatch):
+    """The heights of the PIT, the points of the reliability, and the whiskers of the coverage, cut at 0 and 1."""
+    found, close = {}, plots.plt.close
+
+    def note_and_close(sheet):
+        found[len(found)] = [
+            ([p.get_data().values for p in axes.patches], [line.get_xydata() for line in axes.lines],
+             [c.get_segments()[0] for c in axes.collections])
+            for axes in sheet.axes
+        ]  # fmt: skip
+        close(sheet)
+
+    monkeypatch.setattr(plots.plt, "close", note_and_close)
+    tables = {name: pd.read_csv(drawn / f"tables/{name}.csv") for name in ("pit", "reliability", "distributions")}
+    distribution_plots.plot_pit(tables["pit"], ["sft"], "x", tmp_path / "pit")
+    distribution_plots.plot_reliability(tables["reliability"], ["sft"], "x", tmp_path / "reliability")
+    tables["distributions"].loc[0, ["coverage_80_low", "coverage_80_high"]] = -0.5, 1.5
+    distribution_plots.plot_distributions(tables["distributions"], "x", tmp_path / "distributions")
+    pit, reliability, distributions = found.values()
+    density = tables["pit"].set_index("forecaster")["pit_density"]
+    assert [panel[0][0].tolist() for panel in pit] == [density[name].tolist() for name in ("no_change", "sft")]
+    observed = tables["reliability"].set_index("forecaster").loc["sft", "observed_share"]
+    assert reliability[0][1][2][:, 1].tolist() == observed.tolist()
+    assert distributions[0][2][0][:, 1].tolist() == [0, 1]
+    assert len(distributions[0][2]) == 6
 
 
 def test_endless_whiskers_and_a_wild_baseline_do_not_squash_the_skill(tmp_path, monkeypatch):

@@ -1,0 +1,43 @@
+"""Distributions of numeric forecasts, no-change among them: the forecast and what it was wrong by before the test.
+
+The baselines are fitted on the SFT sample and forecast the GRPO sample; the quantiles of (truth - forecast) / scale
+there, the scale being the position, are put around the test forecasts, which are fitted on both. Neither the residuals
+of a fit on its own sample, which are too small, nor a test label is used.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from workflow_scripts.holdings.forecasts.baselines import window_features
+from workflow_scripts.holdings.forecasts.quantiles import Array, row_quantiles
+from workflow_scripts.holdings.texts.targets import TARGETS
+from workflow_scripts.holdings.windows.labels import label_arrays
+from workflow_scripts.holdings.windows.lags import lagged
+
+
+def residual_quantiles(later: pa.Table, forecasts: Mapping[str, Array], target: str) -> dict[str, Array]:
+    """Quantiles of the relative residuals by forecaster, shape (levels,); NaN where no window has position and label.
+
+    `forecasts` are those of the `later` sample's change, $ million, by what was fitted on an earlier one.
+    """
+    truth, held = label_arrays(later)[TARGETS[target].label], later[lagged("holding_t", 0)].to_numpy()
+    known = ~np.isnan(truth) & (held > 0)
+    return {
+        name: row_quantiles([(truth[known] - forecast[known]) / held[known]])[0] for name, forecast in forecasts.items()
+    }
+
+
+def residual_bands(
+    test: pa.Table, forecasts: Mapping[str, Array], residuals: Mapping[str, Array], target: str
+) -> dict[str, Array]:
+    """Quantiles of the test windows' change by forecaster, $ million, shape (n, levels).
+
+    forecast + scale * quantile of the residuals, the scale being that of the baselines: holding_t, or the window's mean
+    holding where the position is 0. None lies below -holding_t, because no position is negative.
+    """
+    scale, held = (x[:, None] for x in (window_features(test, target).scale, test[lagged("holding_t", 0)].to_numpy()))
+    return {
+        name: np.maximum(forecast[:, None] + scale * residuals[name], -held) for name, forecast in forecasts.items()
+    }
