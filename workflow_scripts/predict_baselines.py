@@ -12,7 +12,6 @@ from pathlib import Path
 import pyarrow as pa
 
 from workflow_scripts.holdings.forecasts.baselines import Array, baseline_forecasts
-from workflow_scripts.holdings.forecasts.forecasters import ORACLE
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
 from workflow_scripts.holdings.forecasts.quantiles import with_quantiles
 from workflow_scripts.holdings.forecasts.residual_bands import residual_bands, residual_quantiles
@@ -44,7 +43,7 @@ def all_forecasts(train: Sequence[pa.Table], asked: pa.Table, settings: Settings
     forecasts, oracle = baseline_forecasts(pa.concat_tables(train), asked, settings.target), settings.oracle
     if oracle:
         held, before = (asked[lagged("holding_t", lag)].to_numpy() for lag in (0, 1))
-        forecasts[ORACLE] = oracle_delta(held, before, oracle.drift, oracle.persistence)
+        forecasts["oracle"] = oracle_delta(held, before, oracle.drift, oracle.persistence)
     return forecasts
 
 
