@@ -324,7 +324,7 @@ FAMILIES: list[tuple[str, str, str]] = [
     (r"(\w+)_lag(\d+)", NONE, "{0} at t-{1}"),
     (r"(\w+)_missing", COUNT, "rows without {0}"),
     (
-        r"q(\d+(?:\.\d+)?)",
+        r"q0?(\d+(?:\.\d+)?)",
         MUSD,
         "{0} % quantile of the forecast of the target's change: of the samples that were read, of "
         "the baseline's residuals around its forecast, or as in a file of your own",
