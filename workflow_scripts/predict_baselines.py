@@ -1,7 +1,7 @@
 """Forecasts that need no language model, fitted on the SFT and GRPO samples; on a simulated panel also the oracle.
 
 The windows of the test sample are forecast; none of its labels is read. The quantiles around a forecast are what it was
-wrong by on the GRPO sample, fitted on the SFT sample (`holdings/forecasts/residual_bands.py`).
+wrong by in the GRPO quarters, fitted on the SFT quarters (`holdings/forecasts/residual_bands.py`).
 """
 
 from argparse import Namespace
