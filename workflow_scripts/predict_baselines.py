@@ -1,4 +1,4 @@
-"""Forecasts that need no language model, fitted on the SFT and GRPO samples; on a simulated panel also the oracle.
+"""Forecasts that need no language model, fitted on the training quarters; on a simulated panel also the oracle.
 
 The windows of the test sample are forecast; none of its labels is read. The quantiles around a forecast are what it was
 wrong by in the GRPO quarters, fitted on the SFT quarters (`holdings/forecasts/residual_bands.py`).
