@@ -1,5 +1,5 @@
 # Forecasters that need no language model here: baselines, and the user's own files of forecasts.
-# Required inputs: training_windows/*.parquet, samples/test.parquet, datasets/test.jsonl
+# Required inputs: training_windows/*.parquet, samples/{grpo,test}.parquet, datasets/test.jsonl
 # Outputs: predictions/{baseline}.csv, evaluation/baseline_choice.csv, predictions/{name}.csv
 # Steps: predict_baselines; choose_baseline; import_forecasts
 
@@ -7,6 +7,8 @@
 rule predict_baselines:
     input:
         train=expand("<results>/{{firm_type}}/training_windows/{split}.parquet", split=SPLITS[:-1]),
+        # Drawn as the test windows are.
+        later=f"<results>/{{firm_type}}/samples/{SPLITS[-2]}.parquet",
         test="<results>/{firm_type}/samples/test.parquet",
     output:
         expand(
@@ -25,6 +27,7 @@ rule predict_baselines:
         logged(r"""
             python -m workflow_scripts.predict_baselines \
                 --train {input.train:q} \
+                --later {input.later:q} \
                 --test {input.test:q} \
                 --firm-type {wildcards.firm_type} \
                 --settings {params.settings:q} \

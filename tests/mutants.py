@@ -266,7 +266,7 @@ MUTANTS = [
     Mutant("one forecast fewer for a top k", "holdings/evaluation/metrics.py",
            'kind="stable")[:k]', 'kind="stable")[: k - 1]', METRICS),
     Mutant("bands from windows that the forecast was fitted on", "predict_baselines.py",
-           "all_forecasts(earlier, later, settings)", "all_forecasts(train, later, settings)", QUANTILES),
+           "all_forecasts(train[:-1], later, settings)", "all_forecasts(train, later, settings)", QUANTILES),
     Mutant("quantiles that are too narrow for their samples", "holdings/forecasts/quantiles.py",
            "(count + 1) * np.array(LEVELS) - 1", "(count - 1) * np.array(LEVELS)", QUANTILES),
     Mutant("a band below a full exit", "holdings/forecasts/residual_bands.py",

@@ -60,7 +60,7 @@ def main(args: Namespace) -> str:
     checks.append(found_by("facts about managers that change with what is dated after t", facts))
     moved = baseline_audit.differing_baselines(train, samples["test"], settings.target, predictions, rng)
     checks.append(found_by("baselines that depend on test labels or other test windows", moved))
-    bands = baseline_audit.differing_bands(training, samples["test"], settings.target, predictions, rng)
+    bands = baseline_audit.differing_bands(training, samples, settings.target, predictions, rng)
     checks.append(found_by("baselines whose bands are not those of the residuals before the test quarters", bands))
     write_csv(args.out, checks_table(checks, args.firm_type, "baselines"))
     return f"audit_baselines {args.firm_type}: {len(checks)} checks passed"

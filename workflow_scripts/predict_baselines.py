@@ -1,7 +1,7 @@
 """Forecasts that need no language model, fitted on the training quarters; on a simulated panel also the oracle.
 
 The windows of the test sample are forecast; none of its labels is read. The quantiles around a forecast are what it was
-wrong by in the GRPO quarters, fitted on the SFT quarters (`holdings/forecasts/residual_bands.py`).
+wrong by on the GRPO sample, fitted on the SFT quarters (`holdings/forecasts/residual_bands.py`).
 """
 
 from argparse import Namespace
@@ -50,9 +50,9 @@ def all_forecasts(train: Sequence[pa.Table], asked: pa.Table, settings: Settings
 def main(args: Namespace) -> str:
     """Write `{forecaster}.csv` for each of `--out`; the file's name is the forecaster's."""
     train, test, settings = [read_table(path) for path in args.train], read_table(args.test), args.settings
-    *earlier, later = train
+    later = read_table(args.later)
     forecasts = all_forecasts(train, test, settings)
-    residuals = residual_quantiles(later, all_forecasts(earlier, later, settings), settings.target)
+    residuals = residual_quantiles(later, all_forecasts(train[:-1], later, settings), settings.target)
     bands = residual_bands(test, forecasts, residuals, settings.target)
     ids, held = test["window_id"].to_pylist(), test[lagged("holding_t", 0)].to_numpy()
     for out in args.out:
@@ -65,7 +65,8 @@ if __name__ == "__main__":
     cli.run(
         main,
         __doc__,
-        train=cli.FILES,
+        train={**cli.FILES, "help": "what the baselines are fitted on, by split in their order"},
+        later={**cli.TEXT, "help": "the sample of the last of these splits, whose residuals make the bands"},
         test=cli.TEXT,
         firm_type=cli.TEXT,
         settings=cli.settings_option(Settings),

@@ -140,8 +140,10 @@ def texts(folder: Path) -> dict[str, list]:
         options |= {"settings": settings(rule)} if rule in USES else {}
         options |= {"report": folder / "datasets/sft.json"} if split == "sft" else {}
         stages[rule] = module(rule, **options)
-    train, test = [training_windows(folder, split) for split in SPLITS[:-1]], folder / f"samples/{SPLITS[-1]}.parquet"
-    options = {"train": train, "test": test, "firm_type": FIRM_TYPE, "settings": settings("predict_baselines")}
+    train = [training_windows(folder, split) for split in SPLITS[:-1]]
+    later, test = (folder / f"samples/{split}.parquet" for split in SPLITS[-2:])
+    options = {"train": train, "later": later, "test": test, "firm_type": FIRM_TYPE}
+    options |= {"settings": settings("predict_baselines")}
     return {**stages, "predict_baselines": module("predict_baselines", **options, out=forecasts(folder))}
 
 

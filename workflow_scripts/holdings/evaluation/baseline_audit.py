@@ -60,18 +60,19 @@ def differing_baselines(
 
 def differing_bands(
     training: Mapping[str, pa.Table],
-    test: pa.Table,
+    samples: Mapping[str, pa.Table],
     target: str,
     predictions: Mapping[str, pd.DataFrame],
     rng: np.random.Generator,
 ) -> list[str]:
     """Baselines whose quantiles are not their forecasts and the residuals of a fit on all splits before the last two.
 
-    `training` has the windows that baselines are fitted on by split. The residuals are made again from the split before
-    the test one, and the bands from the test windows with other labels.
+    `training` has the windows that baselines are fitted on by split, `samples` the samples. The residuals are made
+    again from the sample before the test one, and the bands from the test windows with other labels.
     """
-    *earlier, later = (training[split] for split in SPLITS[:-1])
-    test = scramble_labels(test, rng)
+    *before, last, asked = SPLITS
+    earlier, later = [training[split] for split in before], samples[last]
+    test = scramble_labels(samples[asked], rng)
     residuals = residual_quantiles(later, baseline_forecasts(pa.concat_tables(earlier), later, target), target)
     written = {name: predictions[name].set_index("window_id").loc[test["window_id"].to_pylist()] for name in residuals}
     forecasts = {name: table["predicted_delta"].to_numpy() for name, table in written.items()}

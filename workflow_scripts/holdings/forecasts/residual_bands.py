@@ -1,8 +1,9 @@
 """Distributions of numeric forecasts, no-change among them: the forecast and what it was wrong by before the test.
 
-The baselines are fitted on the windows of the SFT quarters and forecast those of the GRPO quarters; the quantiles of
-(truth - forecast) / scale there, the scale being the position, are put around the test forecasts, which are fitted on
-both. Neither the residuals of a fit on its own windows, which are too small, nor a test label is used.
+The baselines are fitted on the windows of the SFT quarters and forecast the GRPO sample, which is drawn as the test
+sample is: among all windows the few managers with the most positions would set the width. The quantiles of
+(truth - forecast) / position there are put around the test forecasts, which are fitted on both. Neither the residuals
+of a fit on its own windows, which are too small, nor a test label is used.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from workflow_scripts.holdings.windows.lags import lagged
 def residual_quantiles(later: pa.Table, forecasts: Mapping[str, Array], target: str) -> dict[str, Array]:
     """Quantiles of the relative residuals by forecaster, shape (levels,); NaN where no window has position and label.
 
-    `forecasts` are those of the `later` windows' change, $ million, by what was fitted on earlier ones.
+    `forecasts` are those of the `later` sample's change, $ million, by what was fitted on earlier windows.
     """
     truth, held = label_arrays(later)[TARGETS[target].label], later[lagged("holding_t", 0)].to_numpy()
     known = ~np.isnan(truth) & (held > 0)

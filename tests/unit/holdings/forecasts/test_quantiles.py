@@ -90,8 +90,8 @@ def test_no_window_to_learn_a_residual_from_gives_no_band():
     assert np.isnan(residuals["no_change"]).all()
 
 
-def predictions(folder, parts: dict[str, pa.Table]) -> dict[str, pd.DataFrame]:
-    """The tables that predict_baselines writes for these samples."""
+def predictions(folder, parts: dict[str, pa.Table], later: str = "grpo") -> dict[str, pd.DataFrame]:
+    """The tables that predict_baselines writes for these windows; `later` are those whose residuals make the bands."""
     folder.mkdir()
     for split, table in parts.items():
         pq.write_table(table, folder / f"{split}.parquet")
@@ -100,6 +100,7 @@ def predictions(folder, parts: dict[str, pa.Table]) -> dict[str, pd.DataFrame]:
     predict_baselines.main(
         Namespace(
             train=[folder / f"{split}.parquet" for split in ("sft", "grpo")],
+            later=folder / f"{later}.parquet",
             test=folder / "test.parquet",
             firm_type="banks",
             settings=settings,
@@ -131,12 +132,12 @@ def test_the_audit_catches_bands_of_other_residuals(parts, tmp_path):
     tables = predictions(tmp_path / "plain", parts)
     baselines = {name: tables[name] for name in BASELINES}
     rng = np.random.default_rng(0)
-    assert differing_bands(parts, parts["test"], "holding_delta", baselines, rng) == []
+    assert differing_bands(parts, parts, "holding_delta", baselines, rng) == []
     test = parts["test"]
     forecast = {"ridge": baselines["ridge"]["predicted_delta"].to_numpy()}
     leaky = residual_bands(test, forecast, residual_quantiles(test, forecast, "holding_delta"), "holding_delta")
     planted = baselines | {"ridge": with_quantiles(baselines["ridge"], leaky["ridge"])}
-    assert differing_bands(parts, parts["test"], "holding_delta", planted, rng) == ["ridge"]
+    assert differing_bands(parts, parts, "holding_delta", planted, rng) == ["ridge"]
 
 
 def test_bands_come_from_windows_that_the_forecast_was_not_fitted_on(parts, tmp_path):
@@ -151,6 +152,12 @@ def test_bands_come_from_windows_that_the_forecast_was_not_fitted_on(parts, tmp_
         centre = tables[name]["predicted_delta"].to_numpy()
         bands = np.maximum(centre[:, None] + held[:, None] * expected, -held[:, None])
         np.testing.assert_allclose(tables[name][list(QUANTILES)], bands, rtol=1e-9, atol=1e-9)
+    # The windows that are drawn as the test windows are, and no other, make the width.
+    sampled = parts["grpo"].slice(0, 30)
+    again = predictions(tmp_path / "sampled", parts | {"sample": sampled}, "sample")["no_change"]
+    relative = sampled["holding_t1"].to_numpy() / sampled["holding_t"].to_numpy() - 1
+    expected = np.maximum(held[:, None] * np.quantile(relative, LEVELS, method="weibull"), -held[:, None])
+    np.testing.assert_allclose(again[list(QUANTILES)], expected, rtol=1e-9, atol=1e-9)
     # What is known of the law narrows the band.
     width = {name: ((table["q90"] - table["q10"]) / held).mean() for name, table in tables.items()}
     assert width["oracle"] < 0.8 * width["no_change"]
