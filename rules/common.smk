@@ -8,8 +8,8 @@ from workflow_scripts.holdings.windows.splits import SPLITS
 from workflow_scripts.plumbing.remembered_digests import content_digest
 from workflow_scripts.settings.checks import SEED_RUN_FILES
 from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED
-from workflow_scripts.settings.uses import adapter_path, continued_stage, evaluated_stages, forecasters
-from workflow_scripts.settings.uses import is_made, made_start_models, needed_stages, of_firm_type, own_digests
+from workflow_scripts.settings.uses import adapter_path, continued_stage, forecasters
+from workflow_scripts.settings.uses import is_made, made_start_models, models, needed_stages, of_firm_type, own_digests
 from workflow_scripts.settings.uses import reward_plugins, rolled_paths, run_folder, section, without_model
 from workflow_scripts.settings.uses import settings_of as settings_of_config
 from workflow_scripts.training.base_model import ModelSettings
@@ -29,8 +29,8 @@ FORECASTERS = forecasters(CONFIG)
 # The runs whose test windows are put together here; this run then samples, trains and generates nothing.
 ROLLING_RUNS = CONFIG.evaluation.rolling_runs
 NO_MODELS = without_model(CONFIG)
-# What completes prompts: the evaluated stages, and adapters of the user's own, which share their rules.
-MODELS = (*evaluated_stages(CONFIG), *CONFIG.adapters)
+# What completes prompts: adapters of the user's own share the rules of the stages.
+MODELS = models(CONFIG)
 # Of the trained stages and the splits that they learn, those that the evaluation needs.
 NEEDED_STAGES = needed_stages(CONFIG)
 LEARNT_SPLITS = [split for split in SPLITS if split in {STAGES[stage].split for stage in NEEDED_STAGES}]

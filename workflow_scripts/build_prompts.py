@@ -5,7 +5,6 @@ from argparse import Namespace
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
 from workflow_scripts.holdings.texts.tickers import read_tickers
 from workflow_scripts.holdings.windows.history import prompt_columns
-from workflow_scripts.holdings.windows.managers import FACTS
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_table, write_jsonl
 
@@ -13,8 +12,7 @@ from workflow_scripts.plumbing.files import read_table, write_jsonl
 def main(args: Namespace) -> str:
     """Write the prompts to `--out`."""
     # Reading only these columns keeps the label out of reach.
-    columns = [*prompt_columns(args.settings.history_quarters), *FACTS]
-    sample = read_table(args.sample, columns=columns)
+    sample = read_table(args.sample, columns=prompt_columns(args.settings.history_quarters))
     tickers = read_tickers(args.tickers[0]) if args.tickers else None
     prompts = build_prompts(sample, args.settings, tickers)
     write_jsonl(args.out, prompts)

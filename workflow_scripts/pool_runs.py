@@ -47,8 +47,7 @@ def _test_rows(folders: list[Path]) -> Iterator[dict]:
 
 def _origins(folder: Path, model: str) -> dict:
     """Conditions of a model in the first run, without its adapter, which is another one in each."""
-    conditions = read_json(folder / f"completions/{model}.json")
-    return {**conditions, "adapter": None} if "adapter" in conditions else conditions
+    return read_json(folder / f"completions/{model}.json") | {"adapter": None}
 
 
 def main(args: Namespace) -> str:

@@ -53,7 +53,7 @@ def main(args: Namespace) -> str:
     later = read_table(args.later)
     forecasts = all_forecasts(train, test, settings)
     residuals = residual_quantiles(later, all_forecasts(train[:-1], later, settings), settings.target)
-    bands = residual_bands(test, forecasts, residuals, settings.target)
+    bands = residual_bands(test, forecasts, residuals)
     ids, held = test["window_id"].to_pylist(), test[lagged("holding_t", 0)].to_numpy()
     for out in args.out:
         name = Path(out).stem

@@ -1,6 +1,5 @@
 """Rolling origin: a run per test year, and one that evaluates their test windows together and trains nothing."""
 
-import json
 import subprocess
 import sys
 
@@ -8,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.project import Project, copy_of, tiny_config
-from workflow_scripts.plumbing.files import iterate_jsonl
+from workflow_scripts.plumbing.files import iterate_jsonl, read_json
 
 YEARS = ("2019", "2020")
 
@@ -71,14 +70,9 @@ def test_all_years_are_evaluated_together(rolled):
 def test_the_training_quarters_expand(rolled):
     """GRPO learns the year before the test, SFT all before that, from the panel's first quarter."""
     for year in YEARS:
-        samples = {
-            split: sorted({row["quarter"] // 4 for row in iterate_jsonl(path)})
-            for split in ("test",)
-            for path in [folder(rolled, f"rolled-{year}") / f"datasets/{split}.jsonl"]
-        }
-        assert samples["test"] == [int(year)]
-        report = json.loads((folder(rolled, f"rolled-{year}") / "samples/sft.json").read_text())
-        spans = [bucket["quarters"] for bucket in report["buckets"]]
+        run = folder(rolled, f"rolled-{year}")
+        assert {row["quarter"] // 4 for row in iterate_jsonl(run / "datasets/test.jsonl")} == {int(year)}
+        spans = [bucket["quarters"] for bucket in read_json(run / "samples/sft.json")["buckets"]]
         assert spans[0].startswith("2014")
         assert spans[-1].endswith(f"{int(year) - 2}Q4")
 

@@ -103,19 +103,23 @@ def needed_stages(config: Config) -> tuple[str, ...]:
 def forecasters(config: Config) -> tuple[str, ...]:
     """All forecasters of a run, in the order of the tables."""
     oracle = [ORACLE] if config.panel == SIMULATED else []
-    return (*BASELINES, *evaluated_stages(config), *config.adapters, *config.forecasts, *oracle)
+    return (*BASELINES, *models(config), *config.forecasts, *oracle)
+
+
+def models(config: Config) -> tuple[str, ...]:
+    """The forecasters that complete prompts: the evaluated stages, and adapters of the user's own."""
+    return (*evaluated_stages(config), *config.adapters)
 
 
 def without_model(config: Config) -> tuple[str, ...]:
-    """The forecasters that complete no prompts: baselines and files of forecasts."""
-    models = (*evaluated_stages(config), *config.adapters)
-    return tuple(name for name in forecasters(config) if name not in models)
+    """All other forecasters: baselines and files of forecasts."""
+    return tuple(name for name in forecasters(config) if name not in models(config))
 
 
 def rolled_paths(config: Config, firm_type: str) -> list[str]:
     """What the runs of a rolling origin have made and this run puts together, of one firm type."""
     names = ["datasets/test.jsonl", "evaluation/baseline_choice.csv"]
-    names += [f"completions/{m}.{k}" for m in (*evaluated_stages(config), *config.adapters) for k in ("jsonl", "json")]
+    names += [f"completions/{m}.{k}" for m in models(config) for k in ("jsonl", "json")]
     names += [f"predictions/{name}.csv" for name in without_model(config)]
     runs = [f"results/{run}" for run in config.evaluation.rolling_runs]
     return [path for run in runs for path in (f"{run}/config.yaml", *(f"{run}/{firm_type}/{name}" for name in names))]
@@ -384,10 +388,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
         "think": _think(c),
     },
     "build_grpo_dataset": lambda c, w: {"target": c.prompts.target, "exemplar": _exemplar(c)},
-    "pool_runs": lambda c, w: {
-        "models": [*evaluated_stages(c), *c.adapters],
-        "others": list(without_model(c)),
-    },
+    "pool_runs": lambda c, w: {"models": models(c), "others": without_model(c)},
     "predict_baselines": _predict_baselines,
     "choose_baseline": lambda c, w: {"target": c.prompts.target},
     "audit_leakage": _audit_leakage,

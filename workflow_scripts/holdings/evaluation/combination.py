@@ -12,12 +12,19 @@ Two answers, both of active changes relative to holding_t, truth and forecasts b
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
-from workflow_scripts.holdings.evaluation.comparison import NOTHING, inference_columns, ordered
-from workflow_scripts.holdings.evaluation.inference import Clusters, Estimate, estimate, ratio_without, two_way_clusters
-from workflow_scripts.holdings.evaluation.metrics import CAP, Array, capped_errors
+from workflow_scripts.holdings.evaluation.comparison import inference_columns, ordered
+from workflow_scripts.holdings.evaluation.inference import (
+    NOTHING,
+    Clusters,
+    Estimate,
+    estimate,
+    mean_estimate,
+    ratio_without,
+    two_way_clusters,
+)
+from workflow_scripts.holdings.evaluation.metrics import Array, capped, capped_errors
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
 from workflow_scripts.holdings.evaluation.tables import HEADLINE_TARGET, cases
 
@@ -46,19 +53,19 @@ def combinations(joined: pd.DataFrame, pairs: Sequence[tuple[str, str]], confide
     (negative: the average is better). p-values are not corrected for several pairs.
     """
     found = {one.forecaster: one.relative() for one in cases(ordered(joined), EvaluationSettings(), (HEADLINE_TARGET,))}
+    # Every forecaster has the same windows.
+    first = next(iter(found.values()))
+    true, clusters = first.true, two_way_clusters(first.quarter, first.column("mgrno"))
     rows = []
     for baseline, candidate in pairs:
-        case, other = found[baseline], found[candidate]
-        row = {"baseline": baseline, "candidate": candidate, "n_windows": len(case.true)}
-        if len(case.true):
-            clusters = two_way_clusters(case.quarter, case.column("mgrno"))
-            true, first, second = (np.clip(x, -CAP, CAP) for x in (case.true, case.predicted, other.predicted))
-            weight = encompassing_weight(true, first, second, clusters)
+        row = {"baseline": baseline, "candidate": candidate, "n_windows": len(true)}
+        if len(true):
+            forecasts = found[baseline].predicted, found[candidate].predicted
+            ours, theirs = map(capped, forecasts)
+            weight = encompassing_weight(capped(true), ours, theirs, clusters)
             less_one = replace(weight, value=weight.value - 1)
-            errors = [capped_errors(case.true, x) for x in (case.predicted, other.predicted, (first + second) / 2)]
-            difference = errors[2] - errors[0]
-            without = ratio_without(difference, np.ones(len(difference)), clusters)
-            average = estimate(difference.mean(), without)
+            errors = [capped_errors(true, one) for one in (*forecasts, (ours + theirs) / 2)]
+            average = mean_estimate(errors[2] - errors[0], clusters)
             low, high = average.interval(confidence)
             row |= {
                 "weight": weight.value,

@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.holdings.evaluation.inference import (
+    NOTHING,
     Clusters,
     Estimate,
     estimate,
+    mean_estimate,
     mean_without,
     rank_ic_without,
     ratio_without,
@@ -37,8 +39,6 @@ from workflow_scripts.holdings.texts.targets import CHANGES
 
 MIN_MANAGERS = 10
 PRIMARY, SECONDARY = "primary", "secondary"
-# Where no window can be scored.
-NOTHING = Estimate(np.nan, np.nan, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,7 @@ class _Table:
     def compare_errors(self, baseline: str, candidate: str) -> tuple[float, float, Estimate]:
         """Mean error of both, and the candidate's less the baseline's."""
         first, second = self.errors[baseline], self.errors[candidate]
-        difference = second - first
-        without = ratio_without(difference, np.ones(self.size), self.clusters)
-        return first.mean(), second.mean(), estimate(difference.mean(), without)
+        return first.mean(), second.mean(), mean_estimate(second - first, self.clusters)
 
     def compare_rankings(self, baseline: str, candidate: str) -> tuple[float, float, Estimate]:
         """Mean RankIC of both over the quarters where both have one, and the candidate's less the baseline's."""

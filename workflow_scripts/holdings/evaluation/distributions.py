@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 import scoringrules
 
-from workflow_scripts.holdings.evaluation.comparison import NOTHING, inference_columns
-from workflow_scripts.holdings.evaluation.inference import Clusters, Estimate, estimate, ratio_without, two_way_clusters
-from workflow_scripts.holdings.evaluation.metrics import CAP, Array, skill
+from workflow_scripts.holdings.evaluation.comparison import inference_columns
+from workflow_scripts.holdings.evaluation.inference import NOTHING, Clusters, mean_estimate, two_way_clusters
+from workflow_scripts.holdings.evaluation.metrics import Array, capped, skill
 from workflow_scripts.holdings.forecasts.baselines import NO_CHANGE
 from workflow_scripts.holdings.forecasts.quantiles import BAND, LEVELS, QUANTILES, missing_quantiles
 from workflow_scripts.holdings.panel.quarters import label_ids
@@ -46,11 +46,6 @@ def pinball(true: Array, quantiles: Array) -> Array:
 def crps(true: Array, quantiles: Array) -> Array:
     """CRPS of each window, shape (n,), from truths (n,) and quantiles (n, levels); of equal quantiles |error|."""
     return 2 * pinball(true, quantiles) @ WEIGHTS
-
-
-def capped(values: Array) -> Array:
-    """Changes relative to holding_t, none beyond ±CAP."""
-    return np.clip(values, -CAP, CAP)
 
 
 def pit_masses(true: Array, quantiles: Array) -> Array:
@@ -116,11 +111,6 @@ def distributions_of(windows: pd.DataFrame, predictions: Mapping[str, pd.DataFra
     )
 
 
-def _mean(values: Array, clusters: Clusters) -> Estimate:
-    """The mean over windows (n,) with its two-way error; not known for no windows."""
-    return estimate(values.mean(), ratio_without(values, np.ones(len(values)), clusters)) if len(values) else NOTHING
-
-
 def distribution_table(given: Distributions, confidence: float) -> pd.DataFrame:
     """One row per forecaster: CRPS, its difference from no-change's with its inference, coverage and width of BAND.
 
@@ -133,9 +123,9 @@ def distribution_table(given: Distributions, confidence: float) -> pd.DataFrame:
     for name, values in given.quantiles.items():
         low, high = values[:, _LOW], values[:, _HIGH]
         score, difference, stay = (
-            _mean(x, given.clusters) for x in (scores[name], scores[name] - reference, reference)
+            mean_estimate(x, given.clusters) for x in (scores[name], scores[name] - reference, reference)
         )
-        covered = _mean(((low <= given.true) & (given.true <= high)).astype(float), given.clusters)
+        covered = mean_estimate(((low <= given.true) & (given.true <= high)).astype(float), given.clusters)
         covered_low, covered_high = covered.interval(confidence)
         rows.append(
             {
@@ -152,7 +142,7 @@ def distribution_table(given: Distributions, confidence: float) -> pd.DataFrame:
                 "coverage_80": covered.value,
                 "coverage_80_low": covered_low,
                 "coverage_80_high": covered_high,
-                "width_80": _mean(capped(high) - capped(low), given.clusters).value,
+                "width_80": mean_estimate(capped(high) - capped(low), given.clusters).value,
             }
         )
     inference = inference_columns(NOTHING, confidence)
@@ -171,7 +161,7 @@ def reliability_table(given: Distributions, confidence: float) -> pd.DataFrame:
         losses = pinball(capped(given.true), capped(values))
         reached = np.cumsum(pit_masses(given.true, values), axis=1)
         for number, level in enumerate(LEVELS):
-            share = _mean(reached[:, number], given.clusters)
+            share = mean_estimate(reached[:, number], given.clusters)
             low, high = share.interval(confidence)
             rows.append(
                 {
@@ -179,7 +169,7 @@ def reliability_table(given: Distributions, confidence: float) -> pd.DataFrame:
                     "target": given.change.name,
                     "level": level,
                     "n_windows": len(given.true),
-                    "pinball": _mean(losses[:, number], given.clusters).value,
+                    "pinball": mean_estimate(losses[:, number], given.clusters).value,
                     "observed_share": share.value,
                     "observed_low": low,
                     "observed_high": high,

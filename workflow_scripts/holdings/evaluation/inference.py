@@ -159,6 +159,17 @@ def estimate(value: float, without: Mapping[str, Array]) -> Estimate:
     return Estimate(float(value), float(np.sqrt(variance)), degrees, numbers[QUARTER], numbers[MANAGER])
 
 
+# Where no window can be scored.
+NOTHING = Estimate(np.nan, np.nan, 0, 0, 0)
+
+
+def mean_estimate(values: Array, clusters: Clusters) -> Estimate:
+    """The mean over windows, shape (n,), with its two-way inference; NOTHING for no windows."""
+    if not len(values):
+        return NOTHING
+    return estimate(values.mean(), ratio_without(values, np.ones(len(values)), clusters))
+
+
 def detectable(standard_error: Array, degrees: Array, level: float) -> Array:
     """The smallest true difference that a two-sided t-test at `level` finds with the probability POWER; shape (n,).
 

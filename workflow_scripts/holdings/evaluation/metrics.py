@@ -67,6 +67,11 @@ def error_metrics(true: Array, predicted: Array) -> dict[str, float]:
     return {name: metric(true, predicted) if len(true) else np.nan for name, metric in ERROR_METRICS.items()}
 
 
+def capped(changes: Array) -> Array:
+    """Changes relative to holding_t, none beyond CAP in either direction; of any shape."""
+    return np.clip(changes, -CAP, CAP)
+
+
 def capped_errors(true: Array, predicted: Array, cap: float = CAP) -> Array:
     """Absolute errors, each counted as at most `cap`, shape (n,)."""
     return np.minimum(np.abs(predicted - true), cap)

@@ -76,17 +76,23 @@ class Features:
     demand: Array
 
 
+def position_scale(sample: pa.Table) -> Array:
+    """holding_t, or the window's mean holding where the position is 0, $ million; shape (n,)."""
+    held = [sample[lagged("holding_t", lag)].to_numpy() for lag in reversed(sample_lags(sample))]
+    return np.where(held[0] > 0, held[0], np.mean(held, axis=0))
+
+
 def window_features(sample: pa.Table, target: str) -> Features:
     """Features of a sample (as `assembling` gives it), from columns dated t and before; NaN for missing.
 
     Per quarter of history: the change and the active change over the scale, the log return. At t: logs of position,
     market equity and assets, book-to-market, profit, Gat, beta, outside assets over assets, position over
     assets and over market equity, the quarters for which it has been held, the growth of the manager's assets over the
-    last quarter, and TRADE_FACTS. The scale is holding_t, or the window's mean holding where the position is 0.
+    last quarter, and TRADE_FACTS. The scale is `position_scale`.
     """
     lags = sample_lags(sample)[::-1]
     held, price = ([sample[lagged(name, lag)].to_numpy() for lag in lags] for name in ("holding_t", "prc"))
-    scale = np.where(held[0] > 0, held[0], np.mean(held, axis=0))
+    scale = position_scale(sample)
     me, be, aum, outaum = (sample[lagged(name, 0)].to_numpy() for name in ("me", "be", "aum", "outaum"))
     columns = []
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -181,9 +187,8 @@ def baseline_forecasts(train: pa.Table, test: pa.Table, target: str) -> dict[str
     """Forecast of the change by forecaster, $ million, shape (number of test windows,).
 
     `train` holds windows of the SFT and GRPO quarters of one firm type, `test` its test sample, of which no label is
-    read.
-    What is fitted sees the training windows with a position at t: a change from nothing has no relative size. Raises
-    InputError where there is none with a label of the target.
+    read. What is fitted sees the training windows with a position at t: a change from nothing has no relative size.
+    Raises InputError where there is none with a label of the target.
     """
     labels = label_arrays(train)[TARGETS[target].label]
     known = ~np.isnan(labels) & (train["holding_t"].to_numpy() > 0)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from workflow_scripts.holdings.forecasts.baselines import window_features
+from workflow_scripts.holdings.forecasts.baselines import position_scale
 from workflow_scripts.holdings.forecasts.quantiles import Array, row_quantiles
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.holdings.windows.labels import label_arrays
@@ -30,15 +30,13 @@ def residual_quantiles(later: pa.Table, forecasts: Mapping[str, Array], target: 
     }
 
 
-def residual_bands(
-    test: pa.Table, forecasts: Mapping[str, Array], residuals: Mapping[str, Array], target: str
-) -> dict[str, Array]:
+def residual_bands(test: pa.Table, forecasts: Mapping[str, Array], residuals: Mapping[str, Array]) -> dict[str, Array]:
     """Quantiles of the test windows' change by forecaster, $ million, shape (n, levels).
 
-    forecast + scale * quantile of the residuals, the scale being that of the baselines: holding_t, or the window's mean
-    holding where the position is 0. None lies below -holding_t, because no position is negative.
+    forecast + scale * quantile of the residuals, the scale being that of the baselines, `position_scale`. None lies
+    below -holding_t, because no position is negative.
     """
-    scale, held = (x[:, None] for x in (window_features(test, target).scale, test[lagged("holding_t", 0)].to_numpy()))
+    scale, held = (x[:, None] for x in (position_scale(test), test[lagged("holding_t", 0)].to_numpy()))
     return {
         name: np.maximum(forecast[:, None] + scale * residuals[name], -held) for name, forecast in forecasts.items()
     }

@@ -10,14 +10,15 @@ from workflow_scripts.holdings.panel.contract import FEATURES, IDS, LABELS
 from workflow_scripts.holdings.panel.pairs import key_arrays, same_pair
 from workflow_scripts.holdings.panel.slices import read_pairs
 from workflow_scripts.holdings.windows.lags import history_lags, lagged
+from workflow_scripts.holdings.windows.managers import TRADE_FACTS
 from workflow_scripts.holdings.windows.windows import window_ids
 from workflow_scripts.plumbing.errors import InputError
 
 
 def prompt_columns(history_quarters: int) -> list[str]:
-    """The columns of a sample that a prompt may show: ids, and features dated t or before."""
+    """The columns of a sample that a prompt may show: ids, features and facts about the manager dated t or before."""
     features = [lagged(feature, lag) for lag in history_lags(history_quarters) for feature in FEATURES]
-    return ["window_id", "firm_type", "permno", *features, "held_quarters"]
+    return ["window_id", "firm_type", "permno", *features, "held_quarters", *TRADE_FACTS]
 
 
 def read_history(panel_path: str | Path, sample: pa.Table) -> pa.Table:

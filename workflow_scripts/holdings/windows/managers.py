@@ -156,12 +156,12 @@ def attach_managers(sample: pa.Table, managers: ManagerQuarters, stocks: StockQu
     own = np.where(known, own, 0.0)
     others = sums["trades"] - known
     columns = {"manager_trades": others.astype(float)}
-    for name, total, mine in (
-        ("manager_mean_trade", sums["sum_trade"], _integers(own)),
-        ("manager_untraded", sums["untraded"], known & (own == 0)),
-        ("manager_sold", sums["sold"], known & (own == -1)),
+    for name, total, mine, unit in (
+        ("manager_mean_trade", sums["sum_trade"], _integers(own), UNIT),
+        ("manager_untraded", sums["untraded"], known & (own == 0), 1),
+        ("manager_sold", sums["sold"], known & (own == -1), 1),
     ):
-        columns[name] = _means(total - mine, others, UNIT if name == "manager_mean_trade" else 1)
+        columns[name] = _means(total - mine, others, unit)
     columns["manager_past_trades"] = sums["past_trades"].astype(float)
     columns["manager_past_mean_trade"] = _means(sums["past_sum_trade"], sums["past_trades"], UNIT)
     for column, name in zip(MEANS_OF_DEMAND, SUMS_OF_DEMAND, strict=True):

@@ -78,7 +78,7 @@ def test_bands_by_hand():
     residuals = residual_quantiles(later, {"no_change": np.zeros(4)}, "holding_delta")
     assert residuals["no_change"].tolist() == pytest.approx([-0.5, -0.5, -0.5, 0.1, 0.2, 0.2, 0.2])
     test = sample([8, 8, 8, 100, 0.0], [6, 3, 3, 0, 0.0])
-    bands = residual_bands(test, {"no_change": np.array([-60.0, 0.5])}, residuals, "holding_delta")["no_change"]
+    bands = residual_bands(test, {"no_change": np.array([-60.0, 0.5])}, residuals)["no_change"]
     assert bands[0].tolist() == pytest.approx([-100, -100, -100, -50, -40, -40, -40]), "not below a full exit"
     # Without a position the window's mean is the scale, 3, and no position can be sold.
     assert bands[1].tolist() == pytest.approx([0, 0, 0, 0.8, 1.1, 1.1, 1.1])
@@ -135,7 +135,7 @@ def test_the_audit_catches_bands_of_other_residuals(parts, tmp_path):
     assert differing_bands(parts, parts, "holding_delta", baselines, rng) == []
     test = parts["test"]
     forecast = {"ridge": baselines["ridge"]["predicted_delta"].to_numpy()}
-    leaky = residual_bands(test, forecast, residual_quantiles(test, forecast, "holding_delta"), "holding_delta")
+    leaky = residual_bands(test, forecast, residual_quantiles(test, forecast, "holding_delta"))
     planted = baselines | {"ridge": with_quantiles(baselines["ridge"], leaky["ridge"])}
     assert differing_bands(parts, parts, "holding_delta", planted, rng) == ["ridge"]
 
