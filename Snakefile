@@ -1,8 +1,7 @@
 """Holdings adjustment: panel -> windows -> samples -> prompts -> datasets -> adapters -> evaluation.
 
-Targets: all (default), panel, datasets, adapters, evaluation, answers, metrics_trimmed, metrics_by_period, or any file
-below results/{run}/.
-Settings: config/demo.yaml, or --configfile FILE; config/README.md has the table of all settings.
+Targets: all (default), panel, datasets, adapters, evaluation, answers, probe, metrics_trimmed, metrics_by_period, or any
+file below results/{run}/. Settings: config/demo.yaml, or --configfile FILE; config/README.md has a table of all.
 """
 
 from snakemake.utils import min_version
@@ -42,6 +41,7 @@ else:
     include: "rules/audits.smk"
     include: "rules/training.smk"
     include: "rules/generation.smk"
+    include: "rules/probes.smk"
 
 
 include: "rules/evaluation.smk"

@@ -111,7 +111,7 @@ def check_machine():
     if is_cluster and not shutil.which("sbatch"):
         fail("there is no SLURM here (sbatch is not on the path); start this on a login node of the cluster")
     model, needed = CONFIG.model, list(workflow.dag.needrun_jobs())
-    loading = ("generate_completions", "check_answers", "train_sft", "train_grpo")
+    loading = ("generate_completions", "generate_probes", "rank_answers", "check_answers", "train_sft", "train_grpo")
     jobs = [job.wildcards for job in needed if job.rule.name in loading]
     if jobs and model.torch_dtype != "float32" and not is_cluster and not has_gpu():
         fail(

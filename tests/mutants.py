@@ -41,6 +41,8 @@ ANSWERS = "holdings/texts/test_completions.py"
 FILES = "plumbing/test_files.py"
 QUANTILES = "holdings/forecasts/test_quantiles.py"
 DISTRIBUTIONS = "holdings/evaluation/test_distributions.py"
+PROBES = "holdings/evaluation/test_probes.py"
+PROBE_TEXTS = "holdings/texts/test_probes.py"
 NEUTRAL = 'neutral = {"model", "dataset"'
 
 MUTANTS = [
@@ -107,6 +109,23 @@ MUTANTS = [
     Mutant("completions whatever the seed", "generate_completions.py",
            "generation_conditions(model, generation, settings.seed)", "generation_conditions(model, generation, 0)",
            FINGERPRINTS),
+    Mutant("the true answer in the middle of those that differ in their last digits", "holdings/texts/probe_answers.py",
+           "place = rng.integers(answers, size=len(truth))", "place = np.full(len(truth), answers // 2)", PROBE_TEXTS),
+    Mutant("a probe of scale whose history stays in dollars", "holdings/texts/probe_prompts.py",
+           "pa.array(sample[name].to_numpy() * factor)", "pa.array(sample[name].to_numpy())", PROBE_TEXTS),
+    Mutant("digits of trades that anybody can forecast", "holdings/texts/probe_answers.py",
+           "return (low > lowest) & ((low > unmoved) | (high < unmoved))", "return low > -np.inf", PROBE_TEXTS),
+    Mutant("a recall that fits everyone", "holdings/evaluation/probes.py",
+           "own - (fits.sum(axis=1) - own) / (len(rows) - 1)", "own", PROBES),
+    Mutant("silence is no memory", "holdings/evaluation/probes.py",
+           "if row.n_windows and not row.n_answered:", "if False:", PROBES),
+    Mutant("the hidden stock is the named one", "holdings/evaluation/probes.py",
+           "(forecast, renamed) if is_hidden else (renamed, forecast)",
+           "(renamed, forecast) if is_hidden else (forecast, renamed)", PROBES),
+    Mutant("probabilities whatever the adapter", "rank_answers.py",
+           'file_digest(Path(adapter) / ADAPTER_FILES[0]) if adapter else None', "None", "training/test_likelihood.py"),
+    Mutant("padding is read as text", "training/likelihood.py",
+           "torch.zeros_like(ids)", "torch.ones_like(ids)", "training/test_likelihood.py"),
     Mutant("rows of a batch share a random stream", "training/generation.py",
            '[seed, row["sample"], row["window_id"]]', "[seed]", "training/test_generation.py"),
     Mutant("the manifest first", "training/store.py",

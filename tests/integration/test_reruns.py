@@ -91,6 +91,7 @@ SETTINGS: list[tuple[dict, dict]] = [
         {"build_demo_model": 1, "build_sft_dataset": 2, "audit_leakage": 4, **MODELS, **CONFIG},
     ),
     ({"rewards": {"dead_band": 0.1}}, {"write_config": 1, "all": 1}),
+    ({"probes": {"windows": 10}}, {"write_config": 1, "all": 1}),
     ({"generation": {"max_tokens": 25}}, {"generate_completions": 6, **SCORES, **EVALUATION, **CONFIG}),
     ({"evaluation": {"top_k": 4}}, {**EVALUATION, **CONFIG}),
     ({"evaluation": {"knowledge_cutoff": "2020-12-31"}}, {**PERIODS, **CONFIG}),
@@ -237,8 +238,13 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("training/watchdog.py", "", SPARE, {**MODELS, **SUMMARY}),
     # ms-swift's process alone imports it; what it decides by is in validation.py.
     ("training/early_stopping.py", "", SPARE, {}),
-    # A target of its own.
+    # Targets of their own.
     ("training/answers.py", "", SPARE, {}),
+    ("training/likelihood.py", "", SPARE, {}),
+    ("holdings/evaluation/probes.py", "", SPARE, {}),
+    ("holdings/texts/probe_answers.py", "", SPARE, {}),
+    ("holdings/texts/probe_prompts.py", "", SPARE, {}),
+    ("holdings/report/probes_page.py", "", SPARE, {}),
     ("training/training_settings.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/store.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/checkpoints.py", "", SPARE, {**MODELS, **SUMMARY}),

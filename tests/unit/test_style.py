@@ -17,7 +17,7 @@ from workflow_scripts.settings.uses import USES
 BIN = Path(sys.executable).parent
 RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
 # The targets that a user can name, which are rules without a job.
-NAMED_TARGETS = set("all panel datasets adapters evaluation answers metrics_trimmed metrics_by_period".split())
+NAMED_TARGETS = set("all panel datasets adapters evaluation answers probe metrics_trimmed metrics_by_period".split())
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,10 @@ def cluster_profile() -> dict:
 
 def test_the_cluster_profile_names_existing_rules():
     profile = cluster_profile()
-    assert {*profile["set-resources"], *profile["set-threads"]} <= set(rules())
+    again = {
+        name for path in RULE_FILES for name in re.findall(r"^use rule \w+ as (\w+) with:", path.read_text(), re.M)
+    }
+    assert {*profile["set-resources"], *profile["set-threads"]} <= set(rules()) | again
     assert not {"default-resources", "set-resources"} & set(
         yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
     ), "the default profile would erase the cluster's"
@@ -127,7 +130,8 @@ def test_every_value_of_the_cluster_profile_is_explained():
 def test_jobs_on_a_cluster_ask_for_what_the_environment_says_and_more_with_each_attempt(monkeypatch):
     for name in ("SLURM_CPU_PARTITION", "SLURM_GPU_PARTITION", "SBATCH_ACCOUNT", "SBATCH_QOS", "SLURM_GPU_MODEL"):
         monkeypatch.delenv(name, raising=False)
-    gpu_rules = {"train_sft", "train_grpo", "merge_adapter", "generate_completions", "check_answers"}
+    gpu_rules = {"train_sft", "train_grpo", "merge_adapter", "generate_completions", "generate_probes", "rank_answers",
+                 "check_answers"}  # fmt: skip
     profile = cluster_profile()
     assert set(profile["set-resources"]) == gpu_rules
     assert profile["default-resources"].keys() == {"slurm_partition", "runtime", "mem_mb"}

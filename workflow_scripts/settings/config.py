@@ -20,6 +20,7 @@ from workflow_scripts.holdings.panel.simulation import SimulationSettings
 from workflow_scripts.holdings.rewards.preflight import PreflightSettings
 from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES, reward_of
 from workflow_scripts.holdings.texts.label_settings import LabelSettings
+from workflow_scripts.holdings.texts.probe_prompts import ProbeSettings
 from workflow_scripts.holdings.texts.prompts import PromptStyle
 from workflow_scripts.holdings.windows.sampling import BaselineSettings, SampleLimit, Stratification
 from workflow_scripts.holdings.windows.splits import SplitSettings
@@ -199,6 +200,7 @@ class Config:
     preflight: Annotated[PreflightSettings, Doc("The trial of the rewards.")] = PreflightSettings()
     generation: Annotated[GenerationSettings, Doc("The completions of the test prompts.")] = GenerationSettings()
     evaluation: Annotated[EvaluationSection, Doc("The evaluation.")] = field(default_factory=EvaluationSection)
+    probes: Annotated[ProbeSettings, Doc("The probes of memory.")] = ProbeSettings()
     replay: Annotated[ReplaySettings | None, Doc("Completions to replay; needed by the target replay_rewards.")] = None
     adapters: Annotated[
         dict[ForecasterName, AdapterSettings],

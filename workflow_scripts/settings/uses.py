@@ -344,6 +344,22 @@ def _check_answers(config: Config, wildcards: Wildcards) -> Content:
     return {"model": _start_model(config, wildcards), "generation": generation, **asked(config)}
 
 
+def _build_probes(config: Config, wildcards: Wildcards) -> Content:
+    return {
+        "seed": config.seed,
+        "probes": asdict(config.probes),
+        "prompts": _prompts(config),
+        "think": _think(config),
+        "decimals": config.labels.decimals,
+    }
+
+
+def _score_probes(config: Config, wildcards: Wildcards) -> Content:
+    cutoff = config.evaluation.knowledge_cutoff
+    limits = {"close": config.probes.close, "confidence": config.evaluation.confidence, "knowledge_cutoff": cutoff}
+    return {**asked(config), **limits}
+
+
 def _predict_baselines(config: Config, wildcards: Wildcards) -> Content:
     law, oracle = config.simulation, None
     if config.panel == SIMULATED:
@@ -410,6 +426,10 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "train_grpo": _train_grpo,
     "generate_completions": _generate_completions,
     "check_answers": _check_answers,
+    "build_probes": _build_probes,
+    "rank_answers": lambda c, w: {"model": _start_model(c, w), "batch_size": c.generation.batch_size},
+    "score_probes": _score_probes,
+    "report_probes": lambda c, w: {"run": c.run, "named_by": "ticker" if c.prompts.ticker_mapping else "permno"},
     "parse_predictions": lambda c, w: asked(c),
     "evaluate_forecasts": _evaluate_forecasts,
     "trim_metrics": lambda c, w: {

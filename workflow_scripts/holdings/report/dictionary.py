@@ -213,6 +213,17 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "check": (NONE, "what was looked for"),
     "detail": (NONE, "examples, or why a count is allowed"),
     "must_be_zero": (NONE, "whether the run fails unless the count is 0"),
+    "probe": (NONE, "digits, others: rank of the true answer by its probability; scale, identity, recall, "
+                    "reidentification: what the model is asked (docs/evaluation.md)"),
+    "statistic": (NONE, "what is estimated of the probe; the same page has the formulas"),
+    "estimate": (NONE, "the statistic of the stage"),
+    "lower": (NONE, "lower end of its interval at evaluation.confidence, clustered by quarter and by manager"),
+    "upper": (NONE, "upper end"),
+    "n_answered": (COUNT, "windows of these with an answer that could be read; the others count as wrong"),
+    "reference": (NONE, "the statistic of a model that remembers nothing; empty where it only describes. p_value is "
+                        "that of no difference from it, p_holm corrected over the firm type's rows that show memory "
+                        "and, apart from them, over the others"),
+    "finding": (NONE, "what that says, after the correction"),
     "column": (NONE, "column that is described"),
     "meaning": (NONE, "what it says"),
     "table": (NONE, "file, below evaluation/ of a firm type or summary/"),

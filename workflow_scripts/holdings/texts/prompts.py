@@ -141,7 +141,7 @@ def build_prompts(
     if settings.manager_context:
         blocks.append(_manager_context(sample, settings.decimals))
     intro = f"Forecast {target.name}.", _definition(target)
-    stocks = _identities(sample["permno"].to_pylist(), settings.identity, tickers or {})
+    stocks = stock_lines(sample["permno"].to_pylist(), settings.identity, tickers or {})
     # The bound is printed at full precision: it is a limit, not a description.
     contracts = [_contract(target, settings.think, bound) for bound in format_numbers(holding[0])]
     system = {firm_type: system_prompt(firm_type) for firm_type in set(sample["firm_type"].to_pylist())}
@@ -152,7 +152,8 @@ def build_prompts(
     ]
 
 
-def _identities(permnos: list[int], identity: str, tickers: Mapping[int, tuple[str, str]]) -> list[tuple[str, ...]]:
+def stock_lines(permnos: list[int], identity: str, tickers: Mapping[int, tuple[str, str]]) -> list[tuple[str, ...]]:
+    """The line that names the stock, of each permno; none where the identity is hidden."""
     if identity == "hidden":
         return [()] * len(permnos)
     lines: list[tuple[str, ...]] = []
