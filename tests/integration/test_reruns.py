@@ -48,6 +48,9 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"run": "other"}, EVERYTHING),
     ({"simulation": {"noise_sd": 0.3}}, {"simulate_panel": 2, **PANEL, **CONFIG}),
     ({"checks": {"max_share_above": 0.5}}, {**PANEL, **CONFIG}),
+    ({"checks": {"timing": "warn"}}, {**PANEL, **CONFIG}),
+    ({"panel_exits": "from_filings"}, {"add_exits": 2, "build_stock_quarters": 2, **WINDOWS, **CONFIG}),
+    ({"windows": {"set_aside": ["10001 2016Q4"]}}, {**WINDOWS, **CONFIG}),
     ({"windows": {"history_quarters": 3}}, {"build_demo_model": 1, **WINDOWS, **CONFIG}),
     ({"splits": {"embargo_quarters": 1}}, {**SAMPLES, **CONFIG}),
     (
@@ -131,6 +134,11 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/panel/simulation.py", "MAX_ZERO_QUARTERS = 11", "MAX_ZERO_QUARTERS = 10",
      {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
     ("holdings/panel/checks.py", "", SPARE, {**PANEL, **SUMMARY}),
+    ("holdings/panel/timing.py", "", SPARE, {**PANEL, **SUMMARY}),
+    ("holdings/panel/manager_checks.py", "", SPARE, {**PANEL, **SUMMARY}),
+    ("holdings/panel/spikes.py", "", SPARE, {**PANEL, **SUMMARY}),
+    # The tiny panel has its zero rows.
+    ("holdings/panel/exits.py", "", SPARE, {}),
     ("holdings/panel/stock_quarters.py", "RETURN_SCALE = 0.25", "RETURN_SCALE = 0.3",
      {"build_stock_quarters": 2, "build_demo_model": 1, **MANAGERS, **SUMMARY}),
     # A constant of the sampler simulates no panel again.
