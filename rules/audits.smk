@@ -1,6 +1,6 @@
 # Checks that stop a run before it wastes a GPU or reports a worthless result: leaks, misspelt arguments, rewards that
 # do not prefer the truth.
-# Required inputs: {samples,training_windows}/*.parquet, histories/*.parquet, datasets/*.jsonl, predictions of the baselines
+# Required inputs: {samples,training_windows}/*.parquet, histories/*.parquet, stock_quarters.parquet, datasets/*.jsonl, predictions of the baselines
 # Outputs: audit/{split,baselines}.csv, arguments/{stage}.json, preflight/{stage}.csv
 # Steps: audit_leakage, check_arguments, preflight_rewards (before training); audit_baselines (before evaluation)
 
@@ -8,6 +8,7 @@
 rule audit_leakage:
     input:
         history="<results>/{firm_type}/histories/{split}.parquet",
+        stocks="<results>/{firm_type}/stock_quarters.parquet",
         tickers=tickers,
         samples=audited_splits("<results>/{{firm_type}}/samples/{split}.parquet"),
         datasets=audited_splits("<results>/{{firm_type}}/datasets/{split}.jsonl"),
@@ -25,7 +26,7 @@ rule audit_leakage:
     shell:
         logged(r"""
             python -m workflow_scripts.audit_leakage \
-                --history {input.history:q} \
+                --data {input.history:q} {input.stocks:q} \
                 --samples {input.samples:q} \
                 --datasets {input.datasets:q} \
                 --tickers {input.tickers:q} \

@@ -158,7 +158,7 @@ def audits(slice_path: Path, folder: Path) -> dict[str, list]:
             kind: [folder / f"{kind}/{name}.{end}" for name in audited]
             for kind, end in (("samples", "parquet"), ("datasets", "jsonl"))
         }
-        files["history"] = history(folder, split)
+        files["data"] = [history(folder, split), folder / "stock_quarters.parquet"]
         options = {"split": split, "settings": settings("audit_leakage", split), "out": folder / f"audit/{split}.csv"}
         stages[f"audit_leakage {split}"] = module("audit_leakage", **shared, **files, **options)
     files = {"samples": [folder / f"samples/{split}.parquet" for split in SPLITS], "predictions": forecasts(folder)}

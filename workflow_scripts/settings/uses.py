@@ -391,12 +391,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "predict_baselines": _predict_baselines,
     "choose_baseline": lambda c, w: {"target": c.prompts.target},
     "audit_leakage": _audit_leakage,
-    "audit_baselines": lambda c, w: {
-        "seed": c.seed,
-        "target": c.prompts.target,
-        "history_quarters": c.windows.history_quarters,
-        "splits": asdict(c.splits),
-    },
+    "audit_baselines": lambda c, w: {"seed": c.seed, "target": c.prompts.target, "splits": asdict(c.splits)},
     "build_demo_model": _build_demo_model,
     "check_arguments": lambda c, w: {
         "method": STAGES[w.stage].method,
