@@ -160,6 +160,14 @@ def audits(slice_path: Path, folder: Path) -> dict[str, list]:
         }
         files["data"] = [history(folder, split), folder / "stock_quarters.parquet"]
         options = {"split": split, "settings": settings("audit_leakage", split), "out": folder / f"audit/{split}.csv"}
+        sample = {"sample": [folder / f"samples/{split}.parquet", history(folder, split)],
+                  "windows": folder / "windows.parquet", "stocks": folder / "stock_quarters.parquet"}  # fmt: skip
+        blind = {
+            "split": split,
+            "settings": settings("audit_sample", split),
+            "out": folder / f"audit/sample_{split}.csv",
+        }
+        stages[f"audit_sample {split}"] = module("audit_sample", **shared, **sample, **blind)
         stages[f"audit_leakage {split}"] = module("audit_leakage", **shared, **files, **options)
     files = {"samples": [folder / f"samples/{split}.parquet" for split in SPLITS], "predictions": forecasts(folder)}
     files["histories"] = [history(folder, split) for split in SPLITS]

@@ -37,7 +37,7 @@ PROMPTS = {"build_prompts": 6, **DATASETS}
 CHOICE = {"choose_baseline": 2}
 BASELINES = {"predict_baselines": 2, "audit_baselines": 2, **CHOICE}
 TRAINING_WINDOWS = {"collect_training_windows": 4, **BASELINES}
-SAMPLES = {"sample_windows": 6, **TRAINING_WINDOWS, **PROMPTS}
+SAMPLES = {"sample_windows": 6, "audit_sample": 6, **TRAINING_WINDOWS, **PROMPTS}
 WINDOWS = {"build_windows": 2, **SAMPLES}
 MANAGERS = {"build_manager_quarters": 2, **SAMPLES}
 PANEL = {"check_panel": 2, "summarize_panel": 1, "build_stock_quarters": 2, **MANAGERS, **WINDOWS}
@@ -55,7 +55,7 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"splits": {"embargo_quarters": 1}}, {**SAMPLES, **CONFIG}),
     (
         {"sample": {"test": {"per_type_limit": 12}}},
-        {"sample_windows": 2, "predict_baselines": 2, "audit_baselines": 2, "build_prompts": 2,
+        {"sample_windows": 2, "audit_sample": 2, "predict_baselines": 2, "audit_baselines": 2, "build_prompts": 2,
          "build_test_dataset": 2, "audit_leakage": 2, "generate_completions": 6, **SCORES, **EVALUATION, **CONFIG},
     ),
     ({"baselines": {"max_windows": 50}}, {**TRAINING_WINDOWS, **EVALUATION, **CONFIG}),
@@ -165,7 +165,8 @@ EDITS: list[tuple[str, str, str, dict]] = [
      {"audit_baselines": 2, **EVALUATION, **SUMMARY}),
     # The gates: the trainings are queued, and publish what the store has (test_workflow).
     ("holdings/evaluation/text_audit.py", "EXAMPLES = 3", "EXAMPLES = 4",
-     {"audit_leakage": 6, "audit_baselines": 2, **SFT, **SUMMARY}),
+     {"audit_sample": 6, "audit_leakage": 6, "audit_baselines": 2, **SFT, **SUMMARY}),
+    ("holdings/evaluation/sample_audit.py", "", SPARE, {"audit_sample": 6, "audit_leakage": 6, **SFT, **SUMMARY}),
     ("holdings/evaluation/conditions.py", "", SPARE, {**EVALUATION, **SUMMARY}),
     ("holdings/evaluation/settings.py", "", SPARE, {**CHOICE, **EVALUATION, **SUMMARY}),
     ("holdings/evaluation/baseline_choice.py", "", SPARE, {**CHOICE, **INTERVALS, **SUMMARY}),

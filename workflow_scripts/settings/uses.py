@@ -376,6 +376,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "check_panel": lambda c, w: asdict(c.checks),
     "build_windows": lambda c, w: asdict(c.windows),
     "sample_windows": _sample_windows,
+    "audit_sample": lambda c, w: {**_sample_windows(c, w), "set_aside": c.windows.set_aside},
     "collect_training_windows": _collect_training_windows,
     "build_prompts": lambda c, w: _prompts(c),
     "build_sft_dataset": lambda c, w: {

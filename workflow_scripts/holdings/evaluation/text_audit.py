@@ -192,7 +192,7 @@ def repeated_labels(samples: Mapping[str, pa.Table]) -> list[str]:
     return sorted(ids[ids.duplicated()].unique())
 
 
-def _day_quarter(day: str) -> tuple[int, int]:
+def day_quarter(day: str) -> tuple[int, int]:
     """Year and quarter of a day (YYYY-MM-DD)."""
     year, month, _ = map(int, day.split("-"))
     return year, (month + 2) // 3
@@ -209,8 +209,8 @@ def windows_outside_their_split(sample: pa.Table, period: Period) -> list[str]:
 
     By year and quarter of each window alone: what made the splits must not vouch for them.
     """
-    first = _day_quarter(period.start) if period.start else (0, 0)
-    last = _day_quarter(period.end) if period.end else (9999, 4)
+    first = day_quarter(period.start) if period.start else (0, 0)
+    last = day_quarter(period.end) if period.end else (9999, 4)
     outside = []
     for window_id, number in zip(sample["window_id"].to_pylist(), sample["quarter"].to_pylist(), strict=True):
         year, quarter = _id_quarter(window_id)
@@ -221,7 +221,7 @@ def windows_outside_their_split(sample: pa.Table, period: Period) -> list[str]:
 
 def labels_in_next_split(sample: pa.Table, start: str) -> int:
     """Windows whose label's quarter t+1 is in or after the quarter of the next split's first day (YYYY-MM-DD)."""
-    year, quarter = _day_quarter(start)
+    year, quarter = day_quarter(start)
     last_known = (year, quarter - 1) if quarter > 1 else (year - 1, 4)
     return sum(_id_quarter(window_id) >= last_known for window_id in sample["window_id"].to_pylist())
 
