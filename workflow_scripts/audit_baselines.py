@@ -12,10 +12,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from workflow_scripts.holdings.evaluation import baseline_audit
+from workflow_scripts.holdings.evaluation.audit_checks import checks_table, found_by
 from workflow_scripts.holdings.evaluation.text_audit import (
-    checks_table,
     differing_splits,
-    found_by,
     samples_without_future,
     windows_outside_their_split,
 )

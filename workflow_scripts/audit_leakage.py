@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from workflow_scripts.holdings.evaluation import text_audit as audit
-from workflow_scripts.holdings.evaluation.text_audit import Check, checks_table, found_by
+from workflow_scripts.holdings.evaluation.audit_checks import Check, checks_table, found_by
 from workflow_scripts.holdings.texts.conversations import ThinkStyle
 from workflow_scripts.holdings.texts.prompts import PromptSettings
 from workflow_scripts.holdings.texts.tickers import read_tickers

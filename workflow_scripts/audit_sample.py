@@ -8,7 +8,7 @@ from argparse import Namespace
 from dataclasses import dataclass
 
 from workflow_scripts.holdings.evaluation import sample_audit as audit
-from workflow_scripts.holdings.evaluation.text_audit import checks_table, found_by
+from workflow_scripts.holdings.evaluation.audit_checks import checks_table, found_by
 from workflow_scripts.holdings.panel.contract import IDS
 from workflow_scripts.holdings.panel.stock_quarters import StockQuarters
 from workflow_scripts.holdings.windows.sampling import SampleSettings

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from workflow_scripts.holdings.evaluation.text_audit import day_quarter
+from workflow_scripts.holdings.evaluation.audit_checks import day_quarter
 from workflow_scripts.holdings.panel.pairs import key_arrays, pair_numbers, same_pair
 from workflow_scripts.holdings.panel.quarters import label_ids
 from workflow_scripts.holdings.windows.sampling import Candidates, SampleSettings, sample_windows

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from workflow_scripts.holdings.evaluation.audit_checks import day_quarter
 from workflow_scripts.holdings.panel.contract import FEATURES, LABELS
 from workflow_scripts.holdings.panel.pairs import pair_numbers
 from workflow_scripts.holdings.panel.stock_quarters import PRICE_TOLERANCE, return_tolerance
@@ -20,30 +21,9 @@ from workflow_scripts.holdings.windows.history import attach_history
 from workflow_scripts.holdings.windows.lags import lagged, sample_lags
 from workflow_scripts.holdings.windows.managers import FACTS
 from workflow_scripts.holdings.windows.splits import Period
-from workflow_scripts.plumbing.errors import InputError
 
 # The columns of a sample that are dated t+1.
 LABEL_SIDE = (*LABELS, "delta_sign", "prc_t1", "price_ratio", "split_ratio")
-EXAMPLES = 3
-# What was looked for, how often it was found, examples, and whether it must not be.
-Check = tuple[str, int, str, bool]
-
-
-def found_by(name: str, found: Sequence[str]) -> Check:
-    """A check that may find nothing."""
-    return name, len(found), ", ".join(found[:EXAMPLES]), True
-
-
-def checks_table(checks: Sequence[Check], firm_type: str, split: str) -> pd.DataFrame:
-    """One row per check: firm_type, split, check, count, detail, must_be_zero; InputError where one fails."""
-    table = pd.DataFrame(checks, columns=["check", "count", "detail", "must_be_zero"])
-    failed = table[table["must_be_zero"] & (table["count"] > 0)]
-    if len(failed):
-        faults = "; ".join(f"{row.check}: {row.count} ({row.detail})" for row in failed.itertuples(index=False))
-        raise InputError(f"leak in {firm_type}, {split}: {faults}. Nothing of this run can be believed: mend it first")
-    table.insert(0, "split", split)
-    table.insert(0, "firm_type", firm_type)
-    return table
 
 
 def _scrambled(values: NDArray[np.float64], rows: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -190,12 +170,6 @@ def repeated_labels(samples: Mapping[str, pa.Table]) -> list[str]:
     """window_ids, that is (mgrno, permno, quarter), that occur more than once over all splits."""
     ids = pd.Series([window_id for sample in samples.values() for window_id in sample["window_id"].to_pylist()])
     return sorted(ids[ids.duplicated()].unique())
-
-
-def day_quarter(day: str) -> tuple[int, int]:
-    """Year and quarter of a day (YYYY-MM-DD)."""
-    year, month, _ = map(int, day.split("-"))
-    return year, (month + 2) // 3
 
 
 def _id_quarter(window_id: str) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import sample_of
 from workflow_scripts.holdings.evaluation import baseline_audit
 from workflow_scripts.holdings.evaluation import text_audit as audit
+from workflow_scripts.holdings.evaluation.audit_checks import checks_table, found_by
 from workflow_scripts.holdings.forecasts.baselines import baseline_forecasts
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
 from workflow_scripts.holdings.panel.simulation import SimulationSettings, simulate_panel
@@ -264,8 +265,8 @@ def test_tables_of_scrambled_labels_keep_their_types(sample):
 
 
 def test_a_failed_check_stops_with_what_was_found():
-    clean = audit.found_by("labels in two splits", [])
-    table = audit.checks_table([clean, ("identical prompts", 3, "", False)], "banks", "test")
+    clean = found_by("labels in two splits", [])
+    table = checks_table([clean, ("identical prompts", 3, "", False)], "banks", "test")
     assert table["count"].tolist() == [0, 3]
     with pytest.raises(InputError, match=r"leak in banks, test: labels in two splits: 4 \(a, b, c\)"):
-        audit.checks_table([audit.found_by("labels in two splits", list("abcd"))], "banks", "test")
+        checks_table([found_by("labels in two splits", list("abcd"))], "banks", "test")
