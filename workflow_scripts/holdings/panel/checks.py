@@ -95,7 +95,7 @@ JUMPS = (3.0, 6.0)
 SMALLEST_JUMP = 10**2.4
 MIN_POSITIONS = 3
 # Lost exits are told from this share of the rows on, where they are more than those that a zero row shows.
-MIN_LOST = 1e-3
+MIN_LOST = 2.5e-3
 TIMING_REMEDY = (
     "Move the column to the rows of its own quarter (data/README.md); if it is right as it is, checks.timing: warn"
 )
