@@ -1,13 +1,44 @@
 # Checks that stop a run before it wastes a GPU or reports a worthless result: leaks, misspelt arguments, rewards that
 # do not prefer the truth.
-# Required inputs: {samples,training_windows}/*.parquet, histories/*.parquet, datasets/*.jsonl, predictions of the baselines
-# Outputs: audit/{split,baselines}.csv, arguments/{stage}.json, preflight/{stage}.csv
-# Steps: audit_leakage, check_arguments, preflight_rewards (before training); audit_baselines (before evaluation)
+# Required inputs: windows.parquet, {samples,training_windows}/*.parquet, histories/*.parquet, stock_quarters.parquet, datasets/*.jsonl, predictions of the baselines
+# Outputs: audit/{split,sample_{split},baselines}.csv, arguments/{stage}.json, preflight/{stage}.csv
+# Steps: audit_sample, audit_leakage, check_arguments, preflight_rewards (before training); audit_baselines (before evaluation)
+
+
+rule audit_sample:
+    input:
+        windows="<results>/{firm_type}/windows.parquet",
+        stocks="<results>/{firm_type}/stock_quarters.parquet",
+        sample="<results>/{firm_type}/samples/{split}.parquet",
+        history="<results>/{firm_type}/histories/{split}.parquet",
+    output:
+        "<results>/{firm_type}/audit/sample_{split}.csv",
+    log:
+        "<results>/logs/audit_sample/{firm_type}.{split}.log",
+    benchmark:
+        "<results>/benchmarks/audit_sample/{firm_type}.{split}.tsv"
+    params:
+        code=code_of("workflow_scripts.audit_sample"),
+        settings=settings_of("audit_sample"),
+    shell:
+        logged(r"""
+            python -m workflow_scripts.audit_sample \
+                --windows {input.windows:q} \
+                --stocks {input.stocks:q} \
+                --sample {input.sample:q} {input.history:q} \
+                --firm-type {wildcards.firm_type} \
+                --split {wildcards.split} \
+                --settings {params.settings:q} \
+                --out {output:q}
+            """)
 
 
 rule audit_leakage:
     input:
+        # What labels have chosen need not be looked at further.
+        "<results>/{firm_type}/audit/sample_{split}.csv",
         history="<results>/{firm_type}/histories/{split}.parquet",
+        stocks="<results>/{firm_type}/stock_quarters.parquet",
         tickers=tickers,
         samples=audited_splits("<results>/{{firm_type}}/samples/{split}.parquet"),
         datasets=audited_splits("<results>/{{firm_type}}/datasets/{split}.jsonl"),
@@ -25,7 +56,7 @@ rule audit_leakage:
     shell:
         logged(r"""
             python -m workflow_scripts.audit_leakage \
-                --history {input.history:q} \
+                --data {input.history:q} {input.stocks:q} \
                 --samples {input.samples:q} \
                 --datasets {input.datasets:q} \
                 --tickers {input.tickers:q} \

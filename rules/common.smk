@@ -7,7 +7,7 @@ from workflow_scripts.holdings.rewards.rewards import modules_of
 from workflow_scripts.holdings.windows.splits import SPLITS
 from workflow_scripts.plumbing.remembered_digests import content_digest
 from workflow_scripts.settings.checks import SEED_RUN_FILES
-from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED
+from workflow_scripts.settings.config import DEMO, FROM_FILINGS, IMPORTED, SIMULATED
 from workflow_scripts.settings.uses import adapter_path, continued_stage, forecasters
 from workflow_scripts.settings.uses import is_made, made_start_models, models, needed_stages, of_firm_type, own_digests
 from workflow_scripts.settings.uses import reward_plugins, rolled_paths, run_folder, section, without_model
@@ -24,7 +24,8 @@ IS_IMPORTED = CONFIG.panel == IMPORTED
 IS_DEMO_MODEL = CONFIG.model.path == DEMO
 # Path variables reach files, not params.
 RESULTS = run_folder(CONFIG)
-PANEL = f"{RESULTS}/panel" if IS_SIMULATED or IS_IMPORTED else CONFIG.panel.rstrip("/")
+SOURCE_PANEL = f"{RESULTS}/panel" if IS_SIMULATED or IS_IMPORTED else CONFIG.panel.rstrip("/")
+ADDS_EXITS = CONFIG.panel_exits == FROM_FILINGS
 FORECASTERS = forecasters(CONFIG)
 # The runs whose test windows are put together here; this run then samples, trains and generates nothing.
 ROLLING_RUNS = CONFIG.evaluation.rolling_runs

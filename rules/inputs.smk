@@ -11,10 +11,24 @@ def rolled_files(wildcards):
     return [path for path in rolled_paths(CONFIG, wildcards.firm_type) if Path(path).is_file()]
 
 
-def panel_slice(wildcards):
-    """The slice of a firm type; none where a plan is shown before the data are there."""
-    path = f"{PANEL}/{wildcards.firm_type}.parquet"
+def source_slice(wildcards):
+    """The slice of a firm type as it came; none where a plan is shown before the data are there."""
+    path = f"{SOURCE_PANEL}/{wildcards.firm_type}.parquet"
     return [path] if IS_SIMULATED or IS_IMPORTED or Path(path).is_file() else []
+
+
+def panel_slice(wildcards):
+    """The slice of a firm type that windows are found in."""
+    made = f"{RESULTS}/panel_with_exits/{wildcards.firm_type}.parquet"
+    return [made] if ADDS_EXITS else source_slice(wildcards)
+
+
+def sister_slices(wildcards):
+    """All slices of the panel that are there, of whatever types a run is; of a simulated panel this one alone."""
+    if IS_SIMULATED:
+        return source_slice(wildcards)
+    slices = expand(f"{SOURCE_PANEL}/{{firm_type}}.parquet", firm_type=ALL_FIRM_TYPES)
+    return slices if IS_IMPORTED else [path for path in slices if Path(path).is_file()]
 
 
 def import_source(wildcards):

@@ -1,7 +1,7 @@
 # Panel slices: simulated or the user's, checked against the panel contract.
 # Required inputs: {panel}/{firm_type}.parquet, or config.simulation, or config.import and its source.
 # Outputs: <results>/{firm_type}/panel_report.{json,txt}, <results>/summary/panel.{csv,txt}
-# Steps: simulate_panel (simulated) or import_panel (imported) -> check_panel -> summarize_panel
+# Steps: simulate_panel (simulated) or import_panel (imported) -> check_panel -> add_exits (from_filings), summarize_panel
 
 if IS_SIMULATED:
 
@@ -55,7 +55,7 @@ if IS_IMPORTED:
 
 rule check_panel:
     input:
-        panel=panel_slice,
+        panel=source_slice,
     output:
         report="<results>/{firm_type}/panel_report.json",
         text="<results>/{firm_type}/panel_report.txt",
@@ -65,7 +65,7 @@ rule check_panel:
         "<results>/benchmarks/check_panel/{firm_type}.tsv"
     params:
         code=code_of("workflow_scripts.check_panel"),
-        content=content_of(panel_slice),
+        content=content_of(source_slice),
         settings=settings_of("check_panel"),
     shell:
         logged(r"""
@@ -76,6 +76,34 @@ rule check_panel:
                 --out {output.report:q} \
                 --text {output.text:q}
             """)
+
+
+if ADDS_EXITS:
+
+    rule add_exits:
+        input:
+            panel=source_slice,
+            # Says whether the slice is sorted, and keeps an unchecked slice out.
+            report="<results>/{firm_type}/panel_report.json",
+            slices=sister_slices,
+        output:
+            "<results>/panel_with_exits/{firm_type}.parquet",
+        log:
+            "<results>/logs/add_exits/{firm_type}.log",
+        benchmark:
+            "<results>/benchmarks/add_exits/{firm_type}.tsv"
+        params:
+            code=code_of("workflow_scripts.add_exits"),
+            content=content_of(sister_slices),
+        shell:
+            logged(r"""
+                python -m workflow_scripts.add_exits \
+                    --panel {input.panel:q} \
+                    --report {input.report:q} \
+                    --slices {input.slices:q} \
+                    --firm-type {wildcards.firm_type} \
+                    --out {output:q}
+                """)
 
 
 rule summarize_panel:

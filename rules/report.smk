@@ -8,7 +8,8 @@ FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter",
 # Of forecasts that are distributions; each shows the table of the same name.
 FIGURES += DISTRIBUTION_TABLES
 # Those of a rolling origin have been audited and sampled in their own runs.
-AUDITED = [] if ROLLING_RUNS else [*LEARNT_SPLITS, SPLITS[-1], "baselines"]
+AUDITED_SPLITS = [*LEARNT_SPLITS, SPLITS[-1]]
+AUDITED = [] if ROLLING_RUNS else [*AUDITED_SPLITS, *(f"sample_{split}" for split in AUDITED_SPLITS), "baselines"]
 SAMPLED = [] if ROLLING_RUNS else SPLITS
 FIGURE_TABLES = ("forecasts", "metrics", "metrics_by_quarter", "metrics_by_size", "coverage", *DISTRIBUTION_TABLES)
 

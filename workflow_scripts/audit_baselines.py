@@ -13,9 +13,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from workflow_scripts.holdings.evaluation import baseline_audit
+from workflow_scripts.holdings.evaluation.audit_checks import checks_table, found_by
 from workflow_scripts.holdings.evaluation.text_audit import (
-    checks_table,
-    found_by,
+    differing_splits,
     samples_without_future,
     windows_outside_their_split,
 )
@@ -29,11 +29,10 @@ from workflow_scripts.plumbing.random_streams import random_stream
 
 @dataclass(frozen=True)
 class Settings:
-    """What the baselines forecast, and from how many quarters."""
+    """What the baselines forecast."""
 
     seed: int
     target: TargetName
-    history_quarters: int
     splits: SplitSettings
 
 
@@ -44,19 +43,21 @@ def main(args: Namespace) -> str:
     samples = {Path(path).stem: read_table(path) for path in args.samples}
     histories = {Path(path).stem: read_table(path) for path in args.histories}
     predictions = {Path(path).stem: read_csv(path) for path in args.predictions}
+    panel, stocks = args.panel[0], read_table(args.panel[1])
     checks = []
     for split, sample in samples.items():
-        unknown = samples_without_future(sample, histories[split], args.firm_type, settings.history_quarters, rng)
+        unknown = samples_without_future(sample, histories[split], stocks, args.firm_type, rng)
         found = baseline_audit.differing_features(sample, unknown, settings.target)
         checks.append(found_by(f"{split}: features that change with what is dated after t", found))
     training = {Path(path).stem: read_table(path) for path in args.train}
     for split, windows in training.items():
         outside = windows_outside_their_split(windows, getattr(settings.splits, split))
         checks.append(found_by(f"{split}: windows for the baselines outside the split", outside))
+        splits = differing_splits(windows, stocks)
+        checks.append(found_by(f"{split}: splits of the past, for the baselines, that are not the stock's", splits))
     train = pa.concat_tables(training.values())
     known = pa.concat_tables([train, *samples.values()])
-    panel, stocks = args.panel
-    facts = baseline_audit.differing_facts(known, partial(panel_batches, panel), read_table(stocks), rng)
+    facts = baseline_audit.differing_facts(known, partial(panel_batches, panel), stocks, rng)
     checks.append(found_by("facts about managers that change with what is dated after t", facts))
     moved = baseline_audit.differing_baselines(train, samples["test"], settings.target, predictions, rng)
     checks.append(found_by("baselines that depend on test labels or other test windows", moved))

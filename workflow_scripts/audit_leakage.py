@@ -1,9 +1,9 @@
 """Look for leaks in one split of a firm type, and fail the run where there is one.
 
-Fails when a value dated after t changes a text that a model reads, when a window lies outside its split, when a prompt
-names a label column, when a label is in two splits, and, with an embargo, when a label lies in the next split. Counts
-what is allowed but should be known: labels in the next split without an embargo, and prompts that are the same in two
-splits. `audit_baselines` checks the baselines.
+Fails when a value dated after t changes a text that a model reads, when a split of the past is not the one that the
+stock's quarters have, when a window lies outside its split, when a prompt names a label column, when a label is in two
+splits, and, with an embargo, when a label lies in the next split. Counts what is allowed but should be known: labels in
+the next split without an embargo, and prompts that are the same in two splits. `audit_baselines` checks the baselines.
 """
 
 from argparse import Namespace
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from workflow_scripts.holdings.evaluation import text_audit as audit
-from workflow_scripts.holdings.evaluation.text_audit import Check, checks_table, found_by
+from workflow_scripts.holdings.evaluation.audit_checks import Check, checks_table, found_by
 from workflow_scripts.holdings.texts.conversations import ThinkStyle
 from workflow_scripts.holdings.texts.prompts import PromptSettings
 from workflow_scripts.holdings.texts.tickers import read_tickers
@@ -40,13 +40,14 @@ def audit_split(args: Namespace, sample: pa.Table, dataset: list[dict], rng: np.
     """The checks of one split by itself."""
     settings = args.settings
     tickers = read_tickers(args.tickers[0]) if args.tickers else None
-    quarters = settings.prompts.history_quarters
-    unknown = list(audit.samples_without_future(sample, read_table(args.history), args.firm_type, quarters, rng))
+    history, stocks = map(read_table, args.data)
+    unknown = list(audit.samples_without_future(sample, history, stocks, args.firm_type, rng))
     checks = [
         found_by(
             "texts that change with what is dated after t",
             audit.differing_texts(args.split, dataset, unknown, settings.prompts, settings.think, tickers),
         ),
+        found_by("splits of the past that are not the stock's", audit.differing_splits(sample, stocks)),
         found_by("prompts that name a label column", audit.labels_in_text(dataset)),
         found_by("windows outside the split's quarters", audit.windows_outside_their_split(sample, settings.period)),
     ]
@@ -86,7 +87,11 @@ if __name__ == "__main__":
     cli.run(
         main,
         __doc__,
-        history={**cli.TEXT, "help": "the panel rows of the sampled pairs, from sample_windows"},
+        data={
+            "nargs": 2,
+            "metavar": ("HISTORY", "STOCKS"),
+            "help": "the panel rows of the sampled pairs, and the splits of all stocks",
+        },
         samples={**cli.FILES, "help": "of this split, or of all splits for what needs them"},
         datasets={**cli.FILES, "help": "of the same splits"},
         tickers={**cli.OPTIONAL_FILES, "help": "CSV permno,ticker,company"},

@@ -7,7 +7,12 @@ The slice is streamed by blocks of whole pairs, so that memory does not grow wit
 from argparse import Namespace
 
 from workflow_scripts.holdings.panel.slices import panel_blocks
-from workflow_scripts.holdings.windows.windows import WINDOW_COLUMNS, WindowSettings, build_windows
+from workflow_scripts.holdings.windows.windows import (
+    WINDOW_COLUMNS,
+    WindowSettings,
+    build_windows,
+    without_stock_quarters,
+)
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_json, write_tables
 
@@ -15,8 +20,11 @@ from workflow_scripts.plumbing.files import read_json, write_tables
 def main(args: Namespace) -> str:
     """Write the windows to `--out`."""
     report = read_json(args.report)
+    settings = args.settings
     blocks = panel_blocks(args.panel, WINDOW_COLUMNS, report["sorted"])
-    windows = write_tables(args.out, (build_windows(block, args.settings.history_quarters) for block in blocks))
+    if settings.set_aside:
+        blocks = (without_stock_quarters(block, settings.set_aside) for block in blocks)
+    windows = write_tables(args.out, (build_windows(block, settings.history_quarters) for block in blocks))
     return f"build_windows {args.firm_type}: {report['rows']:,} rows, {windows:,} windows"
 
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from workflow_scripts.holdings.panel.contract import FEATURES, FIRM_TYPES, LABELS, PANEL_COLUMNS
+from workflow_scripts.holdings.panel.contract import FIRM_TYPES, PANEL_COLUMNS
 from workflow_scripts.holdings.panel.import_settings import ImportSettings
 from workflow_scripts.holdings.panel.importing import (
     STAGED_COLUMNS,
@@ -34,16 +34,12 @@ from workflow_scripts.holdings.panel.importing import (
     source_columns,
 )
 from workflow_scripts.holdings.panel.quarters import quarter_labels
-from workflow_scripts.holdings.panel.slices import check_keys, panel_blocks
+from workflow_scripts.holdings.panel.slices import SCHEMA, check_keys, panel_blocks
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import whole_folder, write_json, write_tables, write_text
 
 LAST = ".last"
-SCHEMA = pa.schema(
-    [("type", pa.string()), ("mgrno", pa.int64()), ("permno", pa.int64()), ("date", pa.date32())]
-    + [(name, pa.float64()) for name in (*FEATURES, *LABELS)]
-)
 
 
 def stage(settings: ImportSettings, folder: Path, report: dict) -> None:

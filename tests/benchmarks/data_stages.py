@@ -160,8 +160,16 @@ def audits(slice_path: Path, folder: Path) -> dict[str, list]:
             kind: [folder / f"{kind}/{name}.{end}" for name in audited]
             for kind, end in (("samples", "parquet"), ("datasets", "jsonl"))
         }
-        files["history"] = history(folder, split)
+        files["data"] = [history(folder, split), folder / "stock_quarters.parquet"]
         options = {"split": split, "settings": settings("audit_leakage", split), "out": folder / f"audit/{split}.csv"}
+        sample = {"sample": [folder / f"samples/{split}.parquet", history(folder, split)],
+                  "windows": folder / "windows.parquet", "stocks": folder / "stock_quarters.parquet"}  # fmt: skip
+        blind = {
+            "split": split,
+            "settings": settings("audit_sample", split),
+            "out": folder / f"audit/sample_{split}.csv",
+        }
+        stages[f"audit_sample {split}"] = module("audit_sample", **shared, **sample, **blind)
         stages[f"audit_leakage {split}"] = module("audit_leakage", **shared, **files, **options)
     files = {"samples": [folder / f"samples/{split}.parquet" for split in SPLITS], "predictions": forecasts(folder)}
     files["histories"] = [history(folder, split) for split in SPLITS]

@@ -38,7 +38,7 @@ PROMPTS = {"build_prompts": 6, **DATASETS}
 CHOICE = {"choose_baseline": 2}
 BASELINES = {"predict_baselines": 2, "audit_baselines": 2, **CHOICE}
 TRAINING_WINDOWS = {"collect_training_windows": 4, **BASELINES}
-SAMPLES = {"sample_windows": 6, **TRAINING_WINDOWS, **PROMPTS}
+SAMPLES = {"sample_windows": 6, "audit_sample": 6, **TRAINING_WINDOWS, **PROMPTS}
 WINDOWS = {"build_windows": 2, **SAMPLES}
 MANAGERS = {"build_manager_quarters": 2, **SAMPLES}
 PANEL = {"check_panel": 2, "summarize_panel": 1, "build_stock_quarters": 2, **MANAGERS, **WINDOWS}
@@ -49,11 +49,14 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"run": "other"}, EVERYTHING),
     ({"simulation": {"noise_sd": 0.3}}, {"simulate_panel": 2, **PANEL, **CONFIG}),
     ({"checks": {"max_share_above": 0.5}}, {**PANEL, **CONFIG}),
+    ({"checks": {"timing": "warn"}}, {**PANEL, **CONFIG}),
+    ({"panel_exits": "from_filings"}, {"add_exits": 2, "build_stock_quarters": 2, **MANAGERS, **WINDOWS, **CONFIG}),
+    ({"windows": {"set_aside": ["10001 2016Q4"]}}, {**WINDOWS, **CONFIG}),
     ({"windows": {"history_quarters": 3}}, {"build_demo_model": 1, **WINDOWS, **CONFIG}),
     ({"splits": {"embargo_quarters": 1}}, {**SAMPLES, **CONFIG}),
     (
         {"sample": {"test": {"per_type_limit": 12}}},
-        {"sample_windows": 2, "predict_baselines": 2, "audit_baselines": 2, "build_prompts": 2,
+        {"sample_windows": 2, "audit_sample": 2, "predict_baselines": 2, "audit_baselines": 2, "build_prompts": 2,
          "build_test_dataset": 2, "audit_leakage": 2, "generate_completions": 6, **SCORES, **EVALUATION, **CONFIG},
     ),
     ({"baselines": {"max_windows": 50}}, {**TRAINING_WINDOWS, **EVALUATION, **CONFIG}),
@@ -133,6 +136,11 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/panel/simulation.py", "MAX_ZERO_QUARTERS = 11", "MAX_ZERO_QUARTERS = 10",
      {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
     ("holdings/panel/checks.py", "", SPARE, {**PANEL, **SUMMARY}),
+    ("holdings/panel/timing.py", "", SPARE, {**PANEL, **SUMMARY}),
+    ("holdings/panel/manager_checks.py", "", SPARE, {**PANEL, **SUMMARY}),
+    ("holdings/panel/spikes.py", "", SPARE, {**PANEL, **SUMMARY}),
+    # The tiny panel has its zero rows.
+    ("holdings/panel/exits.py", "", SPARE, {}),
     ("holdings/panel/stock_quarters.py", "RETURN_SCALE = 0.25", "RETURN_SCALE = 0.3",
      {"build_stock_quarters": 2, "build_demo_model": 1, **MANAGERS, **SUMMARY}),
     # A constant of the sampler simulates no panel again.
@@ -162,8 +170,11 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/evaluation/baseline_audit.py", "rtol=1e-9", "rtol=1e-8",
      {"audit_baselines": 2, **EVALUATION, **SUMMARY}),
     # The gates: the trainings are queued, and publish what the store has (test_workflow).
-    ("holdings/evaluation/text_audit.py", "EXAMPLES = 3", "EXAMPLES = 4",
+    ("holdings/evaluation/text_audit.py", "", SPARE,
      {"audit_leakage": 6, "audit_baselines": 2, **SFT, **SUMMARY}),
+    ("holdings/evaluation/audit_checks.py", "EXAMPLES = 3", "EXAMPLES = 4",
+     {"audit_sample": 6, "audit_leakage": 6, "audit_baselines": 2, **SFT, **SUMMARY}),
+    ("holdings/evaluation/sample_audit.py", "", SPARE, {"audit_sample": 6, "audit_leakage": 6, **SFT, **SUMMARY}),
     ("holdings/evaluation/conditions.py", "", SPARE, {**EVALUATION, **SUMMARY}),
     ("holdings/evaluation/settings.py", "", SPARE, {**CHOICE, **EVALUATION, **SUMMARY}),
     ("holdings/evaluation/baseline_choice.py", "", SPARE, {**CHOICE, **INTERVALS, **SUMMARY}),

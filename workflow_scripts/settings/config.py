@@ -34,6 +34,7 @@ from workflow_scripts.training.training_settings import GrpoSettings, LoraSettin
 SIMULATED = "simulated"
 IMPORTED = "imported"
 DEMO = "demo"
+FROM_FILINGS = "from_filings"
 
 
 def is_run_name(text: str) -> bool:
@@ -181,6 +182,13 @@ class Config:
             "import; or the word simulated."
         ),
     ] = "data/processed/panel_quarter.parquet"
+    panel_exits: Annotated[
+        Literal["zero_rows", "from_filings"],
+        Doc(
+            "Where the label of a sold position comes from: zero_rows of the panel; or from_filings, where rows of "
+            "holding 0 are added wherever the manager files in the next quarter and the position is gone."
+        ),
+    ] = "zero_rows"
     import_: Annotated[
         ImportSettings | None, Doc("One big file of holdings to make the slices of; needed with panel: imported.")
     ] = None

@@ -396,6 +396,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "check_panel": lambda c, w: asdict(c.checks),
     "build_windows": lambda c, w: asdict(c.windows),
     "sample_windows": _sample_windows,
+    "audit_sample": lambda c, w: {**_sample_windows(c, w), "set_aside": c.windows.set_aside},
     "collect_training_windows": _collect_training_windows,
     "build_prompts": lambda c, w: _prompts(c),
     "build_sft_dataset": lambda c, w: {
@@ -408,12 +409,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "predict_baselines": _predict_baselines,
     "choose_baseline": lambda c, w: {"target": c.prompts.target},
     "audit_leakage": _audit_leakage,
-    "audit_baselines": lambda c, w: {
-        "seed": c.seed,
-        "target": c.prompts.target,
-        "history_quarters": c.windows.history_quarters,
-        "splits": asdict(c.splits),
-    },
+    "audit_baselines": lambda c, w: {"seed": c.seed, "target": c.prompts.target, "splits": asdict(c.splits)},
     "build_demo_model": _build_demo_model,
     "check_arguments": lambda c, w: {
         "method": STAGES[w.stage].method,

@@ -15,6 +15,7 @@ CORRELATIONS = ("IC", "RankIC")
 # The headline, of changes relative to holding_t. An error counts at most CAP: a full exit that nobody forecast is 1,
 # and a position that has grown tenfold, which only a small one does, counts no more.
 CAPPED_MAE, RELATIVE_RANK_IC = "capped_relative_MAE", "relative_RankIC"
+CAPPED_SHARE = "capped_share"
 CAP = 1.0
 AT_K = ("Recall", "Precision", "NDCG")
 # Why a quarter is not among those that are ranked.
@@ -82,9 +83,15 @@ def capped_mae(true: Array, predicted: Array) -> float:
     return float(np.mean(capped_errors(true, predicted)))
 
 
+def capped_share(true: Array, predicted: Array) -> float:
+    """Share of the errors that are above CAP: those of small positions that grew, as a rule."""
+    return float(np.mean(np.abs(predicted - true) > CAP))
+
+
 def relative_metrics(true: Array, predicted: Array) -> dict[str, float]:
-    """`relative_{name}` for RELATIVE_METRICS, and CAPPED_MAE, of changes relative to holding_t; NaN for no windows."""
-    metrics = {f"relative_{name}": ERROR_METRICS[name] for name in RELATIVE_METRICS} | {CAPPED_MAE: capped_mae}
+    """`relative_{name}` of RELATIVE_METRICS and the capped ones, of changes over holding_t; NaN for no windows."""
+    metrics = {f"relative_{name}": ERROR_METRICS[name] for name in RELATIVE_METRICS}
+    metrics |= {CAPPED_MAE: capped_mae, CAPPED_SHARE: capped_share}
     return {name: metric(true, predicted) if len(true) else np.nan for name, metric in metrics.items()}
 
 

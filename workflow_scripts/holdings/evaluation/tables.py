@@ -242,6 +242,7 @@ def _errors(one: Case, scaled: Case) -> dict[str, float]:
     return {
         **errors,
         "skill": _skill(errors["MAE"], mae, one),
+        "n_windows_relative": len(scaled.true),
         **relative,
         "relative_skill": _skill(relative["relative_MAE"], mae, scaled),
         CAPPED_SKILL: _skill(relative[CAPPED_MAE], capped_mae, scaled),

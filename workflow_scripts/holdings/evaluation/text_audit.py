@@ -11,39 +11,19 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from workflow_scripts.holdings.evaluation.audit_checks import day_quarter
 from workflow_scripts.holdings.panel.contract import FEATURES, LABELS
 from workflow_scripts.holdings.panel.pairs import pair_numbers
-from workflow_scripts.holdings.panel.quarters import quarter_ids
+from workflow_scripts.holdings.panel.stock_quarters import PRICE_TOLERANCE, return_tolerance
 from workflow_scripts.holdings.texts.conversations import REFERENCE, ThinkStyle, grpo_rows, holdout_rows, sft_rows
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
 from workflow_scripts.holdings.windows.history import attach_history
-from workflow_scripts.holdings.windows.lags import lagged
+from workflow_scripts.holdings.windows.lags import lagged, sample_lags
 from workflow_scripts.holdings.windows.managers import FACTS
-from workflow_scripts.holdings.windows.splits import Period, split_mask
-from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.holdings.windows.splits import Period
 
 # The columns of a sample that are dated t+1.
 LABEL_SIDE = (*LABELS, "delta_sign", "prc_t1", "price_ratio", "split_ratio")
-EXAMPLES = 3
-# What was looked for, how often it was found, examples, and whether it must not be.
-Check = tuple[str, int, str, bool]
-
-
-def found_by(name: str, found: Sequence[str]) -> Check:
-    """A check that may find nothing."""
-    return name, len(found), ", ".join(found[:EXAMPLES]), True
-
-
-def checks_table(checks: Sequence[Check], firm_type: str, split: str) -> pd.DataFrame:
-    """One row per check: firm_type, split, check, count, detail, must_be_zero; InputError where one fails."""
-    table = pd.DataFrame(checks, columns=["check", "count", "detail", "must_be_zero"])
-    failed = table[table["must_be_zero"] & (table["count"] > 0)]
-    if len(failed):
-        faults = "; ".join(f"{row.check}: {row.count} ({row.detail})" for row in failed.itertuples(index=False))
-        raise InputError(f"leak in {firm_type}, {split}: {faults}. Nothing of this run can be believed: mend it first")
-    table.insert(0, "split", split)
-    table.insert(0, "firm_type", firm_type)
-    return table
 
 
 def _scrambled(values: NDArray[np.float64], rows: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -78,16 +58,52 @@ def scramble_labels(sample: pa.Table, rng: np.random.Generator) -> pa.Table:
     return sample
 
 
+def past_splits(sample: pa.Table, stocks: pa.Table) -> dict[str, NDArray[np.float64]]:
+    """The columns `split_ratio_lag{k}` of a sample, looked up in `stock_quarters` by another way than the sample's."""
+    keys = ["permno", "quarter"]
+    ratio = stocks.select([*keys, "split_ratio"]).to_pandas().set_index(keys)["split_ratio"]
+    windows = sample.select(keys).to_pandas()
+    return {
+        lagged("split_ratio", lag): ratio.reindex(
+            pd.MultiIndex.from_arrays([windows["permno"], windows["quarter"] - lag])
+        ).to_numpy()
+        for lag in sample_lags(sample)
+        if lag
+    }
+
+
+def differing_splits(sample: pa.Table, stocks: pa.Table) -> list[str]:
+    """window_ids with a split of the past that is not the stock's of that quarter, or that the window's prices deny.
+
+    `stocks` is `stock_quarters` of the slice. The prices judge what made it, too: a ratio of shares after / before is
+    there only where the price, which is known at t, fell or rose by about as much.
+    """
+    differs = np.zeros(sample.num_rows, dtype=bool)
+    for lag, (name, expected) in enumerate(sorted(past_splits(sample, stocks).items()), start=1):
+        found, before, after = (
+            sample[column].to_numpy() for column in (name, lagged("prc", lag), lagged("prc", lag - 1))
+        )
+        differs |= ~((found == expected) | (np.isnan(found) & np.isnan(expected)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio, moved = np.log(found), np.log(after / before)
+        # A row's price may differ a little from the one that all holders' rows agree on.
+        differs |= np.isfinite(moved) & (np.abs(moved + ratio) > return_tolerance(ratio) + 2 * PRICE_TOLERANCE)
+    return sample["window_id"].filter(pa.array(differs)).to_pylist()
+
+
 def samples_without_future(
-    sample: pa.Table, panel: pa.Table, firm_type: str, history_quarters: int, rng: np.random.Generator
+    sample: pa.Table, panel: pa.Table, stocks: pa.Table, firm_type: str, rng: np.random.Generator
 ) -> Iterator[pa.Table]:
     """The sample, rebuilt quarter by quarter from a panel that is scrambled after that quarter.
 
-    `panel` holds the rows of the sampled pairs, all features and labels (`read_history`). Splits of the past and facts
-    about the manager, which other pairs' rows decide, are those of the sample; its columns dated t+1 are scrambled.
-    (`baseline_audit.differing_facts` is about the manager's.)
+    `panel` holds the rows of the sampled pairs, all features and labels (`read_history`), and `stocks` is
+    `stock_quarters`, which gives the splits of the past. Facts about the manager, which other pairs' rows decide, are
+    those of the sample (`baseline_audit.differing_facts` is about them). The columns dated t+1 are scrambled.
     """
+    for name, values in past_splits(sample, stocks).items():
+        sample = sample.set_column(sample.column_names.index(name), name, pa.array(values))
     known = [name for name in sample.column_names if name.startswith(lagged("split_ratio", ""))]
+    history_quarters = len(sample_lags(sample))
     sample = scramble_labels(sample, rng)
     quarters = sample["quarter"].to_numpy()
     pairs_there, pairs = pair_numbers(panel, sample)
@@ -156,15 +172,32 @@ def repeated_labels(samples: Mapping[str, pa.Table]) -> list[str]:
     return sorted(ids[ids.duplicated()].unique())
 
 
+def _id_quarter(window_id: str) -> tuple[int, int]:
+    """Year and quarter t of a window, as its id ends with them."""
+    year, quarter = map(int, window_id.rsplit("-", 1)[1].split("Q"))
+    return year, quarter
+
+
 def windows_outside_their_split(sample: pa.Table, period: Period) -> list[str]:
-    """window_ids whose quarter t does not lie in their split's period."""
-    inside = split_mask(sample["quarter"].to_numpy(), period)
-    return sample["window_id"].filter(pa.array(~inside)).to_pylist()
+    """window_ids whose quarter t does not lie in their split's period, or is not that of the id.
+
+    By year and quarter of each window alone: what made the splits must not vouch for them.
+    """
+    first = day_quarter(period.start) if period.start else (0, 0)
+    last = day_quarter(period.end) if period.end else (9999, 4)
+    outside = []
+    for window_id, number in zip(sample["window_id"].to_pylist(), sample["quarter"].to_pylist(), strict=True):
+        year, quarter = _id_quarter(window_id)
+        if not first <= (year, quarter) <= last or number != 4 * year + quarter - 1:
+            outside.append(window_id)
+    return outside
 
 
 def labels_in_next_split(sample: pa.Table, start: str) -> int:
     """Windows whose label's quarter t+1 is in or after the quarter of the next split's first day (YYYY-MM-DD)."""
-    return int((sample["quarter"].to_numpy() + 1 >= quarter_ids([start])[0]).sum())
+    year, quarter = day_quarter(start)
+    last_known = (year, quarter - 1) if quarter > 1 else (year - 1, 4)
+    return sum(_id_quarter(window_id) >= last_known for window_id in sample["window_id"].to_pylist())
 
 
 def identical_prompts(datasets: Mapping[str, Sequence[Mapping]]) -> dict[str, int]:

@@ -6,19 +6,23 @@ the first is told.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from annotated_doc import Doc
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.contract import FEATURES, LABELS, MAX_EXAMPLES, PANEL_COLUMNS, PanelError
+from workflow_scripts.holdings.panel.manager_checks import LostExits, SamePositions, position_weights, quarter_span
 from workflow_scripts.holdings.panel.pairs import key_arrays, next_holding, same_pair
 from workflow_scripts.holdings.panel.quarters import quarter_labels
 from workflow_scripts.holdings.panel.slices import check_keys, panel_blocks, panel_schema
+from workflow_scripts.holdings.panel.spikes import Spikes
+from workflow_scripts.holdings.panel.timing import Timing
 
 MAY_BE_MISSING = tuple(name for name in FEATURES if name != "holding_t")
 # holding_t1 repeats the next row's holding_t; a vendor may have stored one of them as float32.
@@ -69,6 +73,11 @@ WARNINGS = {
     "days_per_quarter": "quarters stamped with more than one day",
     "unit_suspicion": "ratios that suggest values off by 10^3 or 10^6",
     "unit_jump": "manager-quarters after which most positions jump by 10^3 or 10^6",
+    "timing": "columns that look like those of another quarter: move them to the rows of their own quarter",
+    "same_positions": "pairs of managers that hold the same positions; if it is one manager under two ids, drop one",
+    "lost_exits": "positions that end without a zero row while manager and stock go on, so that exits have no label "
+    "(panel_exits: from_filings makes these rows)",
+    "odd_stock_quarter": "stock-quarters with a value off by 10^3 or more; leave them out by windows.set_aside",
 }
 # Medians outside these ranges are suspect. A manager's stocks are between a thousandth of its assets (a panel
 # of few stocks) and all of them; the household sector owns half of a company, a small fund a billionth;
@@ -85,6 +94,11 @@ LARGEST_MEDIAN = 2e7
 JUMPS = (3.0, 6.0)
 SMALLEST_JUMP = 10**2.4
 MIN_POSITIONS = 3
+# Lost exits are told from this share of the rows on, where they are more than those that a zero row shows.
+MIN_LOST = 2.5e-3
+TIMING_REMEDY = (
+    "Move the column to the rows of its own quarter (data/README.md); if it is right as it is, checks.timing: warn"
+)
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,10 @@ class CheckSettings:
             "with more of them the money is not in $ million, and the run ends."
         ),
     ] = 0.01
+    timing: Annotated[
+        Literal["refuse", "warn"],
+        Doc("Whether a column that looks like that of the next quarter ends the run, or is only a warning."),
+    ] = "refuse"
 
 
 @dataclass
@@ -141,12 +159,18 @@ class _LogMedian:
 
 @dataclass(frozen=True)
 class _Cells:
-    """Manager-quarters: the manager, the quarter from FIRST_YEAR on, sums over the rows; arrays of shape (n,)."""
+    """Manager-quarters: the manager, the quarter from FIRST_YEAR on, sums over the rows; arrays of shape (n,).
+
+    `number` counts positions above 0, `positions` those that go on, `jumps` those of them that jump.
+    """
 
     manager: NDArray
     index: NDArray
-    held: NDArray
     assets: NDArray
+    outside: NDArray
+    held: NDArray
+    weighted: NDArray
+    number: NDArray
     positions: NDArray
     jumps: NDArray
 
@@ -159,10 +183,23 @@ class _Cells:
     def summed(self) -> "_Cells":
         """The cells of one manager, each quarter once."""
         _, first, cell = np.unique(self.index, return_index=True, return_inverse=True)
-        assets = np.empty(len(first))
-        assets[cell] = self.assets
-        positions, jumps = (np.bincount(cell, counts).astype(np.int64) for counts in (self.positions, self.jumps))
-        return _Cells(self.manager[first], self.index[first], np.bincount(cell, self.held), assets, positions, jumps)
+        last = np.empty(len(first), dtype=np.intp)
+        last[cell] = np.arange(len(cell))
+        sums = {name: np.bincount(cell, getattr(self, name)) for name in ("held", "weighted")}
+        counts = {name: np.bincount(cell, getattr(self, name)) for name in ("number", "positions", "jumps")}
+        return _Cells(
+            manager=self.manager[first],
+            index=self.index[first],
+            assets=self.assets[last],
+            outside=self.outside[last],
+            **sums,
+            **{name: values.astype(np.int64) for name, values in counts.items()},
+        )
+
+
+def _quarter(index: int) -> str:
+    """The label of a quarter that is counted from FIRST_YEAR on."""
+    return quarter_labels([index + 4 * FIRST_YEAR])[0]
 
 
 @dataclass
@@ -170,18 +207,25 @@ class _Slice:
     """What the blocks seen so far have shown."""
 
     firm_type: str
+    timing: Timing
     errors: dict[str, _Finding] = field(default_factory=lambda: {name: _Finding() for name in ERRORS})
     warnings: dict[str, _Finding] = field(default_factory=lambda: {name: _Finding() for name in WARNINGS})
     ratios: dict[str, _LogMedian] = field(default_factory=lambda: {name: _LogMedian() for name in UNIT_RANGES})
     money: dict[str, _LogMedian] = field(default_factory=lambda: {name: _LogMedian() for name in ("me", "aum")})
     coverage: dict[str, NDArray] = field(default_factory=dict)
     days: set[int] = field(default_factory=set)
-    stocks: set[int] = field(default_factory=set)
+    # By stock the quarters in which it has rows, shape (N_QUARTERS,).
+    stocks: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
+    same: SamePositions = field(default_factory=SamePositions)
+    lost: LostExits = field(default_factory=LostExits)
+    spikes: Spikes = field(default_factory=Spikes)
+    odd_stock_quarters: list[str] = field(default_factory=list)
     infinite: set[str] = field(default_factory=set)
     waiting: _Cells | None = None
     managers: int = 0
     pairs: int = 0
     gaps: int = 0
+    exits: int = 0
 
     def add(self, block: pa.Table) -> None:
         """Check one block of whole pairs, sorted."""
@@ -220,21 +264,40 @@ class _Slice:
         self.managers += int((mgrno[1:] != mgrno[:-1]).sum()) + (not goes_on)
         self.pairs += int((~following).sum())
         self.gaps += int((following & (step > 1)).sum())
-        self.stocks.update(pc.unique(block["permno"]).to_pylist())
         self.days.update(pc.unique(block["date"].cast(pa.int32())).to_pylist())
         index = index.clip(0, N_QUARTERS - 1).astype(np.intp)
+        weights = self._see_stocks(block, index)
+        self.exits += int((has_next & (holding > 0) & (expected == 0)).sum())
+        ended = np.flatnonzero(~following & (holding > 0))
+        self.lost.add(mgrno[ended], permno[ended], index[ended])
+        self.spikes.add(permno, index, value, has_next)
+        self.timing.add(mgrno, permno, index, value)
         self._count("rows", index)
         self._count("labelled", index[~np.isnan(label)])
         self._count("zero_holding", index[holding == 0])
         for name in MAY_BE_MISSING:
             self._count(f"{name}_missing", index[np.isnan(value[name])])
-        self._check_units(mgrno, index, value, has_next)
+        self._check_managers(mgrno, weights, index, value, has_next)
+
+    def _see_stocks(self, block: pa.Table, index: NDArray) -> NDArray[np.float64]:
+        """Take note of the stocks' quarters; returns the weight of each row's stock."""
+        stocks = pc.dictionary_encode(block["permno"].combine_chunks())
+        present = np.zeros((len(stocks.dictionary), N_QUARTERS), dtype=bool)
+        present[stocks.indices.to_numpy(), index] = True
+        for permno, quarters in zip(stocks.dictionary.to_pylist(), present, strict=True):
+            if permno in self.stocks:
+                self.stocks[permno] |= quarters
+            else:
+                self.stocks[permno] = quarters.copy()
+        return position_weights(stocks.dictionary.to_numpy())[stocks.indices.to_numpy()]
 
     def _count(self, name: str, index: NDArray) -> None:
         counts = np.bincount(index, minlength=N_QUARTERS)
         self.coverage[name] = self.coverage.get(name, 0) + counts
 
-    def _check_units(self, mgrno: NDArray, index: NDArray, value: dict[str, NDArray], has_next: NDArray) -> None:
+    def _check_managers(
+        self, mgrno: NDArray, weights: NDArray, index: NDArray, value: dict[str, NDArray], has_next: NDArray
+    ) -> None:
         holding, label, aum, me, prc = (value[name] for name in ("holding_t", "holding_t1", "aum", "me", "prc"))
         for name, median in self.money.items():
             median.add(value[name])
@@ -251,13 +314,17 @@ class _Slice:
         begins = np.append(True, mgrno[1:] != mgrno[:-1])
         numbered = pc.dictionary_encode(pa.array((np.cumsum(begins) - 1) * N_QUARTERS + index))
         codes, cell = numbered.dictionary.to_numpy(), numbered.indices.to_numpy()
-        assets = np.empty(len(codes))
-        assets[cell] = aum
+        last = np.empty(len(codes), dtype=np.intp)
+        last[cell] = np.arange(len(cell))
+        held = np.nan_to_num(holding, posinf=0.0, neginf=0.0)
         cells = _Cells(
             manager=mgrno[begins][codes // N_QUARTERS],
             index=codes % N_QUARTERS,
-            held=np.bincount(cell, np.nan_to_num(holding)),
-            assets=assets,
+            assets=aum[last],
+            outside=value["outaum"][last],
+            held=np.bincount(cell, held),
+            weighted=np.bincount(cell, held * weights),
+            number=np.bincount(cell[held > 0], minlength=len(codes)),
             positions=np.bincount(cell[continuing], minlength=len(codes)),
             jumps=np.bincount(cell[jumped], minlength=len(codes)),
         )
@@ -272,6 +339,9 @@ class _Slice:
     def _judge(self, cells: "_Cells") -> None:
         """What whole manager-quarters say."""
         self._count("managers", cells.index)
+        self.same.add(cells.manager, cells.index, cells.number, cells.held, cells.weighted)
+        self.lost.judge(cells.manager, cells.index, cells.number > 0)
+        self.timing.add_managers(cells.manager, cells.index, cells.held, cells.assets, cells.outside)
         with np.errstate(divide="ignore", invalid="ignore"):
             self.ratios[SHARE_OF_ASSETS].add(cells.held / cells.assets)
         odd = np.flatnonzero((cells.positions >= MIN_POSITIONS) & (cells.jumps > cells.positions / 2))
@@ -279,10 +349,8 @@ class _Slice:
         finding = self.warnings["unit_jump"]
         finding.count += len(odd)
         for at in odd[: MAX_EXAMPLES - len(finding.examples)]:
-            quarter = quarter_labels([cells.index[at] + 4 * FIRST_YEAR])[0]
-            finding.examples.append(
-                f"mgrno {cells.manager[at]} after {quarter}: {cells.jumps[at]} of {cells.positions[at]} positions"
-            )
+            when, counts = _quarter(cells.index[at]), f"{cells.jumps[at]} of {cells.positions[at]} positions"
+            finding.examples.append(f"mgrno {cells.manager[at]} after {when}: {counts}")
 
     def unit_fault(self, rows: int, settings: CheckSettings) -> str:
         """What is wrong with the unit of the money, and the remedy; empty where nothing is. After `finish`."""
@@ -303,6 +371,11 @@ class _Slice:
         )
         return f"{'; '.join([*large, *odd, *many, *first])}. {remedy} (data/README.md)"
 
+    def timing_fault(self, settings: CheckSettings) -> str:
+        """Which columns show the quarter after their rows, and the remedy; empty where none does, or they may."""
+        fatal = [fault.text for fault in self.timing.faults() if fault.is_fatal]
+        return f"{'; '.join(fatal)}. {TIMING_REMEDY}" if fatal and settings.timing == "refuse" else ""
+
     def finish(self) -> None:
         """Findings about the slice as a whole."""
         if self.waiting is not None:
@@ -320,6 +393,30 @@ class _Slice:
                 self.warnings["unit_suspicion"].examples.append(
                     f"the median of {name} is {median:.2g}, expected between {low:g} and {high:g}"
                 )
+        self._warn("timing", [fault.text for fault in self.timing.faults()])
+        same = [
+            f"mgrno {one} and {other} in {len(quarters):,} quarters of "
+            f"{quarter_span([index + 4 * FIRST_YEAR for index in quarters])}"
+            for (one, other), quarters in self.same.pairs().items()
+        ]
+        self._warn("same_positions", same)
+        lost = self.lost.by_stock_quarter(self.stocks)
+        number = sum(lost.values())
+        if number > max(self.exits, MIN_LOST * int(self.coverage["rows"].sum())):
+            self._warn("lost_exits", [f"permno {p} {_quarter(index)}: {count:,}" for (p, index), count in lost.items()])
+            self.warnings["lost_exits"].count = number
+        self._find_spikes()
+
+    def _find_spikes(self) -> None:
+        examples: dict[str, list[str]] = {}
+        for permno, index, column, order in self.spikes.found(self.stocks):
+            examples.setdefault(f"{permno} {_quarter(index)}", []).append(f"{column} off by 10^{order:.1f}")
+        self.odd_stock_quarters = list(examples)
+        self._warn("odd_stock_quarter", [f"permno {name}: {', '.join(columns)}" for name, columns in examples.items()])
+
+    def _warn(self, name: str, found: list[str]) -> None:
+        self.warnings[name].count = len(found)
+        self.warnings[name].examples = found[:MAX_EXAMPLES]
 
 
 def check_panel(path: str | Path, firm_type: str, settings: CheckSettings = CheckSettings()) -> dict:
@@ -332,7 +429,7 @@ def check_panel(path: str | Path, firm_type: str, settings: CheckSettings = Chec
     path = Path(path)
     schema = panel_schema(path)
     is_sorted = check_keys(path)
-    seen = _Slice(firm_type)
+    seen = _Slice(firm_type, Timing(pq.read_metadata(path).num_rows))
     for block in panel_blocks(path, PANEL_COLUMNS, is_sorted):
         seen.add(block)
     rows = int(seen.coverage["rows"].sum())
@@ -346,7 +443,7 @@ def check_panel(path: str | Path, firm_type: str, settings: CheckSettings = Chec
         more = f"\n{path}: "
         raise PanelError(f"{path}: {more.join(faults)}")
     seen.finish()
-    if fault := seen.unit_fault(rows, settings):
+    if fault := seen.unit_fault(rows, settings) or seen.timing_fault(settings):
         raise PanelError(f"{path}: {fault}")
     present = np.flatnonzero(seen.coverage["rows"])
     quarters = quarter_labels(present + 4 * FIRST_YEAR)
@@ -361,6 +458,8 @@ def check_panel(path: str | Path, firm_type: str, settings: CheckSettings = Chec
         "last_quarter": quarters[-1],
         "sorted": is_sorted,
         "gaps_between_rows_of_a_pair": seen.gaps,
+        "timing": seen.timing.shares(),
+        "odd_stock_quarters": seen.odd_stock_quarters,
         "column_types": {name: str(schema.field(name).type) for name in PANEL_COLUMNS},
         "warnings": {
             name: {"count": finding.count, "examples": finding.examples}
@@ -394,6 +493,14 @@ def report_text(report: dict) -> str:
         if report["sorted"]
         else "not sorted by (mgrno, permno, date): each stage that reads the slice sorts it first",
         f"{report['gaps_between_rows_of_a_pair']:,} gaps between the quarters of a pair",
+        "",
+        "Are prc, aum and me of the row's quarter? By shift of their rows, 0 must be the largest, where any is large",
+        *(
+            f"  {name.replace('_', ' ')}: "
+            + ", ".join(f"{by_shift[shift]:.3f} at {shift}" for shift in ("-1", "0", "+1"))
+            + f" (of {by_shift['of']:,})"
+            for name, by_shift in report["timing"].items()
+        ),
         "",
         "Warnings" if report["warnings"] else "No warnings",
     ]

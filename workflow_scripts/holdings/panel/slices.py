@@ -17,13 +17,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from workflow_scripts.holdings.panel.contract import IDS, LABELS, MAX_EXAMPLES, PANEL_COLUMNS, PanelError
+from workflow_scripts.holdings.panel.contract import FEATURES, IDS, LABELS, MAX_EXAMPLES, PANEL_COLUMNS, PanelError
 from workflow_scripts.holdings.panel.pairs import key_arrays, same_pair
 from workflow_scripts.holdings.panel.quarters import quarter_ids
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import ROW_GROUP_ROWS, read_batches
 
 SORT_MEMORY = "2GB"
+# Of the slices that the workflow makes.
+SCHEMA = pa.schema(
+    [("type", pa.string()), ("mgrno", pa.int64()), ("permno", pa.int64()), ("date", pa.date32())]
+    + [(name, pa.float64()) for name in (*FEATURES, *LABELS)]
+)
 REMEDY = "see data/README.md"
 DATE_REMEDY = "convert it (pandas: to_datetime), or import the files, which reads 2015-03-31, 20150331 and 2015Q1"
 

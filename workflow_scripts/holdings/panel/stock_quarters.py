@@ -159,7 +159,7 @@ class _Split:
         self.witnesses = np.zeros(len(self.rows), dtype=np.int64)
 
     def _is_allowed(self, log_price_ratio: NDArray[np.float64]) -> NDArray[np.bool_]:
-        return np.abs(log_price_ratio + self.log_ratio) <= _tolerance(self.log_ratio)
+        return np.abs(log_price_ratio + self.log_ratio) <= return_tolerance(self.log_ratio)
 
     def add(
         self, rows: NDArray[np.int64], log_price_ratio: NDArray[np.float64], log_shares: NDArray[np.float64]
@@ -182,13 +182,13 @@ class _Split:
         return np.where(enough, total, -np.inf)
 
 
-def _tolerance(log_ratio: float | NDArray[np.float64]) -> NDArray[np.float64]:
+def return_tolerance(log_ratio: float | NDArray[np.float64]) -> NDArray[np.float64]:
     """How far the logarithm of the price may end from where the split alone would have taken it."""
     return np.clip(RETURN_SHARE * np.abs(log_ratio), MIN_RETURN, MAX_RETURN)
 
 
 # A price that moved by less allows no ratio: most positions need not be looked at.
-SMALLEST_MOVE = np.min(np.abs(np.log(SPLIT_RATIOS)) - _tolerance(np.log(SPLIT_RATIOS)))
+SMALLEST_MOVE = np.min(np.abs(np.log(SPLIT_RATIOS)) - return_tolerance(np.log(SPLIT_RATIOS)))
 
 
 def _likeliest(splits: list[_Split], size: int) -> NDArray[np.float64]:

@@ -54,6 +54,9 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "skill": (NONE, "1 - MAE / MAE of no-change on the same windows; in skill.csv: of the column metric"),
     "capped_relative_MAE": ("share of holding_t", "headline: mean of |e| / holding_t, each counted as at most 1, over "
                                                   "windows with a position at t"),
+    "capped_share": (SHARE, "share of the errors that are above holding_t, and count as 1 in capped_relative_MAE"),
+    "n_windows_relative": (COUNT, "windows with a position at t, whatever its size: those of all relative metrics; "
+                                  "none for log_change"),
     "capped_relative_skill": (NONE, "1 - capped_relative_MAE / that of no-change"),
     "relative_MAE": ("share of holding_t", "MAE of truth / holding_t and forecast / holding_t"),
     "relative_RMSE": ("share of holding_t", "RMSE of the same"),

@@ -1,15 +1,27 @@
 """Windows: strictly consecutive quarters t-(n-1)..t of one (mgrno, permno) pair."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 from annotated_doc import Doc
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, Predicate
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.pairs import key_arrays, same_pair
+from workflow_scripts.holdings.panel.quarters import label_ids
+
+
+def is_stock_quarter(text: str) -> bool:
+    """Whether a text is a permno and a quarter, such as `10107 2016Q4`."""
+    stock, _, quarter = text.partition(" ")
+    is_quarter = len(quarter) == 6 and quarter[:4].isdecimal() and quarter[4] == "Q" and quarter[5] in "1234"
+    return stock.removeprefix("-").isdecimal() and is_quarter
+
+
+StockQuarter = Annotated[str, Predicate(is_stock_quarter)]
 
 
 @dataclass(frozen=True)
@@ -19,10 +31,39 @@ class WindowSettings:
     history_quarters: Annotated[
         int, Ge(2), Le(40), Doc("Strictly consecutive quarters of a window, t included; two, for at least one change.")
     ] = 4
+    set_aside: Annotated[
+        list[StockQuarter],
+        Doc(
+            'Stock-quarters that no window and no label may come from, such as "10107 2016Q4": those that check_panel '
+            "finds off by 10^3 or more (odd_stock_quarters in panel_report.json)."
+        ),
+    ] = field(default_factory=list)
 
 
 # What is read of a slice to find its windows.
 WINDOW_COLUMNS = ("mgrno", "permno", "date", "holding_t", "holding_t1", "aum")
+
+
+def without_stock_quarters(block: pa.Table, set_aside: Sequence[str]) -> pa.Table:
+    """A block without the rows of some stock-quarters, and without the labels that are dated then.
+
+    `block` has permno, quarter and holding_t1 beside any other columns.
+    """
+    permno, quarter, label = (block[name].to_numpy() for name in ("permno", "quarter", "holding_t1"))
+    stocks = np.array([int(one.split()[0]) for one in set_aside], dtype=np.int64)
+    quarters = label_ids(one.split()[1] for one in set_aside)
+    kept = np.ones(len(permno), dtype=bool)
+    for stock in np.unique(stocks):
+        rows = np.flatnonzero(permno == stock)
+        odd = quarters[stocks == stock]
+        kept[rows[np.isin(quarter[rows], odd)]] = False
+        before = rows[np.isin(quarter[rows] + 1, odd)]
+        if len(before):
+            label = label.copy()
+            label[before] = np.nan
+    return block.set_column(block.column_names.index("holding_t1"), "holding_t1", pa.array(label)).filter(
+        pa.array(kept)
+    )
 
 
 def build_windows(block: pa.Table, history_quarters: int = 4) -> pa.Table:

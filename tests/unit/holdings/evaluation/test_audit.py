@@ -1,7 +1,7 @@
 """The audit passes what is clean and catches every leak that is planted."""
 
 import copy
-import datetime as dt
+import sys
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,12 @@ import pytest
 from tests.conftest import sample_of
 from workflow_scripts.holdings.evaluation import baseline_audit
 from workflow_scripts.holdings.evaluation import text_audit as audit
+from workflow_scripts.holdings.evaluation.audit_checks import checks_table, found_by
 from workflow_scripts.holdings.forecasts.baselines import baseline_forecasts
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
 from workflow_scripts.holdings.panel.simulation import SimulationSettings, simulate_panel
 from workflow_scripts.holdings.panel.slices import typed_table
+from workflow_scripts.holdings.panel.stock_quarters import stock_quarters
 from workflow_scripts.holdings.texts.conversations import ThinkStyle, grpo_rows, holdout_rows, sft_rows
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
 from workflow_scripts.holdings.windows.splits import Period
@@ -26,8 +28,19 @@ THINK = ThinkStyle("holding {holding_change}", 2, 4)
 
 @pytest.fixture(scope="module")
 def panel() -> pa.Table:
+    """One stock is split 2:1 at the end of 2016."""
     settings = SimulationSettings(managers=6, stocks=12, stocks_per_manager=5, first_year=2015, last_year=2019)
-    return typed_table(pa.concat_tables(simulate_panel("banks", 0.1, settings, 3)))
+    table = typed_table(pa.concat_tables(simulate_panel("banks", 0.1, settings, 3)))
+    is_split = (table["permno"].to_numpy() == table["permno"][0].as_py()) & (table["quarter"].to_numpy() >= 4 * 2017)
+    price = np.where(is_split, table["prc"].to_numpy() / 2, table["prc"].to_numpy())
+    return table.set_column(table.column_names.index("prc"), "prc", pa.array(price))
+
+
+@pytest.fixture(scope="module")
+def stocks(panel) -> pa.Table:
+    table = stock_quarters(lambda columns: [panel])
+    assert np.nansum(table["split_ratio"].to_numpy()) == 2
+    return table
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +58,13 @@ def dataset(split: str, sample: pa.Table) -> list[dict]:
     return holdout_rows(prompts, sample)
 
 
+def planted_in(table: pa.Table, name: str, values) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, pa.array(values))
+
+
 def differing(split: str, rows: list[dict], sample: pa.Table, panel: pa.Table) -> list[str]:
-    rebuilt = audit.samples_without_future(sample, panel, "banks", 4, np.random.default_rng(0))
+    stocks = stock_quarters(lambda columns: [panel])
+    rebuilt = audit.samples_without_future(sample, panel, stocks, "banks", np.random.default_rng(0))
     return audit.differing_texts(split, rows, rebuilt, SETTINGS, THINK, None)
 
 
@@ -80,24 +98,73 @@ def test_a_prompt_that_prints_a_label_is_caught(monkeypatch, column, sample, pan
     assert len(differing("test", rows, sample, panel)) == sample.num_rows
 
 
-def test_a_baseline_feature_taken_from_the_next_quarter_is_caught(sample, panel):
+def test_a_baseline_feature_taken_from_the_next_quarter_is_caught(sample, panel, stocks):
+    """A split that is there where the position will rise is a feature, too: it takes a change out of those before."""
+
     def found(table):
-        rebuilt = list(audit.samples_without_future(table, panel, "banks", 4, np.random.default_rng(0)))
+        rebuilt = list(audit.samples_without_future(table, panel, stocks, "banks", np.random.default_rng(0)))
         return baseline_audit.differing_features(table, rebuilt, "active_delta")
 
     assert found(sample) == []
     planted = sample.set_column(sample.column_names.index("prc_lag0"), "prc_lag0", sample["prc_t1"])
     assert len(found(planted)) >= 0.9 * np.isfinite(planted["prc_lag0"].to_numpy()).sum()
+    rises = sample["delta_sign"].to_numpy() > 0
+    planted = planted_in(sample, "split_ratio_lag1", np.where(rises, 2.0, np.nan))
+    assert len(found(planted)) >= 0.9 * rises.sum()
+
+
+def test_splits_of_the_past_are_those_of_the_stock(sample, stocks):
+    ratio = sample["split_ratio_lag2"].to_numpy()
+    assert np.isfinite(ratio).any()
+    assert audit.differing_splits(sample, stocks) == []
+    assert audit.past_splits(sample, stocks).keys() == {f"split_ratio_lag{lag}" for lag in (1, 2, 3)}
+    ids = np.array(sample["window_id"].to_pylist())
+    rises = sample["delta_sign"].to_numpy() > 0
+    for planted, caught in (
+        # What will happen, the split of the quarter to come, and one left out.
+        (np.where(rises, 2.0, ratio), rises & ~np.isfinite(ratio)),
+        (
+            sample["split_ratio_lag1"].to_numpy(),
+            np.isfinite(sample["split_ratio_lag1"].to_numpy()) | np.isfinite(ratio),
+        ),
+        (np.full(len(ratio), np.nan), np.isfinite(ratio)),
+    ):
+        assert audit.differing_splits(planted_in(sample, "split_ratio_lag2", planted), stocks) == ids[caught].tolist()
+
+
+def test_a_split_that_the_price_denies_is_caught_where_it_comes_from(sample, stocks):
+    """In the splits of all stocks, where the sample agrees with them."""
+    quarter = int(np.median(sample["quarter"].to_numpy()))
+    everywhere = np.where(stocks["quarter"].to_numpy() == quarter - 1, 2.0, stocks["split_ratio"].to_numpy())
+    planted = planted_in(stocks, "split_ratio", everywhere)
+    leaky = sample
+    for name, values in audit.past_splits(sample, planted).items():
+        leaky = planted_in(leaky, name, values)
+    touched = (sample["quarter"].to_numpy() >= quarter) & (sample["quarter"].to_numpy() <= quarter + 2)
+    found = audit.differing_splits(leaky, planted)
+    assert len(found) >= 0.95 * touched.sum()
+    assert set(found) <= set(np.array(sample["window_id"].to_pylist())[touched])
 
 
 def test_windows_outside_their_split_are_caught(sample):
     quarters = sample["quarter"].to_numpy()
-    start, end = dt.date(2016, 2, 1), dt.date(2018, 12, 31)
-    found = audit.windows_outside_their_split(sample, Period(start, end))
+    found = audit.windows_outside_their_split(sample, Period("2016-02-01", "2018-12-31"))
     outside = (quarters < 4 * 2016) | (quarters > 4 * 2018 + 3)
     assert 0 < outside.sum() < len(quarters)
     assert found == sample["window_id"].filter(pa.array(outside)).to_pylist()
     assert audit.windows_outside_their_split(sample, Period()) == []
+    # An id and a quarter that contradict each other: one of them was moved.
+    moved = planted_in(sample, "quarter", pa.array(quarters + (np.arange(len(quarters)) == 5), pa.int32()))
+    assert audit.windows_outside_their_split(moved, Period()) == [sample["window_id"][5].as_py()]
+
+
+def test_a_fault_of_the_splits_is_caught_by_a_way_of_its_own(sample, monkeypatch):
+    """The audit has to see a window of another split where the code that made the splits does not."""
+    for module in [one for name, one in sys.modules.items() if name.startswith("workflow_scripts.holdings")]:
+        for name in {"split_mask", "quarter_ids"} & vars(module).keys():
+            monkeypatch.setattr(module, name, lambda *arguments, **more: 1 / 0)
+    assert len(audit.windows_outside_their_split(sample, Period("2016-02-01"))) > 0
+    assert audit.labels_in_next_split(sample, "2019-01-01") > 0
 
 
 def test_a_label_in_the_think_block_is_caught(sample, panel):
@@ -169,13 +236,16 @@ def test_a_baseline_that_looks_at_test_windows_is_caught(monkeypatch, leaky, sam
 
 
 def test_labels_in_two_splits_and_in_later_splits():
-    def of(ids, quarters):
-        return pa.table({"window_id": ids, "quarter": pa.array(quarters, pa.int32())})
+    def of(*ids):
+        return pa.table({"window_id": ids})
 
-    samples = {"sft": of(["a", "b"], [8066, 8067]), "grpo": of(["c"], [8075]), "test": of(["d", "b"], [8076, 8080])}
-    assert audit.repeated_labels(samples) == ["b"]
+    samples = {"sft": of("x-1-2-2016Q3", "x-1-2-2016Q4"), "grpo": of("x-1-2-2018Q4"),
+               "test": of("x-1-2-2019Q1", "x-1-2-2016Q4")}  # fmt: skip
+    assert audit.repeated_labels(samples) == ["x-1-2-2016Q4"]
     assert audit.labels_in_next_split(samples["sft"], "2017-01-01") == 1
     assert audit.labels_in_next_split(samples["grpo"], "2019-01-01") == 1
+    counts = [audit.labels_in_next_split(samples["sft"], day) for day in ("2016-12-31", "2017-02-01", "2017-04-01")]
+    assert counts == [2, 1, 0]
 
 
 def test_identical_prompts_are_counted():
@@ -195,8 +265,8 @@ def test_tables_of_scrambled_labels_keep_their_types(sample):
 
 
 def test_a_failed_check_stops_with_what_was_found():
-    clean = audit.found_by("labels in two splits", [])
-    table = audit.checks_table([clean, ("identical prompts", 3, "", False)], "banks", "test")
+    clean = found_by("labels in two splits", [])
+    table = checks_table([clean, ("identical prompts", 3, "", False)], "banks", "test")
     assert table["count"].tolist() == [0, 3]
     with pytest.raises(InputError, match=r"leak in banks, test: labels in two splits: 4 \(a, b, c\)"):
-        audit.checks_table([audit.found_by("labels in two splits", list("abcd"))], "banks", "test")
+        checks_table([found_by("labels in two splits", list("abcd"))], "banks", "test")

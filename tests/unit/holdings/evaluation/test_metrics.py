@@ -131,6 +131,7 @@ def test_relative_metrics_by_hand():
     found = metrics.relative_metrics(np.array([0.1, 0.1, 4.0]), np.array([0.2, 0.1, 0.0]))
     assert found["relative_MAE"] == pytest.approx(4.1 / 3)
     assert found["capped_relative_MAE"] == pytest.approx(1.1 / 3), "an error of 4 counts as 1"
+    assert found["capped_share"] == pytest.approx(1 / 3)
     assert found["relative_MedAE"] == pytest.approx(0.1)
     assert np.isnan(list(metrics.relative_metrics(np.empty(0), np.empty(0)).values())).all()
 

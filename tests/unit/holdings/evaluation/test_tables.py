@@ -83,6 +83,18 @@ def test_a_planted_no_change_model_has_skill_zero_and_no_ic():
     assert headline(frame, "level")["skill"] == 0.0
 
 
+def test_windows_of_relative_metrics_are_counted_however_small_their_positions_are():
+    """One has no position, one a tiny one that grew a thousandfold, of one the label is missing."""
+    held, delta = [10.0, 0.0, 0.001, 10.0], [1.0, 2.0, 1.0, 3.0]
+    test = rows([8076] * 4, held, delta, active=[1.0, 2.0, 1.0, None])
+    frame = join_predictions(test, {"sft": prediction_table([r["window_id"] for r in test], held, [0.0] * 4)})
+    for target, windows, capped in (("change", 3, 1 / 3), ("active_change", 2, 1 / 2), ("log_change", 0, np.nan)):
+        row = headline(frame, target)
+        assert row["n_windows_relative"] == windows
+        assert row["capped_share"] == pytest.approx(capped, nan_ok=True)
+    assert headline(frame, "active_change")["n_windows"] == 3
+
+
 def test_targets_by_hand():
     test = rows([8076] * 3, [10.0, 20.0, 5.0], [10.0, -20.0, 0.0], [0.0, -20.0, None])
     frame = join_predictions(test, {"sft": prediction_table(["w0", "w1", "w2"], [10.0, 20.0, 5.0], [5.0, 0.0, 0.0])})

@@ -138,7 +138,26 @@ def test_a_manager_may_be_larger_than_a_block(tmp_path, monkeypatch, block_rows)
         assert [one["managers"] for one in whole["coverage"]] == [4, 4, 3, 2]
 
 
+# One manager's positions grow by a tenth a quarter, beside assets that are those of the quarter before.
+GROWING = [row for p in range(1, 4) for row in make_run(1, p, [10 * 1.1**t for t in range(40)])]
+OTHERS = [row for p in (2, 3, 4) for row in make_run(1, p, [5.0, 5.5])]
+GONE = [*make_run(1, 1, [3.0]), *OTHERS, *make_run(2, 1, [4.0, 4.5])]
+
+
+def odd_price(*prices: float) -> pa.Table:
+    """Four quarters in which the positions of stock 1 follow these prices, and stock 2 has none other than 20."""
+    rows = [row for m in (1, 2) for p in (1, 2)
+            for row in make_run(m, p, [m * x for x in prices] if p == 1 else [m, m, m, m])]  # fmt: skip
+    return make_panel(
+        rows, prc=lambda i: prices[i % 4] if rows[i][1] == 1 else 20.0, me=lambda i: 1e6, aum=lambda i: 1e6
+    )
+
+
 ODD = {
+    "timing": (make_panel(GROWING, aum=lambda i: 30 * 1.1 ** (i % 40 - 1) + 50, me=lambda i: 1e5), 1),
+    "same_positions": (make_panel([*UNITS, *((m, *row[1:]) for m in (2, 3) for row in UNITS[: 22 - 6 * m])]), 1),
+    "lost_exits": (make_panel(GONE), 1),
+    "odd_stock_quarter": (odd_price(20.0, 20e3, 21.0, 20.0), 1),
     "label_missing": (make_panel(replaced(0, h1=None)), 1),
     "holding_above_aum": (make_panel(GOOD, aum=lambda i: 3.5), 1),
     "holding_above_me": (make_panel(GOOD, me=lambda i: 3.5), 1),
@@ -166,6 +185,63 @@ def test_the_text_of_unit_warnings(tmp_path):
     examples = report["warnings"]["unit_suspicion"]["examples"]
     assert re.match(r"the median of sum of a manager's holding_t / aum is (4|3)", examples[0])
     assert re.match(r"the median of me / prc \(million shares\) is (5|4\.)", examples[1])
+
+
+def examples_of(tmp_path, table: pa.Table, name: str) -> list[str]:
+    report = check_panel(write(tmp_path, table), "banks", CheckSettings(max_share_above=1))
+    return report["warnings"].get(name, {}).get("examples", [])
+
+
+def test_managers_with_the_same_positions_are_told_with_their_quarters(tmp_path):
+    """Same stocks, same dollars; the same dollars of other stocks, or of some of them, are another manager's."""
+    twice = [(2, *row[1:]) for row in UNITS]
+    assert examples_of(tmp_path, make_panel([*UNITS, *twice]), "same_positions") == [
+        "mgrno 1 and 2 in 2 quarters of 2015Q1-2015Q2"
+    ]
+    other_stocks = [(m, p + 1, *rest) for m, p, *rest in twice]
+    other_dollars = [*twice[:-2], *make_run(2, 5, [39.0, 41.0])]
+    for rows, quarters in ((other_stocks, []), (other_dollars, ["mgrno 1 and 2 in 1 quarters of 2015Q2"])):
+        assert examples_of(tmp_path, make_panel([*UNITS, *rows]), "same_positions") == quarters
+    # With zero rows beside them, and in the quarter of a later year.
+    zeros = [row for p in (7, 8) for row in make_run(2, p, [0.0, 0.0])]
+    late = [row for m in (1, 2) for p in (1, 2, 3) for row in make_run(m, p, [1.0], start=8080)]
+    table = make_panel(sorted([*UNITS, *twice, *zeros, *late]))
+    assert examples_of(tmp_path, table, "same_positions") == ["mgrno 1 and 2 in 3 quarters of 2015Q1-2020Q1"]
+
+
+def test_lost_exits_are_counted_where_manager_and_stock_go_on(tmp_path):
+    """One that left a zero row is no loss, nor is the end of the manager's filings, or of the stock."""
+    assert examples_of(tmp_path, make_panel(GONE), "lost_exits") == ["permno 1 2015Q2: 1"]
+    with_zero = [*make_run(1, 1, [3.0, 0.0]), *GONE[1:]]
+    of_stock = [row for row in GONE if row[0] == 1]
+    skipped = [row for row in GONE if row[:2] == (1, 1) or row[0] == 2] + make_run(1, 2, [5.0], start=8062)
+    for rows in (with_zero, of_stock, sorted(skipped)):
+        assert examples_of(tmp_path, make_panel(rows), "lost_exits") == []
+
+
+@pytest.mark.parametrize(
+    ("prices", "told"),
+    [
+        ((20.0, 2e4, 21.0, 20.0), ["permno 1 2015Q2: prc off by 10^3.0"]),
+        ((2e-5, 20.0, 21.0, 20.0), ["permno 1 2015Q1: prc off by 10^-6.0"]),
+        ((20.0, 21.0, 20.0, 2e4), ["permno 1 2015Q4: prc off by 10^3.0"]),
+        ((20.0, 21.0, 2e4, 20.0), ["permno 1 2015Q3: prc off by 10^3.0"]),
+        # For good, and by what a return or a split can be.
+        ((20.0, 21.0, 2e4, 2e4), []),
+        ((20.0, 2e3, 20.0, 20.0), []),
+    ],
+)
+def test_a_price_that_is_off_in_one_quarter_is_told(tmp_path, prices, told):
+    assert examples_of(tmp_path, odd_price(*prices), "odd_stock_quarter") == told
+
+
+def test_a_position_that_is_off_in_one_quarter_is_told(tmp_path):
+    """What grows a thousandfold and stays so was bought."""
+    spike, growth = make_run(1, 1, [1.0, 1000.0, 1.5]), make_run(1, 2, [0.01, 50.0, 40.0])
+    table = make_panel([*spike, *growth])
+    assert examples_of(tmp_path, table, "odd_stock_quarter") == ["permno 1 2015Q2: holding_t off by 10^3.0"]
+    report = check_panel(write(tmp_path, table), "banks", CheckSettings(max_share_above=1))
+    assert report["odd_stock_quarters"] == ["1 2015Q2"]
 
 
 MONEY = ("holding_t", "holding_t1", "me", "be", "aum", "outaum")

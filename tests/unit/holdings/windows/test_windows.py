@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import make_panel, make_run, windows_of
 from workflow_scripts.holdings.panel.quarters import quarter_ids, quarter_labels, quarter_starts
+from workflow_scripts.holdings.panel.slices import typed_table
+from workflow_scripts.holdings.windows.windows import build_windows, is_stock_quarter, without_stock_quarters
 
 
 def ends(windows: pa.Table) -> list[tuple]:
@@ -74,3 +76,22 @@ def test_windows_agree_with_the_naive_oracle_in_any_row_order(present, n, random
     windows = windows_of(make_panel(rows), n)
     columns = ("mgrno", "permno", "quarter", "zero_holding", "delta_sign")
     assert list(zip(*(windows[c].to_pylist() for c in columns), strict=True)) == naive_windows(rows, n)
+
+
+def test_no_window_and_no_label_come_from_a_stock_quarter_that_is_set_aside():
+    rows = [row for m, p in ((1, 1), (1, 2), (2, 1)) for row in make_run(m, p, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])]
+    block = typed_table(make_panel(rows))
+    kept = without_stock_quarters(block, ["1 2016Q1", "7 2015Q1"])
+    assert kept.num_rows == len(rows) - 2
+    windows, whole = build_windows(kept, 3), build_windows(block, 3)
+    touched = {(m, p, q) for m, p, q in ends(whole) if p == 1 and q - 2 <= 8064 <= q}
+    assert set(ends(windows)) == set(ends(whole)) - touched
+    labelled = set(ends(windows.filter(windows["delta_sign"].is_valid())))
+    assert set(ends(windows)) - labelled == {(1, 2, 8066), (1, 1, 8063), (2, 1, 8063)}
+    assert build_windows(without_stock_quarters(block, ["7 2015Q1"]), 3).equals(whole)
+
+
+def test_a_stock_quarter_is_a_permno_and_a_quarter():
+    assert is_stock_quarter("10107 2016Q4")
+    for text in ("10107", "2016Q4", "10107 2016Q5", "x 2016Q4", "10107  2016Q4", "10107 2016-12-31", "10107-2016Q4"):
+        assert not is_stock_quarter(text)

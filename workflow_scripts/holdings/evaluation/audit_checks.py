@@ -1,0 +1,34 @@
+"""What the checks of all audits share: how they are told, and the calendar of a day."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from workflow_scripts.plumbing.errors import InputError
+
+EXAMPLES = 3
+# What was looked for, how often it was found, examples, and whether it must not be.
+Check = tuple[str, int, str, bool]
+
+
+def found_by(name: str, found: Sequence[str]) -> Check:
+    """A check that may find nothing."""
+    return name, len(found), ", ".join(found[:EXAMPLES]), True
+
+
+def checks_table(checks: Sequence[Check], firm_type: str, split: str) -> pd.DataFrame:
+    """One row per check: firm_type, split, check, count, detail, must_be_zero; InputError where one fails."""
+    table = pd.DataFrame(checks, columns=["check", "count", "detail", "must_be_zero"])
+    failed = table[table["must_be_zero"] & (table["count"] > 0)]
+    if len(failed):
+        faults = "; ".join(f"{row.check}: {row.count} ({row.detail})" for row in failed.itertuples(index=False))
+        raise InputError(f"leak in {firm_type}, {split}: {faults}. Nothing of this run can be believed: mend it first")
+    table.insert(0, "split", split)
+    table.insert(0, "firm_type", firm_type)
+    return table
+
+
+def day_quarter(day: str) -> tuple[int, int]:
+    """Year and quarter of a day (YYYY-MM-DD)."""
+    year, month, _ = map(int, day.split("-"))
+    return year, (month + 2) // 3
