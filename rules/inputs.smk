@@ -9,13 +9,19 @@ def seed_files(wildcards):
 def panel_slice(wildcards):
     """The slice of a firm type; none where a plan is shown before the data are there."""
     path = f"{PANEL}/{wildcards.firm_type}.parquet"
-    return [path] if IS_SIMULATED or IS_IMPORTED or Path(path).is_file() else []
+    return [path] if IS_MADE_PANEL or Path(path).is_file() else []
 
 
 def import_source(wildcards):
     """The file to import, or all files of the folder; none where a plan is shown before they are there."""
     source = Path(CONFIG.import_.source)
     return sorted(map(str, source.rglob("*.parquet"))) or [str(source)] * source.is_file()
+
+
+def sec_zip(wildcards):
+    """One zip of the SEC's; none where a plan is shown before it is there."""
+    path = Path(CONFIG.sec.zips) / f"{wildcards.zip_name}.zip"
+    return [str(path)] if path.is_file() else []
 
 
 def tickers(wildcards):

@@ -14,10 +14,11 @@ from workflow_scripts.holdings.forecasts.stages import STAGES, TRAINED_STAGES
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES, KEYS
 from workflow_scripts.holdings.panel.quarters import quarter_ids
 from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES
+from workflow_scripts.holdings.sec.zip_names import zip_names
 from workflow_scripts.holdings.texts.conversations import check_think_template
 from workflow_scripts.holdings.windows.splits import SPLITS, SplitSettings
 from workflow_scripts.plumbing.errors import InputError
-from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED, Config
+from workflow_scripts.settings.config import DEMO, IMPORTED, SEC, SIMULATED, Config
 from workflow_scripts.settings.uses import (
     adapter_path,
     completions_per_step,
@@ -302,6 +303,9 @@ def _missing_slices(config: Config) -> str:
         if source.is_dir() and not any(source.rglob("*.parquet")):
             return f"import.source: {source} holds no parquet file"
         return "" if source.exists() else f"import.source: {source} does not exist"
+    if config.panel == SEC:
+        zips = Path(config.sec.zips)
+        return "" if zip_names(zips) else f"sec.zips: {zips} holds no *form13f*.zip of the SEC's (data/README.md)"
     folder = Path(config.panel)
     if config.panel == SIMULATED:
         return ""
