@@ -28,7 +28,6 @@ pathvars:
 
 
 include: "rules/panel.smk"
-include: "rules/sec.smk"
 include: "rules/windows.smk"
 include: "rules/datasets.smk"
 include: "rules/baselines.smk"

@@ -347,6 +347,7 @@ def test_each_rules_settings_are_read_into_its_class(rule):
     content = json.loads(settings_of(config, rule)(wildcards))
     module = importlib.import_module(f"workflow_scripts.{rule}")
     classes = {
+        "build_sec_positions": "FilingSettings",
         "import_panel": "ImportSettings",
         "check_panel": "CheckSettings",
         "build_windows": "WindowSettings",
