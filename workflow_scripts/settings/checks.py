@@ -305,7 +305,11 @@ def _missing_slices(config: Config) -> str:
         return "" if source.exists() else f"import.source: {source} does not exist"
     if config.panel == SEC:
         zips = Path(config.sec.zips)
-        return "" if zip_names(zips) else f"sec.zips: {zips} holds no *form13f*.zip of the SEC's (data/README.md)"
+        return (
+            ""
+            if zip_names(zips)
+            else f"sec.zips: {zips} holds no *form13f*.zip of the SEC's; make download-sec fetches them"
+        )
     folder = Path(config.panel)
     if config.panel == SIMULATED:
         return ""

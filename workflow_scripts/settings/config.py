@@ -69,7 +69,7 @@ class SecSection(FilingSettings):
 
     zips: Annotated[
         str, MinLen(1), Doc("Folder with the quarterly zips under the SEC's names, such as 2023q4_form13f.zip.")
-    ] = "data/raw/sec"
+    ] = "data/raw/sec/form13f"
 
 
 @dataclass(frozen=True)
