@@ -40,16 +40,17 @@ def main(args: Namespace) -> str:
         )
     cusips = read_cusips(args.positions)
     kept = with_units(args.positions, filings, cusips, args.settings)
-    figures = {"positions": 0, "shares": 0.0, "value, $ million": 0.0}
+    figures = {"positions": 0, "shares": 0.0, "value, $ million": 0.0, "repeated, left out": 0}
     # Beside the outputs, because the system's folder for temporary files may be too small.
     with tempfile.TemporaryDirectory(dir=out, prefix=".positions-") as folder:
         parts = []
         for quarter, group in kept.groupby("quarter"):
-            table = quarter_positions(args.positions, group, cusips)
+            table, repeated = quarter_positions(args.positions, group, cusips)
             parts.append(Path(folder) / f"{quarter}.parquet")
             write_table(parts[-1], table)
-            for name, total in zip(figures, (len(table), pc.sum(table["shares"]), pc.sum(table["value"])), strict=True):
-                figures[name] += total if isinstance(total, int) else total.as_py() or 0.0
+            sums = [pc.sum(table[name]).as_py() or 0.0 for name in ("shares", "value")]
+            for name, total in zip(figures, (len(table), *sums, repeated), strict=True):
+                figures[name] += total
             label = quarter_labels([quarter])[0]
             print(f"{label}: {len(group):,} filings, {len(table):,} positions", flush=True)
         write_tables(out / "positions.parquet", in_order(parts, folder))

@@ -31,6 +31,8 @@ from workflow_scripts.plumbing.files import ROW_GROUP_ROWS, read_table
 
 MEMORY = "1GB"
 MILLION = 1e6
+# Fewer positions of new holdings may equal others by chance.
+MIN_REPEATED = 3
 COMBINATION = "13F COMBINATION REPORT"
 SCHEMA = pa.schema(
     {
@@ -160,35 +162,54 @@ def _with_own_units(paths: Sequence[str | Path], filings: pd.DataFrame) -> pd.Da
     return filings.assign(unit=unit, unit_by=by)
 
 
-def quarter_positions(paths: Sequence[str | Path], filings: pd.DataFrame, cusips: Cusips) -> pa.Table:
+def quarter_positions(paths: Sequence[str | Path], filings: pd.DataFrame, cusips: Cusips) -> tuple[pa.Table, int]:
     """Positions of the kept filings of one quarter, with their units, by `SCHEMA`, sorted by (mgrno, cusip).
 
     Filings that add to each other, and CUSIPs that are the same once mended, are added up; names are those of the
-    first. A filing that has each row twice counts half.
+    first. A filing that has each row twice counts half. The number is that of positions left out, because new holdings
+    repeat them (`repeated_rows`).
     """
     rows = quarter_rows(paths, filings, ["cusip", "issuer", "title_of_class", "shares", "value"])
-    at, code = rows["at"].to_numpy(), cusips.codes(rows["cusip"])
-    mgrno = filings["mgrno"].to_numpy()[at]
-    order = np.lexsort((at, code, mgrno))
-    at, code, mgrno = at[order], code[order], mgrno[order]
-    is_first = np.append(True, (mgrno[1:] != mgrno[:-1]) | (code[1:] != code[:-1]))[: len(at)]
-    starts = np.flatnonzero(is_first)
+    code, mgrno = cusips.codes(rows["cusip"]), filings["mgrno"].to_numpy()[rows["at"].to_numpy()]
+    order = np.lexsort((rows["at"].to_numpy(), code, mgrno))
+    rows, code, mgrno = rows.take(pa.array(order)), code[order], mgrno[order]
+    is_same = np.append(False, (mgrno[1:] == mgrno[:-1]) & (code[1:] == code[:-1]))[: len(rows)]
+    repeated = repeated_rows(rows, is_same, ~is_original(filings))
+    rows, code, mgrno, is_same = rows.filter(pa.array(~repeated)), code[~repeated], mgrno[~repeated], is_same[~repeated]
+    at = rows["at"].to_numpy()
+    starts = np.flatnonzero(np.append(True, (mgrno[1:] != mgrno[:-1]) | (code[1:] != code[:-1]))[: len(at)])
     weight = np.where(filings["is_doubled"].to_numpy(), 0.5, 1.0)[at]
     unit = filings["unit"].to_numpy()[at] / MILLION
     filed = filings["filed"].to_numpy("datetime64[D]")[at]
-    names = rows.select(["issuer", "title_of_class"]).take(pa.array(order[starts]))
-    sums = {"shares": weight, "value": weight * unit}
-    return pa.table(
-        {
-            "mgrno": mgrno[starts],
-            "quarter": np.full(len(starts), filings["quarter"].iloc[0]),
-            "cusip": cusips.names.take(pa.array(code[starts])),
-            "issuer": names["issuer"],
-            "title_of_class": names["title_of_class"],
-            **{name: _sums(rows[name].to_numpy()[order] * factor, starts) for name, factor in sums.items()},
-            "filed": np.maximum.reduceat(filed, starts) if len(starts) else filed,
-        }
-    ).cast(SCHEMA)
+    names = rows.select(["issuer", "title_of_class"]).take(pa.array(starts))
+    table = {
+        "mgrno": mgrno[starts],
+        "quarter": np.full(len(starts), filings["quarter"].iloc[0]),
+        "cusip": cusips.names.take(pa.array(code[starts])),
+        "issuer": names["issuer"],
+        "title_of_class": names["title_of_class"],
+        "shares": _sums(rows["shares"].to_numpy() * weight, starts),
+        "value": _sums(rows["value"].to_numpy() * weight * unit, starts),
+        "filed": np.maximum.reduceat(filed, starts) if len(starts) else filed,
+    }
+    return pa.table(table).cast(SCHEMA), int(repeated.sum())
+
+
+def repeated_rows(rows: pa.Table, is_same: NDArray[np.bool_], is_addition: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Rows of new holdings that stand in another filing with the same shares, shape (n,): they would count twice.
+
+    `rows` are sorted by manager, CUSIP and filing; `is_same`: the manager and CUSIP of the row before; `is_addition`
+    says of each filing whether it adds new holdings. Only of filings that repeat `MIN_REPEATED` positions, and half of
+    theirs: some filers send their whole table anew and call it new holdings. A single equal number is chance.
+    """
+    at, shares = rows["at"].to_numpy(), rows["shares"].to_numpy()
+    pairs = np.flatnonzero(is_same[1:] & (shares[1:] == shares[:-1]) & (at[1:] != at[:-1]))
+    later = np.where(is_addition[at[pairs + 1]], pairs + 1, pairs)
+    repeated = np.zeros(len(at), dtype=bool)
+    repeated[later[is_addition[at[later]]]] = True
+    counts = np.bincount(at[repeated], minlength=len(is_addition))
+    sizes = np.bincount(at, minlength=len(is_addition))
+    return repeated & ((counts >= MIN_REPEATED) & (2 * counts >= sizes))[at]
 
 
 def _sums(values: NDArray, starts: NDArray) -> NDArray:

@@ -37,6 +37,25 @@ def test_a_restatement_replaces_and_new_holdings_add(tmp_path, filings, expected
     assert result.filings["without_base"].tolist() == [filings == [ADDED]] * len(filings)
 
 
+@pytest.mark.parametrize("first", ["a", "c"], ids=["later zip", "earlier zip"])
+def test_a_whole_table_that_is_called_new_holdings_does_not_double_the_manager(tmp_path, first):
+    """Positions that stand in the original to the share are left out; one that really is new adds."""
+    rows = [Row(cusip(n), 10 * n, 100 * n) for n in range(1, 6)]
+    again = Filing(1, [*rows[:4], Row(cusip(5), 7, 70), Row(cusip(6), 5, 50)], "20-MAY-2024", form="13F-HR/A")
+    again.amendment = "NEW HOLDINGS"
+    chance = [Filing(2, rows), Filing(2, [rows[0], *again.rows[4:]], "20-MAY-2024", form="13F-HR/A")]
+    chance[1].amendment = "NEW HOLDINGS"
+    zips = [
+        write_zip(tmp_path / f"{first}_form13f.zip", [Filing(1, rows), *chance[:1]]),
+        write_zip(tmp_path / "b_form13f.zip", [again, *chance[1:]]),
+    ]
+    result = build(sorted(zips), tmp_path)
+    shares = {name: held for name, (held, _) in result.held(1).items()}
+    assert shares == {cusip(1): 10, cusip(2): 20, cusip(3): 30, cusip(4): 40, cusip(5): 57, cusip(6): 5}
+    assert result.held(2)[cusip(1)] == (20, 200), "one equal number is chance"
+    assert "repeated, left out                    4" in result.text
+
+
 def test_numbers_of_amendments_order_those_of_one_day(tmp_path):
     """Accession numbers do not: an agent's may be lower than the one before."""
     first = Filing(1, [Row(A, 1, 11)], form="13F-HR/A", amendment="RESTATEMENT", number="1", accession="9")

@@ -10,9 +10,9 @@ OLD = {"filed": "14-NOV-2022", "period": "30-SEP-2022"}
 NEW = {"filed": "14-MAY-2024", "period": "31-MAR-2024"}
 
 
-def filing(cik: int, unit: float, names=tuple(PRICES), **changes) -> Filing:
+def filing(cik: int, unit: float, names=tuple(PRICES), shares: int = 1000, **changes) -> Filing:
     """A thousand shares of each stock, reported in `unit`."""
-    return Filing(cik, [Row(name, 1000, 1000 * PRICES[name] / unit) for name in names], **changes)
+    return Filing(cik, [Row(name, shares, shares * PRICES[name] / unit) for name in names], **changes)
 
 
 def unit_of(result, cik: int) -> list[tuple[str, str]]:
@@ -55,12 +55,13 @@ def test_the_day_of_filing_counts_and_not_the_period(tmp_path, filed, unit, foun
 def test_an_amendment_in_dollars_adds_to_an_original_in_thousands(tmp_path):
     """Each filing has a unit of its own: an original of 2022 and its new holdings of 2024 are one quarter's."""
     base = filing(1, 1000, list(PRICES)[:5], **OLD)
-    added = filing(1, 1, form="13F-HR/A", amendment="NEW HOLDINGS", filed="14-MAY-2024", period=OLD["period"])
+    amended = {"form": "13F-HR/A", "amendment": "NEW HOLDINGS", "filed": "14-MAY-2024", "period": OLD["period"]}
+    added = filing(1, 1, shares=500, **amended)
     result = build([write_zip(tmp_path / "a_form13f.zip", [*market(1000, **OLD), base, added])], tmp_path)
     assert unit_of(result, 1) == [("thousands", "prices"), ("dollars", "prices")]
-    expected = {name: (2 * shares, 2 * value) for name, (shares, value) in DOLLARS.items()}
+    expected = {name: (1.5 * shares, 1.5 * value) for name, (shares, value) in DOLLARS.items()}
     last = list(PRICES)[5]
-    assert result.held(1) == expected | {last: DOLLARS[last]}
+    assert result.held(1) == expected | {last: (500, DOLLARS[last][1] / 2)}
 
 
 def test_most_filers_in_thousands_do_not_make_the_others_wrong_in_dollars(tmp_path):
