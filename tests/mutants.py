@@ -39,6 +39,9 @@ OWN_ADAPTERS = "training/test_own_adapters.py"
 AUDIT = "holdings/evaluation/test_audit.py"
 ANSWERS = "holdings/texts/test_completions.py"
 FILES = "plumbing/test_files.py"
+READING = "holdings/sec/test_reading.py"
+AMENDMENTS = "holdings/sec/test_amendments.py"
+UNITS = "holdings/sec/test_units.py"
 NEUTRAL = 'neutral = {"model", "dataset"'
 
 MUTANTS = [
@@ -261,6 +264,30 @@ MUTANTS = [
     Mutant("a digest that is remembered by size alone", "plumbing/remembered_digests.py",
            "return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]", "return [status.st_size]",
            "plumbing/test_remembered_digests.py"),
+    Mutant("options count as shares", "holdings/sec/reading.py",
+           'pc.not_equal(_stripped(batch["PUTCALL"]), "")', 'pc.equal(_stripped(batch["PUTCALL"]), "-")', READING),
+    Mutant("principal amounts count as shares", "holdings/sec/reading.py",
+           'pc.equal(_upper(batch["SSHPRNAMTTYPE"]), "SH")', 'pc.is_valid(batch["SSHPRNAMTTYPE"])', READING),
+    Mutant("new holdings replace the table", "holdings/sec/amendments.py",
+           'return filings["amendment"].to_numpy() != NEW_HOLDINGS', 'return filings["amendment"].to_numpy() != "-"',
+           AMENDMENTS),
+    Mutant("a restatement adds to the table", "holdings/sec/amendments.py",
+           'return filings["amendment"].to_numpy() != NEW_HOLDINGS', 'return filings["amendment"].to_numpy() == ""',
+           AMENDMENTS),
+    Mutant("as_of knows the next day", "holdings/sec/amendments.py",
+           'LATER: (filings["filed"] > last_day)', 'LATER: (filings["filed"] > last_day + dt.timedelta(1))',
+           AMENDMENTS),
+    Mutant("new holdings alone are the whole table", "holdings/sec/positions.py",
+           "has_holdings=is_kept & is_original(told)", "has_holdings=is_kept", AMENDMENTS),
+    Mutant("dollars from the first of the year", "holdings/sec/units.py",
+           "DOLLARS_SINCE = dt.date(2023, 1, 3)", "DOLLARS_SINCE = dt.date(2023, 1, 1)", UNITS),
+    Mutant("one price decides a unit", "holdings/sec/positions.py",
+           "is_known = found.cusips >= settings.min_priced_cusips", "is_known = found.cusips >= 1", UNITS),
+    Mutant("own prices against prices as filed", "holdings/sec/units.py",
+           "filing.prices[name] - one.prices[name] - np.log10(one.unit)", "filing.prices[name] - one.prices[name]",
+           UNITS),
+    Mutant("the unit of the day alone", "holdings/sec/units.py",
+           "np.where(log_ratio < BORDER, THOUSAND, 1), by_day)", "by_day, by_day)", UNITS),
 ]  # fmt: skip
 
 
