@@ -5,6 +5,7 @@ unit of each filing, quarter by quarter, by the prices that it implies → add u
 manager, CUSIP and quarter. Fails where no filing counts.
 """
 
+import shutil
 import tempfile
 from argparse import Namespace
 from pathlib import Path
@@ -41,6 +42,9 @@ def main(args: Namespace) -> str:
     cusips = read_cusips(args.positions)
     kept = with_units(args.positions, filings, cusips, args.settings)
     figures = {"positions": 0, "shares": 0.0, "value, $ million": 0.0, "repeated, left out": 0}
+    for left in out.glob(".positions-*"):
+        # Left by a job that was killed: Snakemake deletes declared outputs only.
+        shutil.rmtree(left)
     # Beside the outputs, because the system's folder for temporary files may be too small.
     with tempfile.TemporaryDirectory(dir=out, prefix=".positions-") as folder:
         parts = []
