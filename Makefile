@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 CORES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-rewards benchmark-overhead benchmark-sec download-sec install install-gpu lock settings format lint clean-demo
+.PHONY: help demo rolling test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-rewards benchmark-overhead benchmark-sec download-sec install install-gpu lock settings format lint clean-demo
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -49,6 +49,13 @@ demo: $(STAMP) ## the whole workflow on this machine, without a GPU, in some min
 	@echo "  results/demo/banks/prompts/test.jsonl             what the models were asked"
 	@echo "  results/demo/banks/completions/grpo.jsonl         what they answered"
 	@echo "  results/demo/banks/adapters/grpo/manifest.json    how an adapter was made"
+
+# Another training for each of the test years, on all that came before; ARGS go to Snakemake, such as "--profile slurm".
+CONFIG ?= config/demo.yaml
+YEARS ?= 2021 2022
+ARGS ?= --cores $(CORES)
+rolling: $(STAMP) ## rolling origin: train for each of YEARS anew, evaluate all together
+	$(BIN)/python -m workflow_scripts.settings.roll_origins --configfile $(CONFIG) --years $(YEARS) $(ARGS)
 
 test: $(STAMP) ## unit tests, one whole tiny run, what reruns when: some minutes
 	$(BIN)/python -m pytest -m "not slow"

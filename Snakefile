@@ -28,11 +28,22 @@ pathvars:
 
 
 include: "rules/panel.smk"
-include: "rules/windows.smk"
-include: "rules/datasets.smk"
-include: "rules/baselines.smk"
-include: "rules/audits.smk"
-include: "rules/training.smk"
+
+
+if ROLLING_RUNS:
+
+    include: "rules/rolling.smk"
+
+else:
+
+    include: "rules/windows.smk"
+    include: "rules/datasets.smk"
+    include: "rules/baselines.smk"
+    include: "rules/audits.smk"
+    include: "rules/training.smk"
+    include: "rules/generation.smk"
+
+
 include: "rules/evaluation.smk"
 include: "rules/breakdowns.smk"
 include: "rules/rewards.smk"
@@ -100,18 +111,6 @@ rule evaluation:
             firm_type=FIRM_TYPES,
             table=["metrics", "comparisons"],
         ),
-    localrule: True
-
-
-rule metrics_trimmed:
-    input:
-        expand("<results>/{firm_type}/evaluation/metrics_trimmed.csv", firm_type=FIRM_TYPES),
-    localrule: True
-
-
-rule metrics_by_period:
-    input:
-        expand("<results>/{firm_type}/evaluation/metrics_by_period.csv", firm_type=FIRM_TYPES),
     localrule: True
 
 

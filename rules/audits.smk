@@ -1,6 +1,6 @@
 # Checks that stop a run before it wastes a GPU or reports a worthless result: leaks, misspelt arguments, rewards that
 # do not prefer the truth.
-# Required inputs: samples/*.parquet, histories/*.parquet, datasets/*.jsonl, predictions of the baselines
+# Required inputs: {samples,training_windows}/*.parquet, histories/*.parquet, datasets/*.jsonl, predictions of the baselines
 # Outputs: audit/{split,baselines}.csv, arguments/{stage}.json, preflight/{stage}.csv
 # Steps: audit_leakage, check_arguments, preflight_rewards (before training); audit_baselines (before evaluation)
 
@@ -38,6 +38,9 @@ rule audit_leakage:
 
 rule audit_baselines:
     input:
+        panel=panel_slice,
+        stocks="<results>/{firm_type}/stock_quarters.parquet",
+        train=expand("<results>/{{firm_type}}/training_windows/{split}.parquet", split=SPLITS[:-1]),
         histories=expand("<results>/{{firm_type}}/histories/{split}.parquet", split=SPLITS),
         samples=expand("<results>/{{firm_type}}/samples/{split}.parquet", split=SPLITS),
         predictions=expand("<results>/{{firm_type}}/predictions/{forecaster}.csv", forecaster=BASELINES),
@@ -50,10 +53,13 @@ rule audit_baselines:
     localrule: True
     params:
         code=code_of("workflow_scripts.audit_baselines"),
+        content=content_of(panel_slice),
         settings=settings_of("audit_baselines"),
     shell:
         logged(r"""
             python -m workflow_scripts.audit_baselines \
+                --panel {input.panel:q} {input.stocks:q} \
+                --train {input.train:q} \
                 --histories {input.histories:q} \
                 --samples {input.samples:q} \
                 --predictions {input.predictions:q} \

@@ -1,12 +1,12 @@
 # Forecasters that need no language model here: baselines, and the user's own files of forecasts.
-# Required inputs: samples/*.parquet, datasets/test.jsonl
+# Required inputs: training_windows/*.parquet, samples/test.parquet, datasets/test.jsonl
 # Outputs: predictions/{baseline}.csv, evaluation/baseline_choice.csv, predictions/{name}.csv
 # Steps: predict_baselines; choose_baseline; import_forecasts
 
 
 rule predict_baselines:
     input:
-        train=expand("<results>/{{firm_type}}/samples/{split}.parquet", split=SPLITS[:-1]),
+        train=expand("<results>/{{firm_type}}/training_windows/{split}.parquet", split=SPLITS[:-1]),
         test="<results>/{firm_type}/samples/test.parquet",
     output:
         expand(
@@ -34,8 +34,8 @@ rule predict_baselines:
 
 rule choose_baseline:
     input:
-        sft="<results>/{firm_type}/samples/sft.parquet",
-        grpo="<results>/{firm_type}/samples/grpo.parquet",
+        sft="<results>/{firm_type}/training_windows/sft.parquet",
+        grpo="<results>/{firm_type}/training_windows/grpo.parquet",
     output:
         "<results>/{firm_type}/evaluation/baseline_choice.csv",
     log:

@@ -47,3 +47,15 @@ rule score_periods:
                 --settings {params.settings:q} \
                 --out {output:q}
             """)
+
+
+rule metrics_trimmed:
+    input:
+        expand("<results>/{firm_type}/evaluation/metrics_trimmed.csv", firm_type=FIRM_TYPES),
+    localrule: True
+
+
+rule metrics_by_period:
+    input:
+        expand("<results>/{firm_type}/evaluation/metrics_by_period.csv", firm_type=FIRM_TYPES),
+    localrule: True

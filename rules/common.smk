@@ -11,7 +11,7 @@ from workflow_scripts.settings.checks import SEED_RUN_FILES
 from workflow_scripts.settings.config import DEMO, IMPORTED, MADE_PANELS, SEC, SIMULATED
 from workflow_scripts.settings.uses import adapter_path, continued_stage, evaluated_stages, forecasters
 from workflow_scripts.settings.uses import is_made, made_start_models, needed_stages, of_firm_type, own_digests
-from workflow_scripts.settings.uses import reward_plugins, run_folder, section
+from workflow_scripts.settings.uses import reward_plugins, rolled_paths, run_folder, section, without_model
 from workflow_scripts.settings.uses import settings_of as settings_of_config
 from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.generation import generation_versions
@@ -29,6 +29,9 @@ IS_DEMO_MODEL = CONFIG.model.path == DEMO
 RESULTS = run_folder(CONFIG)
 PANEL = f"{RESULTS}/panel" if IS_MADE_PANEL else CONFIG.panel.rstrip("/")
 FORECASTERS = forecasters(CONFIG)
+# The runs whose test windows are put together here; this run then samples, trains and generates nothing.
+ROLLING_RUNS = CONFIG.evaluation.rolling_runs
+NO_MODELS = without_model(CONFIG)
 # What completes prompts: the evaluated stages, and adapters of the user's own, which share their rules.
 MODELS = (*evaluated_stages(CONFIG), *CONFIG.adapters)
 # Of the trained stages and the splits that they learn, those that the evaluation needs.

@@ -1,45 +1,7 @@
-# Completions (on a GPU), their forecasts, metrics and paired comparisons of a firm type.
-# Required inputs: the models, adapters/{stage}/, datasets/test.jsonl, predictions of the baselines
-# Outputs: completions/{stage}.jsonl, predictions/{forecaster}.csv, evaluation/*.csv
-# Steps: generate_completions (per stage) -> parse_predictions -> evaluate_forecasts -> compare_forecasts
-
-
-rule generate_completions:
-    input:
-        stage_inputs,
-        dataset="<results>/{firm_type}/datasets/test.jsonl",
-    output:
-        completions="<results>/{firm_type}/completions/{stage}.jsonl",
-        conditions="<results>/{firm_type}/completions/{stage}.json",
-    log:
-        "<results>/logs/generate_completions/{firm_type}.{stage}.log",
-    benchmark:
-        "<results>/benchmarks/generate_completions/{firm_type}.{stage}.tsv"
-    wildcard_constraints:
-        stage=any_of([*STAGES, *CONFIG.adapters]),
-    resources:
-        **gpu_resources(1),
-    params:
-        code=code_of("workflow_scripts.generate_completions"),
-        model=own_content,
-        settings=settings_of("generate_completions"),
-        # After an update of these packages all stages are completed again, because stages are compared under the same
-        # versions only.
-        versions=str(generation_versions(CONFIG.generation.backend)),
-        adapter=stage_adapter,
-        store=f"{RESULTS}/store/{{firm_type}}/completions",
-    shell:
-        logged(r"""
-            python -m workflow_scripts.generate_completions \
-                --firm-type {wildcards.firm_type} \
-                --stage {wildcards.stage} \
-                --dataset {input.dataset:q} \
-                --adapter {params.adapter:q} \
-                --settings {params.settings:q} \
-                --store {params.store:q} \
-                --out {output.completions:q} \
-                --conditions {output.conditions:q}
-            """)
+# The forecasts of completions, metrics and paired comparisons of a firm type.
+# Required inputs: completions/{stage}.jsonl, datasets/test.jsonl, predictions of the baselines
+# Outputs: predictions/{forecaster}.csv, evaluation/*.csv
+# Steps: parse_predictions (per stage) -> evaluate_forecasts -> compare_forecasts
 
 
 rule parse_predictions:
@@ -74,7 +36,8 @@ rule parse_predictions:
 
 rule evaluate_forecasts:
     input:
-        expand("<results>/{{firm_type}}/audit/{part}.csv", part=["test", "baselines"]),
+        # Those of a rolling origin have been audited in their own runs.
+        expand("<results>/{{firm_type}}/audit/{part}.csv", part=[] if ROLLING_RUNS else ["test", "baselines"]),
         dataset="<results>/{firm_type}/datasets/test.jsonl",
         predictions=expand("<results>/{{firm_type}}/predictions/{forecaster}.csv", forecaster=FORECASTERS),
         conditions=expand("<results>/{{firm_type}}/completions/{stage}.json", stage=MODELS),
@@ -117,6 +80,7 @@ rule compare_forecasts:
     output:
         comparisons="<results>/{firm_type}/evaluation/comparisons.csv",
         skill="<results>/{firm_type}/evaluation/skill.csv",
+        combinations="<results>/{firm_type}/evaluation/combinations.csv",
     log:
         "<results>/logs/compare_forecasts/{firm_type}.log",
     benchmark:
@@ -133,6 +97,5 @@ rule compare_forecasts:
                 --choice {input.choice:q} \
                 --firm-type {wildcards.firm_type} \
                 --settings {params.settings:q} \
-                --out {output.comparisons:q} \
-                --skill {output.skill:q}
+                --out {output:q}
             """)

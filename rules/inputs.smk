@@ -6,6 +6,11 @@ def seed_files(wildcards):
     return [path for path in expand("{folder}/{name}", folder=SEED_RUNS, name=SEED_RUN_FILES) if Path(path).is_file()]
 
 
+def rolled_files(wildcards):
+    """What the runs of a rolling origin have made; that is there, where a plan is shown before."""
+    return [path for path in rolled_paths(CONFIG, wildcards.firm_type) if Path(path).is_file()]
+
+
 def panel_slice(wildcards):
     """The slice of a firm type; none where a plan is shown before the data are there."""
     path = f"{PANEL}/{wildcards.firm_type}.parquet"

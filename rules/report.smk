@@ -5,7 +5,9 @@
 
 # The first three have a CSV of their own, the others show an evaluation table of the same name.
 FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage")
-AUDITED = [*LEARNT_SPLITS, SPLITS[-1], "baselines"]
+# Those of a rolling origin have been audited and sampled in their own runs.
+AUDITED = [] if ROLLING_RUNS else [*LEARNT_SPLITS, SPLITS[-1], "baselines"]
+SAMPLED = [] if ROLLING_RUNS else SPLITS
 FIGURE_TABLES = ("forecasts", "metrics", "metrics_by_quarter", "metrics_by_size", "coverage")
 
 
@@ -100,10 +102,11 @@ rule summarize_run:
         periods=expand("<results>/{firm_type}/evaluation/metrics_by_period.csv", firm_type=FIRM_TYPES),
         comparisons=expand("<results>/{firm_type}/evaluation/comparisons.csv", firm_type=FIRM_TYPES),
         skill=expand("<results>/{firm_type}/evaluation/skill.csv", firm_type=FIRM_TYPES),
+        combinations=expand("<results>/{firm_type}/evaluation/combinations.csv", firm_type=FIRM_TYPES),
         origins=expand("<results>/{firm_type}/evaluation/origins.csv", firm_type=FIRM_TYPES),
         rewards=expand("<results>/{firm_type}/evaluation/rewards_{stage}.csv", firm_type=FIRM_TYPES, stage=MODELS),
         faults=expand("<results>/{firm_type}/evaluation/faults_{stage}.csv", firm_type=FIRM_TYPES, stage=MODELS),
-        samples=expand("<results>/{firm_type}/samples/{split}.json", firm_type=FIRM_TYPES, split=SPLITS),
+        samples=expand("<results>/{firm_type}/samples/{split}.json", firm_type=FIRM_TYPES, split=SAMPLED),
         figures=expand("<results>/{firm_type}/evaluation/{figure}.png", firm_type=FIRM_TYPES, figure=FIGURES),
         # What the data dictionary describes is the same for every firm type.
         tables=expand(
@@ -118,6 +121,7 @@ rule summarize_run:
             "<results>/summary/",
             "metrics.csv",
             "comparisons.csv",
+            "combinations.csv",
             "metrics_by_period.csv",
             "metrics_over_seeds.csv",
             "rewards.csv",

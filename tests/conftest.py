@@ -12,6 +12,7 @@ from tests.project import Project, checkout, copy_of, tiny_config
 from workflow_scripts.holdings.panel.slices import check_keys, panel_blocks, typed_table
 from workflow_scripts.holdings.panel.stock_quarters import StockQuarters, stock_quarters
 from workflow_scripts.holdings.windows.history import attach_history
+from workflow_scripts.holdings.windows.managers import ManagerQuarters, attach_managers, manager_quarters
 from workflow_scripts.holdings.windows.prices import attach_prices
 from workflow_scripts.holdings.windows.windows import WINDOW_COLUMNS, build_windows
 
@@ -83,7 +84,9 @@ def sample_of(panel: pa.Table, history_quarters: int = 4, rows: int | None = Non
     """The first `rows` windows of a slice of banks, with their history."""
     windows = windows_of(panel, history_quarters).slice(0, rows)
     sample = attach_history(windows, typed_table(panel), "banks", history_quarters)
-    return attach_prices(sample, StockQuarters(stock_quarters(lambda columns: [typed_table(panel)])), history_quarters)
+    stocks = StockQuarters(stock_quarters(lambda columns: [typed_table(panel)]))
+    managers = ManagerQuarters(manager_quarters([typed_table(panel)], stocks))
+    return attach_managers(attach_prices(sample, stocks, history_quarters), managers, stocks)
 
 
 @pytest.fixture

@@ -1,19 +1,26 @@
 """Look for leaks in the baselines of one firm type, and fail the run where there is one.
 
-Fails when a value dated after t changes a feature that a baseline reads, and when a forecast depends on test labels or
-on other test windows.
+Fails when a value dated after t changes a feature that a baseline reads or a fact about its manager, when a window that
+baselines are fitted on lies outside its split, and when a forecast depends on test labels or on other test windows.
 """
 
 from argparse import Namespace
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from workflow_scripts.holdings.evaluation import baseline_audit
-from workflow_scripts.holdings.evaluation.text_audit import checks_table, found_by, samples_without_future
+from workflow_scripts.holdings.evaluation.text_audit import (
+    checks_table,
+    found_by,
+    samples_without_future,
+    windows_outside_their_split,
+)
+from workflow_scripts.holdings.panel.slices import panel_batches
 from workflow_scripts.holdings.texts.targets import TargetName
-from workflow_scripts.holdings.windows.splits import SPLITS
+from workflow_scripts.holdings.windows.splits import SplitSettings
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_csv, read_table, write_csv
 from workflow_scripts.plumbing.random_streams import random_stream
@@ -26,6 +33,7 @@ class Settings:
     seed: int
     target: TargetName
     history_quarters: int
+    splits: SplitSettings
 
 
 def main(args: Namespace) -> str:
@@ -40,7 +48,15 @@ def main(args: Namespace) -> str:
         unknown = samples_without_future(sample, histories[split], args.firm_type, settings.history_quarters, rng)
         found = baseline_audit.differing_features(sample, unknown, settings.target)
         checks.append(found_by(f"{split}: features that change with what is dated after t", found))
-    train = pa.concat_tables([samples[split] for split in SPLITS[:-1]])
+    training = {Path(path).stem: read_table(path) for path in args.train}
+    for split, windows in training.items():
+        outside = windows_outside_their_split(windows, getattr(settings.splits, split))
+        checks.append(found_by(f"{split}: windows for the baselines outside the split", outside))
+    train = pa.concat_tables(training.values())
+    known = pa.concat_tables([train, *samples.values()])
+    panel, stocks = args.panel
+    facts = baseline_audit.differing_facts(known, partial(panel_batches, panel), read_table(stocks), rng)
+    checks.append(found_by("facts about managers that change with what is dated after t", facts))
     moved = baseline_audit.differing_baselines(train, samples["test"], settings.target, predictions, rng)
     checks.append(found_by("baselines that depend on test labels or other test windows", moved))
     write_csv(args.out, checks_table(checks, args.firm_type, "baselines"))
@@ -51,6 +67,8 @@ if __name__ == "__main__":
     cli.run(
         main,
         __doc__,
+        panel={"nargs": 2, "metavar": ("PANEL", "STOCK_QUARTERS")},
+        train={**cli.FILES, "help": "what the baselines are fitted on, from collect_training_windows"},
         histories={**cli.FILES, "help": "the panel rows of the sampled pairs, from sample_windows"},
         samples=cli.FILES,
         predictions=cli.FILES,

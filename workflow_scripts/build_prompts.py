@@ -5,6 +5,7 @@ from argparse import Namespace
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
 from workflow_scripts.holdings.texts.tickers import read_tickers
 from workflow_scripts.holdings.windows.history import prompt_columns
+from workflow_scripts.holdings.windows.managers import FACTS
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_table, write_jsonl
 
@@ -12,7 +13,8 @@ from workflow_scripts.plumbing.files import read_table, write_jsonl
 def main(args: Namespace) -> str:
     """Write the prompts to `--out`."""
     # Reading only these columns keeps the label out of reach.
-    sample = read_table(args.sample, columns=prompt_columns(args.settings.history_quarters))
+    columns = [*prompt_columns(args.settings.history_quarters), *FACTS]
+    sample = read_table(args.sample, columns=columns)
     tickers = read_tickers(args.tickers[0]) if args.tickers else None
     prompts = build_prompts(sample, args.settings, tickers)
     write_jsonl(args.out, prompts)

@@ -1,12 +1,16 @@
-"""Paired comparisons of one firm type, and the skill of every forecaster with its interval."""
+"""Paired comparisons of one firm type, the skill of every forecaster with its interval, and what models add.
+
+What they add is asked against the baseline that was the best before the test quarters.
+"""
 
 from argparse import Namespace
 from dataclasses import dataclass
 
 from workflow_scripts.holdings.evaluation.baseline_choice import chosen_baseline
+from workflow_scripts.holdings.evaluation.combination import combinations
 from workflow_scripts.holdings.evaluation.comparison import PRIMARY, compare_forecasts, skill_intervals
 from workflow_scripts.holdings.evaluation.conditions import with_base_models
-from workflow_scripts.holdings.evaluation.forecaster_pairs import forecaster_pairs, primary_pairs
+from workflow_scripts.holdings.evaluation.forecaster_pairs import combined_pairs, forecaster_pairs, primary_pairs
 from workflow_scripts.holdings.evaluation.tables import read_forecasts
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_csv, write_csv
@@ -20,12 +24,14 @@ class Settings:
 
 
 def main(args: Namespace) -> str:
-    """Write the comparisons to `--out` and the skills to `--skill`."""
+    """Write the comparisons, the skills and the combinations to the three files of `--out`."""
     confidence, joined, known = args.settings.confidence, read_forecasts(args.forecasts), read_csv(args.origins)
     names = list(known["forecaster"])
-    pairs, primary = forecaster_pairs(names), primary_pairs(names, chosen_baseline(read_csv(args.choice)))
+    best = chosen_baseline(read_csv(args.choice))
+    pairs, primary = forecaster_pairs(names), primary_pairs(names, best)
     comparisons = with_base_models(compare_forecasts(joined, pairs, primary, confidence), known)
-    for path, table in ((args.out, comparisons), (args.skill, skill_intervals(joined, confidence))):
+    combined = combinations(joined, combined_pairs(names, best), confidence)
+    for path, table in zip(args.out, (comparisons, skill_intervals(joined, confidence), combined), strict=True):
         table.insert(0, "firm_type", args.firm_type)
         write_csv(path, table)
     return (
@@ -42,6 +48,5 @@ if __name__ == "__main__":
         choice={**cli.TEXT, "help": "how the baselines did before the test quarters, by choose_baseline"},
         firm_type=cli.TEXT,
         settings=cli.settings_option(Settings),
-        out=cli.TEXT,
-        skill=cli.TEXT,
+        out={"nargs": 3, "metavar": ("COMPARISONS", "SKILL", "COMBINATIONS")},
     )

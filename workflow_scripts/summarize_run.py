@@ -53,6 +53,12 @@ COMPARISON_COLUMNS = [
     "few_managers",
 ]  # fmt: skip
 
+COMBINATION_COLUMNS = [
+    "firm_type", "candidate", "baseline", "weight", "interval_low", "interval_high", "p_adds_nothing",
+    "p_baseline_adds_nothing", "baseline_value", "candidate_value", "average_value", "average_difference",
+    "average_low", "average_high", "n_quarters", "n_managers",
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -113,6 +119,7 @@ def summary_tables(inputs: Inputs, settings: Settings, folders: list[Path]) -> d
     return {
         "metrics": metrics,
         "comparisons": correct_comparisons(inputs.table("evaluation/comparisons.csv"), settings.confidence),
+        "combinations": inputs.table("evaluation/combinations.csv"),
         "metrics_by_period": inputs.table("evaluation/metrics_by_period.csv"),
         "metrics_over_seeds": read_seeds(metrics, folders),
         "rewards": inputs.table("evaluation/rewards_*.csv"),
@@ -158,6 +165,12 @@ def report_parts(inputs: Inputs, tables: dict[str, pd.DataFrame], out: Path, see
             f"of comparisons.csv {MARKS}",
             verdict_table(comparisons),
             folded=True,
+        ),
+        table_part(
+            "Does a forecaster add anything to the baseline that was best before the test quarters? weight: of the "
+            "forecaster in the best combination of both (0: it adds nothing; 1: the baseline adds nothing to it); "
+            f"average: of both forecasts, by {CAPPED_MAE}, against the baseline. Not corrected for several questions",
+            tables["combinations"][COMBINATION_COLUMNS],
         ),
         *([table_part("Forecasters of your own", own)] if len(own) else []),
         *(table_part(CHANGE_TITLES[name], headline(metrics, name)) for name in changes),

@@ -95,17 +95,31 @@ def reading(slice_path: Path, folder: Path) -> dict[str, list]:
         "build_windows": module(
             "build_windows", **shared, report=report, settings=settings("build_windows"), out=windows
         ),
-        "build_stock_quarters": module("build_stock_quarters", **shared, out=folder / "stock_quarters.parquet"),
+        "build_stock_quarters": module("build_stock_quarters", **shared, out=tables(folder)[1]),
+        "build_manager_quarters": module(
+            "build_manager_quarters", **shared, stocks=tables(folder)[1], out=tables(folder)[2]
+        ),
     }
     for split in SPLITS:
         stages[f"sample_windows {split}"] = sampling(slice_path, folder, split, settings("sample_windows", split))
+    for split in SPLITS[:-1]:
+        rule = "collect_training_windows"
+        options = {"tables": tables(folder), "split": split, "settings": settings(rule, split)}
+        stages[f"{rule} {split}"] = module(rule, **shared, **options, out=training_windows(folder, split))
     return stages
+
+
+def tables(folder: Path) -> list[Path]:
+    return [folder / f"{name}.parquet" for name in ("windows", "stock_quarters", "manager_quarters")]
+
+
+def training_windows(folder: Path, split: str) -> Path:
+    return folder / f"training_windows/{split}.parquet"
 
 
 def sampling(slice_path: Path, folder: Path, split: str, content: str) -> list:
     out = folder / f"samples/{split}.parquet"
-    files = {"windows": folder / "windows.parquet", "stocks": folder / "stock_quarters.parquet"}
-    files |= {"out": [out, history(folder, split)], "report": out.with_suffix(".json")}
+    files = {"tables": tables(folder), "out": [out, history(folder, split)], "report": out.with_suffix(".json")}
     return module("sample_windows", panel=slice_path, firm_type=FIRM_TYPE, **files, split=split, settings=content)
 
 
@@ -126,8 +140,8 @@ def texts(folder: Path) -> dict[str, list]:
         options |= {"settings": settings(rule)} if rule in USES else {}
         options |= {"report": folder / "datasets/sft.json"} if split == "sft" else {}
         stages[rule] = module(rule, **options)
-    train, test = ([folder / f"samples/{split}.parquet" for split in splits] for splits in (SPLITS[:-1], SPLITS[-1:]))
-    options = {"train": train, "test": test[0], "firm_type": FIRM_TYPE, "settings": settings("predict_baselines")}
+    train, test = [training_windows(folder, split) for split in SPLITS[:-1]], folder / f"samples/{SPLITS[-1]}.parquet"
+    options = {"train": train, "test": test, "firm_type": FIRM_TYPE, "settings": settings("predict_baselines")}
     return {**stages, "predict_baselines": module("predict_baselines", **options, out=forecasts(folder))}
 
 
@@ -135,7 +149,7 @@ def forecasts(folder: Path) -> list[Path]:
     return [folder / f"predictions/{name}.csv" for name in BASELINES]
 
 
-def audits(folder: Path) -> dict[str, list]:
+def audits(slice_path: Path, folder: Path) -> dict[str, list]:
     shared = {"firm_type": FIRM_TYPE}
     stages = {}
     for split in SPLITS:
@@ -149,6 +163,8 @@ def audits(folder: Path) -> dict[str, list]:
         stages[f"audit_leakage {split}"] = module("audit_leakage", **shared, **files, **options)
     files = {"samples": [folder / f"samples/{split}.parquet" for split in SPLITS], "predictions": forecasts(folder)}
     files["histories"] = [history(folder, split) for split in SPLITS]
+    files["train"] = [training_windows(folder, split) for split in SPLITS[:-1]]
+    files["panel"] = [slice_path, tables(folder)[1]]
     options = {"settings": settings("audit_baselines"), "out": folder / "audit/baselines.csv"}
     return {**stages, "audit_baselines": module("audit_baselines", **shared, **files, **options)}
 
@@ -166,7 +182,7 @@ def benchmark(millions: float, folder: Path, repeat: int, shuffled: bool) -> Non
     cost, output = measured(module("simulate_panel", firm_type=FIRM_TYPE, settings=law, out=slice_path))
     print(f"\n{output.strip()} in {cost.wall:.1f} s; {slice_path.stat().st_size / 1e6:,.0f} MB on disk")
     ours, between = reading(slice_path, folder), texts(folder)
-    chain = {**ours, **audits(folder)}
+    chain = {**ours, **audits(slice_path, folder)}
     peers = [name for name in PEERS if millions <= LARGEST.get(name, millions)]
     repeat = repeat if millions <= REPEATED else 1
     stages = ours | between | chain
@@ -192,7 +208,7 @@ def benchmark(millions: float, folder: Path, repeat: int, shuffled: bool) -> Non
     if len(set(windows.values())) != 1:
         sys.exit(f"the numbers of windows differ: {windows}")
     print(f"{next(iter(windows.values())):,} windows, found by {', '.join(windows)}")
-    sums = {"all stages that read the slice": chain, "windows, stocks, one sample": list(ours)[1:4]}
+    sums = {"all stages that read the slice": chain, "windows, stocks, managers, one sample": list(ours)[1:5]}
     print(HEADER)
     for name, cost in best.items():
         print(cost.row(name, best["read"]))
@@ -205,9 +221,9 @@ def prompts(slice_path: Path, folder: Path) -> None:
     """Prompts per second, the whole process, on a sample that is large enough to tell."""
     folder_of_many = folder / "many"
     folder_of_many.mkdir(exist_ok=True)
-    for name in ("windows.parquet", "stock_quarters.parquet"):
-        (folder_of_many / name).unlink(missing_ok=True)
-        (folder_of_many / name).symlink_to(folder / name)
+    for path in tables(folder):
+        (folder_of_many / path.name).unlink(missing_ok=True)
+        (folder_of_many / path.name).symlink_to(path)
     many = {"sample": {"per_type_limit": PROMPTS, "max_per_pair": 50}, "period": {"start": None, "end": None}}
     measured(sampling(slice_path, folder_of_many, "sft", settings("sample_windows", "sft", **many)))
     cost, output = measured(texts(folder_of_many)["build_prompts sft"])

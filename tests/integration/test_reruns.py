@@ -36,9 +36,11 @@ DATASETS = {"build_sft_dataset": 2, "build_grpo_dataset": 2, "build_test_dataset
 PROMPTS = {"build_prompts": 6, **DATASETS}
 CHOICE = {"choose_baseline": 2}
 BASELINES = {"predict_baselines": 2, "audit_baselines": 2, **CHOICE}
-SAMPLES = {"sample_windows": 6, **BASELINES, **PROMPTS}
+TRAINING_WINDOWS = {"collect_training_windows": 4, **BASELINES}
+SAMPLES = {"sample_windows": 6, **TRAINING_WINDOWS, **PROMPTS}
 WINDOWS = {"build_windows": 2, **SAMPLES}
-PANEL = {"check_panel": 2, "summarize_panel": 1, "build_stock_quarters": 2, **WINDOWS}
+MANAGERS = {"build_manager_quarters": 2, **SAMPLES}
+PANEL = {"check_panel": 2, "summarize_panel": 1, "build_stock_quarters": 2, **MANAGERS, **WINDOWS}
 EVERYTHING = {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **CONFIG}
 
 SETTINGS: list[tuple[dict, dict]] = [
@@ -53,8 +55,10 @@ SETTINGS: list[tuple[dict, dict]] = [
         {"sample_windows": 2, "predict_baselines": 2, "audit_baselines": 2, "build_prompts": 2,
          "build_test_dataset": 2, "audit_leakage": 2, "generate_completions": 6, **SCORES, **EVALUATION, **CONFIG},
     ),
+    ({"baselines": {"max_windows": 50}}, {**TRAINING_WINDOWS, **EVALUATION, **CONFIG}),
     ({"prompts": {"decimals": 2}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
     ({"prompts": {"identity": "hidden"}}, {**PROMPTS, **CONFIG}),
+    ({"prompts": {"manager_context": True}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
     ({"prompts": {"target": "active_delta"}}, {"build_demo_model": 1, **SAMPLES, **CONFIG}),
     (
         {"labels": {"think_template": "x"}},
@@ -128,14 +132,17 @@ EDITS: list[tuple[str, str, str, dict]] = [
      {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
     ("holdings/panel/checks.py", "", SPARE, {**PANEL, **SUMMARY}),
     ("holdings/panel/stock_quarters.py", "RETURN_SCALE = 0.25", "RETURN_SCALE = 0.3",
-     {"build_stock_quarters": 2, **SAMPLES, **SUMMARY}),
+     {"build_stock_quarters": 2, "build_demo_model": 1, **MANAGERS, **SUMMARY}),
     # A constant of the sampler simulates no panel again.
     ("holdings/windows/sampling.py", "MIN_BUCKETS, MAX_BUCKETS = 3, 12", "MIN_BUCKETS, MAX_BUCKETS = 4, 12",
      {**SAMPLES, **SUMMARY}),
     ("holdings/windows/splits.py", "", SPARE, {**SAMPLES, **SUMMARY}),
     ("holdings/windows/prices.py", "", SPARE, {**SAMPLES, **SUMMARY}),
-    ("holdings/windows/labels.py", "", SPARE, {"build_demo_model": 1, **BASELINES, **DATASETS, **SUMMARY}),
-    ("holdings/windows/lags.py", "", SPARE, {"build_demo_model": 1, **SAMPLES, **SUMMARY}),
+    ("holdings/windows/labels.py", "", SPARE, {"build_demo_model": 1, **MANAGERS, **SUMMARY}),
+    ("holdings/windows/managers.py", "UNIT, LIMIT = 1e-9, 1e3", "UNIT, LIMIT = 1e-9, 1e2",
+     {"build_demo_model": 1, **MANAGERS, **SUMMARY}),
+    ("holdings/windows/assembling.py", "", SPARE, {**SAMPLES, **SUMMARY}),
+    ("holdings/windows/lags.py", "", SPARE, {"build_demo_model": 1, **MANAGERS, **SUMMARY}),
     ("holdings/texts/prompts.py", "you forecast the next one.", "you predict the next one.",
      {"build_demo_model": 1, "audit_baselines": 2, **PROMPTS, **SUMMARY}),
     ("holdings/texts/tickers.py", "", SPARE, {**PROMPTS, **SUMMARY}),
@@ -173,6 +180,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/rewards/scores.py", "", SPARE, {"score_rewards": 6, **SUMMARY}),
     ("holdings/evaluation/metrics.py", "np.mean(np.abs(predicted - true))", "np.median(np.abs(predicted - true))",
      {**CHOICE, **EVALUATION, **SUMMARY}),
+    ("holdings/evaluation/combination.py", "", SPARE, {**INTERVALS, **SUMMARY}),
     ("holdings/evaluation/comparison.py", "MIN_MANAGERS = 10", "MIN_MANAGERS = 9", {**INTERVALS, **SUMMARY}),
     ("holdings/report/plots.py", "BINS = 40", "BINS = 30", {**FIGURES, **SUMMARY}),
     ("holdings/report/figures.py", '"font.size": 10', '"font.size": 11',
@@ -214,6 +222,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("settings/checks.py", "", SPARE, {}),
     ("settings/uses.py", "", SPARE, {}),
     ("settings/pages.py", "", SPARE, {}),
+    ("settings/roll_origins.py", "", SPARE, {}),
     ("training/trainer.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/options.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/validation.py", "", SPARE, {**MODELS, **SUMMARY}),

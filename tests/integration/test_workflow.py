@@ -34,8 +34,9 @@ def test_every_artefact_is_there(finished):
         folder = finished.results(firm_type)
         for name in ("panel_report.json", "panel_report.txt", "windows.parquet", "evaluation/metrics.csv",
                      "evaluation/comparisons.csv",
-                     "evaluation/metrics_trimmed.csv", "evaluation/skill.csv", "audit/test.csv", "audit/baselines.csv",
-                     "stock_quarters.parquet",
+                     "evaluation/metrics_trimmed.csv", "evaluation/skill.csv",
+                     "evaluation/combinations.csv", "audit/test.csv", "audit/baselines.csv",
+                     "stock_quarters.parquet", "manager_quarters.parquet", "training_windows/grpo.parquet",
                      *(f"evaluation/{figure}.{kind}" for figure in FIGURES for kind in ("png", "pdf", "csv")),
                      "evaluation/worst_rewards_grpo.csv", "evaluation/zero_rewards_grpo.csv", "evaluation/origins.csv",
                      "evaluation/faults_grpo.csv",
@@ -49,7 +50,7 @@ def test_every_artefact_is_there(finished):
 def test_every_rule_left_a_log_and_a_benchmark(finished):
     rules = {path.name for path in finished.results("logs").iterdir() if path.is_dir()}
     benchmarks = {path.name for path in finished.results("benchmarks").iterdir() if path.is_dir()}
-    assert len(rules) == 27
+    assert len(rules) == 29
     assert rules == benchmarks
 
 
@@ -368,8 +369,9 @@ def test_data_stages_are_byte_identical_in_another_folder(finished, tmp_path):
     result = again.run(tiny_config(), "datasets", *audits)
     assert result.returncode == 0, result.stdout + result.stderr
     for firm_type in ("banks", "mutual_funds"):
-        names = ["windows.parquet", "stock_quarters.parquet", "panel_report.json"]
+        names = ["windows.parquet", "stock_quarters.parquet", "manager_quarters.parquet", "panel_report.json"]
         names += ["audit/test.csv", "audit/baselines.csv", *(f"predictions/{name}.csv" for name in BASELINES)]
+        names += [f"training_windows/{split}.parquet" for split in ("sft", "grpo")]
         for split in ("sft", "grpo", "test"):
             names += [f"samples/{split}.parquet", f"prompts/{split}.jsonl", f"datasets/{split}.jsonl"]
         for name in names:

@@ -199,9 +199,10 @@ def test_the_whole_run_on_slurm(disturbed, slurm):
     # What reads a slice or a model is a job; seconds of work on small files run beside Snakemake.
     assert done == {
         *((rule, "") for rule in ("simulate_panel", "check_panel", "build_windows", "build_stock_quarters",
-                                  "build_demo_model")),
+                                  "build_manager_quarters", "build_demo_model")),
         ("train_sft", "sft"), ("merge_adapter", "sft"), ("train_grpo", "grpo"),
         *(("sample_windows", split) for split in ("sft", "grpo", "test")),
+        *(("collect_training_windows", split) for split in ("sft", "grpo")),
         *(("generate_completions", stage) for stage in ("base", "sft", "grpo")),
     }  # fmt: skip
 

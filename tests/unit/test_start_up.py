@@ -15,14 +15,16 @@ import runpy, sys
 runpy.run_module(sys.argv.pop(1), run_name="__main__")
 print("pandas imported:", "pandas" in sys.modules)
 """
-SAMPLE = {"seed": 1, "history_quarters": 4, "sample": {}, "period": {}, "next_start": None, "embargo_quarters": 0,
-          "needs_active_change": False}  # fmt: skip
+SPLIT = {"seed": 1, "history_quarters": 4, "period": {}, "next_start": None, "embargo_quarters": 0,
+         "needs_active_change": False}  # fmt: skip
+SAMPLE, TRAINING = {**SPLIT, "sample": {}}, {**SPLIT, "max_windows": 10, "drop_zero_holding": True}
 
 
 @pytest.fixture
 def stages(tmp_path) -> dict[str, dict]:
     """The options of the stages up to the SFT data, each of which reads what those before it wrote."""
-    panel, windows, stocks, sample = (tmp_path / f"{name}.parquet" for name in ("banks", "windows", "stocks", "sft"))
+    names = ("banks", "windows", "stocks", "managers", "sft")
+    panel, windows, stocks, managers, sample = (tmp_path / f"{name}.parquet" for name in names)
     report, prompts = tmp_path / "report.json", tmp_path / "prompts.jsonl"
     pq.write_table(make_panel([row for m in range(1, 9) for row in make_run(m, 7, [1.0, 2, 3, 4, 5, 6])]), panel)
     read = {"panel": panel, "firm-type": "banks"}
@@ -34,7 +36,10 @@ def stages(tmp_path) -> dict[str, dict]:
         "check_panel": {**read, "settings": "{}", "out": report, "text": tmp_path / "report.txt"},
         "build_windows": {**read, "report": report, "settings": "{}", "out": windows},
         "build_stock_quarters": {**read, "out": stocks},
-        "sample_windows": {**read, "windows": windows, "stocks": stocks, "split": "sft",
+        "build_manager_quarters": {**read, "stocks": stocks, "out": managers},
+        "collect_training_windows": {**read, "tables": [windows, stocks, managers], "split": "sft",
+                                     "settings": json.dumps(TRAINING), "out": tmp_path / "training.parquet"},
+        "sample_windows": {**read, "tables": [windows, stocks, managers], "split": "sft",
                            "out": [sample, tmp_path / "history.parquet"], "settings": json.dumps(SAMPLE),
                            "report": tmp_path / "sample.json"},
         "build_prompts": {**texts, "split": "sft", "settings": "{}", "out": prompts},

@@ -28,6 +28,7 @@ from workflow_scripts.settings.uses import (
     of_firm_type,
     reward_files,
     reward_plugins,
+    rolled_paths,
     section,
     start_model,
 )
@@ -46,6 +47,11 @@ def check_config(config: Config) -> None:
     """Raise InputError naming the key and the remedy; every setting by itself is within its bounds."""
     _check_repeated("firm_types", config.firm_types)
     _check_repeated("evaluation.seed_runs", config.evaluation.seed_runs)
+    _check_repeated("evaluation.rolling_runs", config.evaluation.rolling_runs)
+    if config.run in config.evaluation.rolling_runs:
+        raise InputError(
+            f"evaluation.rolling_runs: {config.run} is this run; name the runs whose tests it puts together"
+        )
     _check_splits(config.splits)
     _check_forecasters(config)
     _check_trainings(config)
@@ -276,6 +282,9 @@ def missing_inputs(config: Config) -> list[str]:
             files += [(f"adapters.{name}.path", f"{folder}/{file}") for file in missing_files(folder)]
     for run in config.evaluation.seed_runs:
         files += [("evaluation.seed_runs", f"results/{run}/{name}") for name in SEED_RUN_FILES]
+    files += [
+        ("evaluation.rolling_runs", path) for firm_type in config.firm_types for path in rolled_paths(config, firm_type)
+    ]
     faults = [f"{key}: {path} does not exist" for key, path in files if not Path(path).is_file()]
     faults += _missing_base_models(config)
     return [fault for fault in (_missing_slices(config), *dict.fromkeys(faults)) if fault]

@@ -22,7 +22,7 @@ from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES, reward_of
 from workflow_scripts.holdings.sec.filing_settings import FilingSettings
 from workflow_scripts.holdings.texts.label_settings import LabelSettings
 from workflow_scripts.holdings.texts.prompts import PromptStyle
-from workflow_scripts.holdings.windows.sampling import SampleLimit, Stratification
+from workflow_scripts.holdings.windows.sampling import BaselineSettings, SampleLimit, Stratification
 from workflow_scripts.holdings.windows.splits import SplitSettings
 from workflow_scripts.holdings.windows.windows import WindowSettings
 from workflow_scripts.training.base_model import ModelSettings
@@ -161,6 +161,13 @@ class EvaluationSection(InferenceSettings, TrimSettings, EvaluationSettings):
             "standard deviation over them."
         ),
     ] = field(default_factory=list)
+    rolling_runs: Annotated[
+        list[RunName],
+        Doc(
+            "Names of finished runs that differ from this one in their splits alone: their test windows are evaluated "
+            "together here, and this run trains nothing. workflow_scripts.settings.roll_origins makes them."
+        ),
+    ] = field(default_factory=list)
     score_rewards: Annotated[list[str], MinLen(1), Doc("Rewards to replay on the test completions.")] = field(
         default_factory=lambda: ["contract_holdings", "mse_holdings", "external_holdings", "scaled_mae_holdings"]
     )
@@ -195,6 +202,7 @@ class Config:
     windows: Annotated[WindowSettings, Doc("The history.")] = WindowSettings()
     splits: Annotated[SplitSettings, Doc("The splits.")] = SplitSettings()
     sample: Annotated[SampleSection, Doc("The samples.")] = SampleSection()
+    baselines: Annotated[BaselineSettings, Doc("What the baselines are fitted on.")] = BaselineSettings()
     prompts: Annotated[PromptSection, Doc("The prompts.")] = PromptSection()
     labels: Annotated[LabelSettings, Doc("The labels.")] = LabelSettings()
     model: Annotated[ModelSettings, Doc("The base model.")] = ModelSettings()

@@ -89,9 +89,12 @@ def evaluated_stages(config: Config) -> tuple[str, ...]:
 
 
 def needed_stages(config: Config) -> tuple[str, ...]:
-    """The stages that are trained: those that are evaluated, and those that these start from, in their order."""
+    """The stages that are trained: those that are evaluated, and those that these start from, in their order.
+
+    None where the runs of a rolling origin have trained them.
+    """
     needed = set()
-    for stage in evaluated_stages(config):
+    for stage in evaluated_stages(config) if not config.evaluation.rolling_runs else ():
         while stage != BASE:
             needed.add(stage)
             stage = continued_stage(config, stage) or start_stage(config, stage)
@@ -102,6 +105,21 @@ def forecasters(config: Config) -> tuple[str, ...]:
     """All forecasters of a run, in the order of the tables."""
     oracle = [ORACLE] if config.panel == SIMULATED else []
     return (*BASELINES, *evaluated_stages(config), *config.adapters, *config.forecasts, *oracle)
+
+
+def without_model(config: Config) -> tuple[str, ...]:
+    """The forecasters that complete no prompts: baselines and files of forecasts."""
+    models = (*evaluated_stages(config), *config.adapters)
+    return tuple(name for name in forecasters(config) if name not in models)
+
+
+def rolled_paths(config: Config, firm_type: str) -> list[str]:
+    """What the runs of a rolling origin have made and this run puts together, of one firm type."""
+    names = ["datasets/test.jsonl", "evaluation/baseline_choice.csv"]
+    names += [f"completions/{m}.{k}" for m in (*evaluated_stages(config), *config.adapters) for k in ("jsonl", "json")]
+    names += [f"predictions/{name}.csv" for name in without_model(config)]
+    runs = [f"results/{run}" for run in config.evaluation.rolling_runs]
+    return [path for run in runs for path in (f"{run}/config.yaml", *(f"{run}/{firm_type}/{name}" for name in names))]
 
 
 def of_firm_type(path: str, firm_type: str) -> str:
@@ -239,18 +257,27 @@ def _start_model(config: Config, wildcards: Wildcards) -> Content:
     return asdict(start_model(config, wildcards.firm_type, wildcards.stage))
 
 
-def _sample_windows(config: Config, wildcards: Wildcards) -> Content:
+def _split_windows(config: Config, wildcards: Wildcards) -> Content:
     split, embargo = wildcards.split, config.splits.embargo_quarters
     return {
         "seed": config.seed,
         "history_quarters": config.windows.history_quarters,
-        "sample": part(config.sample, Stratification) | asdict(getattr(config.sample, split)),
         "period": asdict(getattr(config.splits, split)),
         # Without an embargo nobody looks at the next split.
         "next_start": following_start(config, split) if embargo else None,
         "embargo_quarters": embargo,
         "needs_active_change": TARGETS[config.prompts.target].change.needs_prices,
     }
+
+
+def _sample_windows(config: Config, wildcards: Wildcards) -> Content:
+    sample = part(config.sample, Stratification) | asdict(getattr(config.sample, wildcards.split))
+    return {**_split_windows(config, wildcards), "sample": sample}
+
+
+def _collect_training_windows(config: Config, wildcards: Wildcards) -> Content:
+    dropped = {"drop_zero_holding": config.sample.drop_zero_holding}
+    return {**_split_windows(config, wildcards), **dropped, **asdict(config.baselines)}
 
 
 def _audit_leakage(config: Config, wildcards: Wildcards) -> Content:
@@ -351,6 +378,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "check_panel": lambda c, w: asdict(c.checks),
     "build_windows": lambda c, w: asdict(c.windows),
     "sample_windows": _sample_windows,
+    "collect_training_windows": _collect_training_windows,
     "build_prompts": lambda c, w: _prompts(c),
     "build_sft_dataset": lambda c, w: {
         "target": c.prompts.target,
@@ -358,6 +386,10 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
         "think": _think(c),
     },
     "build_grpo_dataset": lambda c, w: {"target": c.prompts.target, "exemplar": _exemplar(c)},
+    "pool_runs": lambda c, w: {
+        "models": [*evaluated_stages(c), *c.adapters],
+        "others": list(without_model(c)),
+    },
     "predict_baselines": _predict_baselines,
     "choose_baseline": lambda c, w: {"target": c.prompts.target},
     "audit_leakage": _audit_leakage,
@@ -365,6 +397,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
         "seed": c.seed,
         "target": c.prompts.target,
         "history_quarters": c.windows.history_quarters,
+        "splits": asdict(c.splits),
     },
     "build_demo_model": _build_demo_model,
     "check_arguments": lambda c, w: {

@@ -27,11 +27,13 @@ from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES
 from workflow_scripts.holdings.panel.simulation import SimulationSettings, oracle_delta, simulate_panel
 from workflow_scripts.holdings.panel.slices import typed_table
+from workflow_scripts.holdings.panel.stock_quarters import StockQuarters, stock_quarters
 from workflow_scripts.holdings.texts.conversations import ThinkStyle, sft_rows
 from workflow_scripts.holdings.texts.numbers import format_numbers
 from workflow_scripts.holdings.texts.prompts import LAST_CHANGE, PromptSettings, build_prompts
 from workflow_scripts.holdings.windows.history import attach_history
 from workflow_scripts.holdings.windows.lags import lagged
+from workflow_scripts.holdings.windows.managers import ManagerQuarters, attach_managers, manager_quarters
 from workflow_scripts.holdings.windows.windows import build_windows
 from workflow_scripts.plumbing.random_streams import random_stream
 from workflow_scripts.training.demo_settings import DemoModelSettings
@@ -133,6 +135,11 @@ def malform(completion: str, rng: np.random.Generator) -> str:
     return breaks[rng.integers(len(breaks))]()
 
 
+def _with_managers(sample: pa.Table, panel: pa.Table) -> pa.Table:
+    stocks = StockQuarters(stock_quarters(lambda columns: [panel]))
+    return attach_managers(sample, ManagerQuarters(manager_quarters([panel], stocks)), stocks)
+
+
 def build_corpus(style: CorpusStyle, malformed_share: float, windows_per_type: int, seed: int) -> list[Example]:
     """Shuffled examples of all firm types, from panels that share no random stream with a run's."""
     rng = random_stream(seed, "demo_model")
@@ -145,6 +152,8 @@ def build_corpus(style: CorpusStyle, malformed_share: float, windows_per_type: i
         usable = np.flatnonzero(~windows["zero_holding"].to_numpy())
         windows = windows.take(rng.permutation(usable)[:windows_per_type])
         sample = attach_history(windows, panel, firm_type, n)
+        if style.prompts.manager_context:
+            sample = _with_managers(sample, panel)
         # Labels follow the base law almost exactly: with its full noise the model would need far longer.
         held = sample["holding_t"].to_numpy()
         known = oracle_delta(held, sample[lagged("holding_t", 1)].to_numpy(), 0.0, BASE_PERSISTENCE)

@@ -1,14 +1,26 @@
 """Leakage checks of the baselines; apart from `text_audit`, so that another baseline queues no training."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from workflow_scripts.holdings.evaluation.text_audit import scramble_labels
 from workflow_scripts.holdings.forecasts.baselines import baseline_forecasts, window_features
+from workflow_scripts.holdings.panel.contract import LABELS
+from workflow_scripts.holdings.panel.stock_quarters import StockQuarters
+from workflow_scripts.holdings.windows.managers import (
+    FACTS,
+    MANAGER_COLUMNS,
+    ManagerQuarters,
+    attach_managers,
+    manager_quarters,
+)
+
+AUDITED_MANAGERS, AUDITED_QUARTERS = 20, 4
 
 
 def differing_features(sample: pa.Table, samples: Iterable[pa.Table], target: str) -> list[str]:
@@ -41,3 +53,37 @@ def differing_baselines(
         if not np.allclose(written, forecast, rtol=1e-9, atol=1e-9, equal_nan=True):
             differing.append(name)
     return differing
+
+
+def differing_facts(
+    windows: pa.Table, read: Callable[[Sequence[str]], Iterable[pa.Table]], stocks: pa.Table, rng: np.random.Generator
+) -> list[str]:
+    """window_ids whose facts about the manager are others where the panel and the prices end at t.
+
+    Looked at are the windows of at most AUDITED_MANAGERS managers in AUDITED_QUARTERS quarters, drawn at random.
+    `read` gives columns of the slice's rows (typed, with `quarter`), `stocks` is the table of `stock_quarters`.
+    """
+    managers = np.unique(windows["mgrno"].to_numpy())
+    managers = pa.array(rng.permutation(managers)[:AUDITED_MANAGERS])
+    windows = windows.filter(pc.is_in(windows["mgrno"], managers))
+    rows = pa.concat_tables(part.filter(pc.is_in(part["mgrno"], managers)) for part in read(MANAGER_COLUMNS))
+    found: list[str] = []
+    for quarter in rng.permutation(np.unique(windows["quarter"].to_numpy()))[:AUDITED_QUARTERS]:
+        asked = windows.filter(pc.equal(windows["quarter"], int(quarter)))
+        prices = StockQuarters(_ended_at(stocks, int(quarter), ("prc_t1", "split_ratio")))
+        facts = ManagerQuarters(manager_quarters([_ended_at(rows, int(quarter), LABELS)], prices))
+        rebuilt = attach_managers(asked.drop_columns(list(FACTS)), facts, prices)
+        pairs = [(asked[name].to_numpy(), rebuilt[name].to_numpy()) for name in FACTS]
+        differs = np.any([~((a == b) | (np.isnan(a) & np.isnan(b))) for a, b in pairs], axis=0)
+        found += asked["window_id"].filter(pa.array(differs)).to_pylist()
+    return sorted(found)
+
+
+def _ended_at(table: pa.Table, quarter: int, dated_after: Sequence[str]) -> pa.Table:
+    """The rows up to a quarter; what the last ones have of the quarter after is missing."""
+    table = table.filter(pc.less_equal(table["quarter"], quarter))
+    last = table["quarter"].to_numpy() == quarter
+    for name in dated_after:
+        values = pa.array(np.where(last, np.nan, table[name].to_numpy()))
+        table = table.set_column(table.column_names.index(name), name, values)
+    return table

@@ -116,12 +116,17 @@ class _Table:
         return estimate(skill(errors.mean(), stay.mean()), {name: 1.0 - ratio for name, ratio in without.items()})
 
 
-def _tables(joined: pd.DataFrame) -> Iterator[dict[bool, _Table]]:
-    """By change of CHANGES, and then by whether it is relative; windows by id: no sum depends on their order."""
+def ordered(joined: pd.DataFrame) -> pd.DataFrame:
+    """What of the long table is compared, windows in the order of their ids, so that no sum depends on another."""
     window, _ = pd.factorize(joined["window_id"], sort=True)
     labels = (change.label for change in CHANGES.values())
     columns = ["forecaster", "quarter", "mgrno", "holding_t", "predicted_delta", *labels]
-    joined = joined[columns].iloc[np.argsort(window, kind="stable")]
+    return joined[columns].iloc[np.argsort(window, kind="stable")]
+
+
+def _tables(joined: pd.DataFrame) -> Iterator[dict[bool, _Table]]:
+    """By change of CHANGES, and then by whether it is relative."""
+    joined = ordered(joined)
     for name in CHANGES:
         found = {one.forecaster: one for one in cases(joined, EvaluationSettings(), (name,))}
         yield {relative: _Table(found, relative) for relative in (True, False)}
@@ -162,14 +167,14 @@ def compare_forecasts(
                         "baseline_value": first,
                         "candidate_value": second,
                         "difference": found.value,
-                        **_inference(found, confidence),
+                        **inference_columns(found, confidence),
                         "p_value": found.p_value(),
                     }
                 )
     return pd.DataFrame(rows)
 
 
-def _inference(found: Estimate, confidence: float) -> dict[str, object]:
+def inference_columns(found: Estimate, confidence: float) -> dict[str, object]:
     """Standard error, interval, numbers of clusters, and whether they are too few to be trusted."""
     low, high = found.interval(confidence)
     return {
@@ -184,7 +189,7 @@ def _inference(found: Estimate, confidence: float) -> dict[str, object]:
     }
 
 
-SKILL_COLUMNS = ("forecaster", "target", "metric", "n_windows", "skill", *_inference(NOTHING, 0.95))
+SKILL_COLUMNS = ("forecaster", "target", "metric", "n_windows", "skill", *inference_columns(NOTHING, 0.95))
 
 
 def skill_intervals(joined: pd.DataFrame, confidence: float) -> pd.DataFrame:
@@ -204,5 +209,5 @@ def skill_intervals(joined: pd.DataFrame, confidence: float) -> pd.DataFrame:
                     "n_windows": table.size,
                     "skill": found.value,
                 }
-                rows.append({**row, **_inference(found, confidence)})
+                rows.append({**row, **inference_columns(found, confidence)})
     return pd.DataFrame(rows, columns=SKILL_COLUMNS)

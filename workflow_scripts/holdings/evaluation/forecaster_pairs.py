@@ -32,6 +32,16 @@ def forecaster_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
+def combined_pairs(names: Sequence[str], best: str) -> list[tuple[str, str]]:
+    """(baseline, candidate): what each model and each of the user's own may add to the baseline `best`.
+
+    >>> combined_pairs(["no_change", "ridge", "base", "sft", "mine"], "ridge")
+    [('ridge', 'base'), ('ridge', 'sft'), ('ridge', 'mine')]
+    """
+    models = [name for name in STAGES if name in names]
+    return [(best, one) for one in (*models, *own_forecasters(names)) if best in names]
+
+
 def primary_pairs(names: Sequence[str], best: str) -> list[tuple[str, str]]:
     """(baseline, candidate) of the questions that a run asks first, few, so that correcting for them costs little.
 

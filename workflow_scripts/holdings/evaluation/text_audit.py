@@ -18,6 +18,7 @@ from workflow_scripts.holdings.texts.conversations import REFERENCE, ThinkStyle,
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
 from workflow_scripts.holdings.windows.history import attach_history
 from workflow_scripts.holdings.windows.lags import lagged
+from workflow_scripts.holdings.windows.managers import FACTS
 from workflow_scripts.holdings.windows.splits import Period, split_mask
 from workflow_scripts.plumbing.errors import InputError
 
@@ -82,8 +83,9 @@ def samples_without_future(
 ) -> Iterator[pa.Table]:
     """The sample, rebuilt quarter by quarter from a panel that is scrambled after that quarter.
 
-    `panel` holds the rows of the sampled pairs, all features and labels (`read_history`). Splits of the past, which
-    other pairs' rows decide, are those of the sample; its columns dated t+1 are scrambled.
+    `panel` holds the rows of the sampled pairs, all features and labels (`read_history`). Splits of the past and facts
+    about the manager, which other pairs' rows decide, are those of the sample; its columns dated t+1 are scrambled.
+    (`baseline_audit.differing_facts` is about the manager's.)
     """
     known = [name for name in sample.column_names if name.startswith(lagged("split_ratio", ""))]
     sample = scramble_labels(sample, rng)
@@ -94,7 +96,7 @@ def samples_without_future(
         chosen, theirs = sample.filter(pa.array(rows)), np.isin(pairs_there, pairs[rows])
         unknown = scramble_after(panel.filter(pa.array(theirs)), int(quarter), rng)
         rebuilt = attach_history(chosen, unknown, firm_type, history_quarters)
-        for name in ("prc_t1", "price_ratio", "split_ratio", *known):
+        for name in ("prc_t1", "price_ratio", "split_ratio", *known, *FACTS):
             rebuilt = rebuilt.append_column(name, chosen[name])
         yield rebuilt
 

@@ -1,18 +1,21 @@
-"""Forecasts that need no language model; what is fitted, is fitted on the training sample alone.
+"""Forecasts that need no language model; what is fitted, is fitted on windows of the training quarters alone.
 
 | forecaster | forecast of the change |
 |---|---|
 | no_change | 0 |
 | last_change | the last change again |
 | shrunk_last_change | the last change times a factor in [0, 1], by least squares |
-| firm_type_mean | the training sample's mean relative change |
-| ridge | ridge regression on the features of the window |
+| firm_type_mean | the training windows' mean relative change |
+| manager_mean | the manager's mean trade of all his positions up to t |
+| demand_regression | a share of the gap between the position and what its stock's characteristics explain |
+| ridge | ridge regression on the features of the window and of its manager |
 | boosted_trees | gradient-boosted trees on the same features, with the absolute error as loss |
 
 The change is that of the target, dollar or active. Positions span six orders of magnitude, so
 whatever is fitted works on relative changes, change / scale, the scale being holding_t; least squares sees relative
-changes and features between the 1st and 99th percentile of the training sample. No forecast is below the bound
--holding_t, which every prompt states.
+changes and features between the 1st and 99th percentile of the training windows. No forecast is below the bound
+-holding_t, which every prompt states. A manager's trades are changes without the stock's return; as a forecast of the
+dollar change they expect no return.
 """
 
 from collections.abc import Callable
@@ -22,16 +25,27 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from workflow_scripts.holdings.panel.contract import FACTORS
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.holdings.windows.labels import label_arrays
 from workflow_scripts.holdings.windows.lags import lagged, sample_lags
+from workflow_scripts.holdings.windows.managers import MEANS_OF_DEMAND, TRADE_FACTS, demand_columns
 from workflow_scripts.plumbing.errors import InputError
 
 Array = NDArray[np.float64]
 # What skills are measured against; it ranks no windows.
 NO_CHANGE = "no_change"
 # The keys of `baseline_forecasts`, in the order of the tables.
-BASELINES = (NO_CHANGE, "last_change", "shrunk_last_change", "firm_type_mean", "ridge", "boosted_trees")
+BASELINES = (
+    NO_CHANGE,
+    "last_change",
+    "shrunk_last_change",
+    "firm_type_mean",
+    "manager_mean",
+    "demand_regression",
+    "ridge",
+    "boosted_trees",
+)
 WINSOR = (0.01, 0.99)
 RIDGE_PENALTIES = np.logspace(-1, 5, 13)
 # Chosen on the real panel of the tests by fitting on the SFT and scoring on the GRPO quarters: slow and shallow.
@@ -51,20 +65,24 @@ BOOSTING = {
 class Features:
     """What is known at t about n windows: scale and last change ($ million, (n,)), features (n, p) without a unit.
 
-    The scale is 0 where the position was 0 in all of the window.
+    The scale is 0 where the position was 0 in all of the window. `past_trade` (n,) is the manager's mean trade, 0 for
+    one without any; `demand` (n, 6) is the position's DEMAND less the mean of all of the manager's positions at t.
     """
 
     scale: Array
     last_change: Array
     values: Array
+    past_trade: Array
+    demand: Array
 
 
 def window_features(sample: pa.Table, target: str) -> Features:
-    """Features of a sample (with `stock_quarters.attach_prices`), from columns dated t and before; NaN for missing.
+    """Features of a sample (as `assembling` gives it), from columns dated t and before; NaN for missing.
 
     Per quarter of history: the change and the active change over the scale, the log return. At t: logs of position,
     market equity and assets, book-to-market, profit, Gat, beta, outside assets over assets, position over
-    assets and over market equity. The scale is holding_t, or the window's mean holding where the position is 0.
+    assets and over market equity, the quarters for which it has been held, the growth of the manager's assets over the
+    last quarter, and TRADE_FACTS. The scale is holding_t, or the window's mean holding where the position is 0.
     """
     lags = sample_lags(sample)[::-1]
     held, price = ([sample[lagged(name, lag)].to_numpy() for lag in lags] for name in ("holding_t", "prc"))
@@ -79,12 +97,22 @@ def window_features(sample: pa.Table, target: str) -> Features:
             active.append(held[lag - 1] / ratio - held[lag])
             columns += [(held[lag - 1] - held[lag]) / scale, active[-1] / scale, np.log(ratio)]
         columns += [np.log(scale), np.log(me), np.log(aum), np.log(be / me), outaum / aum, scale / aum, scale / me]
+        columns.append(np.log(aum / sample[lagged("aum", 1)].to_numpy()))
     columns += [sample[lagged(name, 0)].to_numpy() for name in ("profit", "Gat", "beta")]
+    columns += [sample[name].to_numpy().astype(float) for name in ("held_quarters", *TRADE_FACTS)]
     values = np.column_stack(columns)
     values[~np.isfinite(values)] = np.nan
     # Without a price the last active change is unknown; repeating it then means no change.
     last = {"change": held[0] - held[1], "active_change": np.nan_to_num(active[0])}
-    return Features(scale, last[TARGETS[target].change.name], values)
+    demand = demand_columns(held[0], [sample[lagged(name, 0)].to_numpy() for name in FACTORS])
+    means = [sample[name].to_numpy() for name in MEANS_OF_DEMAND]
+    return Features(
+        scale=scale,
+        last_change=last[TARGETS[target].change.name],
+        values=values,
+        past_trade=np.nan_to_num(sample["manager_past_mean_trade"].to_numpy()),
+        demand=np.column_stack(demand) - np.column_stack(means),
+    )
 
 
 def _clipped(values: Array, limits: Array) -> Array:
@@ -124,10 +152,36 @@ def _boosted_trees(train: Array, relative: Array) -> Callable[[Array], Array]:
     return predict
 
 
+def _demand_regression(train: Array, relative: Array) -> Callable[[Array], Array]:
+    """A relative change that is linear in the gap: log position less what the stock's characteristics explain.
+
+    The demand is Koijen and Yogo's (2019, equation 10), in logarithms and by least squares, with a constant for each
+    manager and quarter (both sides are less the means of his positions); they estimate it with zeros and an instrument
+    for market equity. Where a characteristic is missing the gap counts as 0.
+    """
+    known = np.isfinite(train).all(axis=1)
+    if not known.any():
+        return _mean(train, relative)
+    coefficients, *_ = np.linalg.lstsq(train[known, 1:], train[known, 0])
+
+    def gap(demand: Array) -> Array:
+        return np.nan_to_num(demand[:, 0] - demand[:, 1:] @ coefficients)
+
+    limits = np.quantile(gap(train), WINSOR)
+
+    def design(demand: Array) -> Array:
+        return np.column_stack([np.ones(len(demand)), _clipped(gap(demand), limits)])
+
+    # Where all gaps are the same, the smallest solution spreads the mean over both terms, which add up to it.
+    response, *_ = np.linalg.lstsq(design(train), relative)
+    return lambda demand: design(demand) @ response
+
+
 def baseline_forecasts(train: pa.Table, test: pa.Table, target: str) -> dict[str, Array]:
     """Forecast of the change by forecaster, $ million, shape (number of test windows,).
 
-    `train` holds the SFT and GRPO samples of one firm type, `test` its test sample, of which no label is read.
+    `train` holds windows of the SFT and GRPO quarters of one firm type, `test` its test sample, of which no label is
+    read.
     What is fitted sees the training windows with a position at t: a change from nothing has no relative size. Raises
     InputError where there is none with a label of the target.
     """
@@ -152,6 +206,8 @@ def baseline_forecasts(train: pa.Table, test: pa.Table, target: str) -> dict[str
         "last_change": asked.last_change,
         "shrunk_last_change": shrinkage * asked.last_change,
         "firm_type_mean": relative.mean() * asked.scale,
+        "manager_mean": asked.past_trade * asked.scale,
+        "demand_regression": _demand_regression(fitted.demand[known], relative)(asked.demand) * asked.scale,
         "ridge": ridge(values, relative)(questions) * asked.scale,
         "boosted_trees": boosted_trees(values, relative)(questions) * asked.scale,
     }

@@ -41,29 +41,32 @@ MIN_WITNESSES, LARGE_RATIO = 2, 2.0
 UNIT = 1e-6
 
 
-class _Keys:
-    """Distinct stock-quarters, sorted, which are found by bisection: memory is that of those that there are."""
+class QuarterKeys:
+    """Distinct (id, quarter), sorted, which are found by bisection: memory is that of those that there are.
 
-    def __init__(self, permno: NDArray[np.int64], quarter: NDArray[np.int32]) -> None:
-        self.permnos = np.unique(permno)
-        self.codes = self._codes(np.searchsorted(self.permnos, permno), quarter)
+    The ids are those of stocks or of managers.
+    """
+
+    def __init__(self, ids: NDArray[np.int64], quarter: NDArray[np.int32]) -> None:
+        self.ids = np.unique(ids)
+        self.codes = self._codes(np.searchsorted(self.ids, ids), quarter)
 
     @staticmethod
-    def _codes(stock: NDArray[np.int64], quarter: NDArray[np.int32]) -> NDArray[np.int64]:
-        # Not by permno itself, which may be any integer.
-        return (stock << 32) + quarter
+    def _codes(place: NDArray[np.int64], quarter: NDArray[np.int32]) -> NDArray[np.int64]:
+        # Not by the id itself, which may be any integer.
+        return (place << 32) + quarter
 
-    def rows(self, permno: NDArray[np.int64], quarter: NDArray[np.int32]) -> NDArray[np.int64]:
-        """The row of each stock-quarter, shape (n,); one past the last row for those that are not there."""
+    def rows(self, ids: NDArray[np.int64], quarter: NDArray[np.int32]) -> NDArray[np.int64]:
+        """The row of each (id, quarter), shape (n,); one past the last row for those that are not there."""
         if not len(self.codes):
-            return np.zeros(len(permno), dtype=np.int64)
-        # In a sorted slice many rows of one stock follow each other: it is looked for once.
-        begins = np.flatnonzero(np.append(True, permno[1:] != permno[:-1])[: len(permno)])
-        stock = np.minimum(np.searchsorted(self.permnos, permno[begins]), len(self.permnos) - 1)
-        stock = np.repeat(stock, np.diff(begins, append=len(permno)))
-        code = self._codes(stock, quarter)
+            return np.zeros(len(ids), dtype=np.int64)
+        # In a sorted slice many rows of one id follow each other: it is looked for once.
+        begins = np.flatnonzero(np.append(True, ids[1:] != ids[:-1])[: len(ids)])
+        place = np.minimum(np.searchsorted(self.ids, ids[begins]), len(self.ids) - 1)
+        place = np.repeat(place, np.diff(begins, append=len(ids)))
+        code = self._codes(place, quarter)
         row = np.minimum(np.searchsorted(self.codes, code), len(self.codes) - 1)
-        return np.where((self.permnos[stock] == permno) & (self.codes[row] == code), row, len(self.codes))
+        return np.where((self.ids[place] == ids) & (self.codes[row] == code), row, len(self.codes))
 
 
 def stock_quarters(read: Callable[[Sequence[str]], Iterable[pa.Table]]) -> pa.Table:
@@ -77,7 +80,7 @@ def stock_quarters(read: Callable[[Sequence[str]], Iterable[pa.Table]]) -> pa.Ta
     Holders are those of the slice: a firm type's results depend on no other's.
     """
     prices = _prices(read(PRICE_COLUMNS))
-    keys = _Keys(prices["permno"], prices["quarter"])
+    keys = QuarterKeys(prices["permno"], prices["quarter"])
     agree = prices["prc_max"] <= prices["prc_min"] * (1 + PRICE_TOLERANCE)
     price = np.where(agree, (prices["prc_min"] + prices["prc_max"]) / 2, np.nan)
     # The row below is t+1 where it is the same stock's and one quarter later.
@@ -113,7 +116,7 @@ def _prices(tables: Iterable[pa.Table]) -> dict[str, NDArray]:
     """Least and greatest positive price by (permno, quarter), sorted; NaN where there is none."""
     names = ["permno", "quarter", "prc_min", "prc_max"]
     known = {name: np.empty(0, dtype=kind) for name, kind in zip(names, ("i8", "i4", "f8", "f8"), strict=True)}
-    keys, waiting, n_waiting = _Keys(known["permno"], known["quarter"]), [], 0
+    keys, waiting, n_waiting = QuarterKeys(known["permno"], known["quarter"]), [], 0
     for table in tables:
         permno, quarter, prc = (table[name].to_numpy() for name in ("permno", "quarter", "prc"))
         prc = np.where(prc > 0, prc, np.nan)
@@ -126,7 +129,7 @@ def _prices(tables: Iterable[pa.Table]) -> dict[str, NDArray]:
         n_waiting += len(waiting[-1]["prc_min"])
         if n_waiting > max(len(keys.codes), ROW_GROUP_ROWS):
             known = _merged([known, *waiting])
-            keys, waiting, n_waiting = _Keys(known["permno"], known["quarter"]), [], 0
+            keys, waiting, n_waiting = QuarterKeys(known["permno"], known["quarter"]), [], 0
     return _merged([known, *waiting])
 
 
@@ -203,7 +206,7 @@ class StockQuarters:
     """Prices and splits of stock-quarters, found by stock and quarter; NaN where unknown."""
 
     def __init__(self, stocks: pa.Table) -> None:
-        self._keys = _Keys(*(stocks[name].to_numpy() for name in ("permno", "quarter")))
+        self._keys = QuarterKeys(*(stocks[name].to_numpy() for name in ("permno", "quarter")))
         # One row more, for what is not there.
         self._columns = {name: np.append(stocks[name].to_numpy(), np.nan) for name in ("prc", "prc_t1", "split_ratio")}
 

@@ -54,6 +54,8 @@ FORECASTERS = {
     "last_change": Look("last change", "#CC79A7", (0, (1, 1)), "<"),
     "shrunk_last_change": Look("shrunk last change", "#CC79A7", (0, (3, 1, 1, 1)), ">"),
     "firm_type_mean": Look("firm-type mean", "#999999", (0, (4, 1)), "P"),
+    "manager_mean": Look("manager mean", "#0072B2", (0, (1, 1)), "+"),
+    "demand_regression": Look("demand regression", "#009E73", (0, (3, 1, 1, 1)), "1"),
     "ridge": Look("ridge", "#56B4E9", (0, (5, 1, 1, 1, 1, 1)), "X"),
     "boosted_trees": Look("boosted trees", "#D55E00", (0, (2, 1)), "D"),
     **{name: Look(stage.label, stage.colour, stage.line, stage.marker) for name, stage in STAGES.items()},

@@ -49,7 +49,7 @@ HEADLINE_COLUMNS = (
 # How many quarters the metrics at k are means of, and why not of the others.
 RANKED = ("n_quarters_ranked", "not_ranked")
 # What runs that are averaged over seeds may differ in.
-SEED_KEYS = ("run", "seed")
+SEED_KEYS = ("run", "seed", "evaluation.seed_runs")
 # Metrics that the table over seeds has.
 SEED_METRICS = (
     *(CAPPED_MAE, CAPPED_SKILL, RELATIVE_RANK_IC),
@@ -174,21 +174,32 @@ def _foreign(origins: pd.DataFrame) -> Iterator[str]:
             )
 
 
-def check_seed_runs(configs: Mapping[str, Mapping]) -> None:
-    """Raise InputError unless the runs' resolved configurations differ in run, seed and seed_runs alone."""
+def check_same_settings(configs: Mapping[str, Mapping], apart: Sequence[str], setting: str) -> None:
+    """Raise InputError unless the resolved configurations are the same, the keys `apart` left out (`a` or `a.b`).
 
-    def rest(config: Mapping) -> dict:
-        evaluation = {k: v for k, v in config["evaluation"].items() if k != "seed_runs"}
-        return {**{k: v for k, v in config.items() if k not in SEED_KEYS}, "evaluation": evaluation}
+    `configs` are by run; `setting` is the one that names the runs.
+    """
+
+    def rest(config: Mapping, above: str = "") -> dict:
+        return {
+            key: rest(value, f"{above}{key}.") if isinstance(value, Mapping) else value
+            for key, value in config.items()
+            if f"{above}{key}" not in apart
+        }
 
     (first, expected), *others = ((name, rest(config)) for name, config in configs.items())
     for name, found in others:
         differing = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
         if differing:
             raise InputError(
-                f"evaluation.seed_runs: {name} differs from {first} in {', '.join(differing)}; runs that are averaged "
-                "differ in run and seed alone"
+                f"{setting}: {name} differs from {first} in {', '.join(differing)}; these runs may differ in "
+                f"{' and '.join(apart)} alone"
             )
+
+
+def check_seed_runs(configs: Mapping[str, Mapping]) -> None:
+    """Raise InputError unless the runs' resolved configurations differ in SEED_KEYS alone, and their seeds differ."""
+    check_same_settings(configs, SEED_KEYS, "evaluation.seed_runs")
     seeds = [config["seed"] for config in configs.values()]
     if len(set(seeds)) < len(seeds):
         raise InputError(f"evaluation.seed_runs: the seeds {', '.join(map(str, seeds))} are not all different")

@@ -12,6 +12,7 @@ from workflow_scripts.holdings.panel.contract import FACTORS
 from workflow_scripts.holdings.texts.numbers import MAX_DECIMALS, format_numbers
 from workflow_scripts.holdings.texts.targets import TARGETS, Target, TargetName, target_of
 from workflow_scripts.holdings.windows.lags import history_lags, lagged
+from workflow_scripts.holdings.windows.managers import TRADE_FACTS
 
 ROLES = {
     "banks": "a bank",
@@ -27,6 +28,13 @@ IDENTITIES: tuple[Identity, ...] = get_args(Identity)
 
 # In the order in which a block shows them.
 BLOCK_FEATURES = (*FACTORS, "aum", "outaum", "holding_t", "prc")
+# What the manager's other positions tell; a trade is defined as in `windows/managers.py`.
+CONTEXT_COLUMNS = (*TRADE_FACTS, "held_quarters")
+CONTEXT = """{manager data}
+A trade is the change of the shares of a position over the shares before, from -1 (sold) to 1 (doubled or more).
+other positions, t-1 to t: count=%s mean_trade=%s share_not_traded=%s share_sold=%s
+all positions, all quarters to t: trades=%s mean_trade=%s
+quarters that this position has been held: %s"""
 # How the line with the change from t-1 to t begins.
 LAST_CHANGE = "change of holding to t:"
 
@@ -45,6 +53,10 @@ class PromptStyle:
     identity: Annotated[
         Identity, Doc("How the stock is named: by permno, by ticker and company, or not at all (hidden).")
     ] = "permno"
+    manager_context: Annotated[
+        bool,
+        Doc("Show what the manager did with his other positions until t, and with all before: what baselines see too."),
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -96,14 +108,21 @@ def _contract(target: Target, think: bool, holding_t: str) -> str:
     ).replace("{holding_t}", holding_t)
 
 
+def _manager_context(sample: pa.Table, decimals: int) -> list[str]:
+    """What the manager did elsewhere, one text per window: the facts that are features of the baselines."""
+    columns = [sample[name].to_numpy() for name in CONTEXT_COLUMNS]
+    texts = (format_numbers(column, decimals) for column in columns)
+    return [CONTEXT % row for row in zip(*texts, strict=True)]
+
+
 def build_prompts(
     sample: pa.Table, settings: PromptSettings, tickers: Mapping[int, tuple[str, str]] | None = None
 ) -> list[dict[str, str]]:
     """One dict per sampled window, in order: window_id, system, user.
 
-    `sample` is the table of `attach_history`; `tickers` maps permno to (ticker, company) and is used
-    with identity `ticker`, where a stock without an entry falls back to its permno. Only columns at
-    lag >= 0 are read, so that nothing of t+1 can enter. Raises ValueError for unknown settings.
+    `sample` is the table of `attach_history`, with manager_context that of `attach_managers`; `tickers` maps permno to
+    (ticker, company) and is used with identity `ticker`, where a stock without an entry falls back to its permno. Only
+    columns at lag >= 0 are read, so that nothing of t+1 can enter. Raises ValueError for unknown settings.
     """
     target = target_of(settings.target)
     if settings.identity not in IDENTITIES:
@@ -119,6 +138,8 @@ def build_prompts(
         template = _block_template(lag)
         texts = (format_numbers(column, settings.decimals) for column in values)
         blocks.append([template % row for row in zip(*texts, strict=True)])
+    if settings.manager_context:
+        blocks.append(_manager_context(sample, settings.decimals))
     intro = f"Forecast {target.name}.", _definition(target)
     stocks = _identities(sample["permno"].to_pylist(), settings.identity, tickers or {})
     # The bound is printed at full precision: it is a limit, not a description.

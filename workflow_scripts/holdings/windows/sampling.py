@@ -41,6 +41,15 @@ class Stratification:
 
 
 @dataclass(frozen=True)
+class BaselineSettings:
+    """What the baselines are fitted on: windows of the SFT and GRPO quarters, beyond the model's samples."""
+
+    max_windows: Annotated[
+        int, Ge(1), Doc("Windows of each training split that the baselines are fitted on; of more, a random part.")
+    ] = 20_000
+
+
+@dataclass(frozen=True)
 class SampleSettings(Stratification, SampleLimit):
     """Everything that decides the sample of one split."""
 
@@ -301,11 +310,16 @@ def find_candidates(
     return Candidates(**{name: np.concatenate(arrays) for name, arrays in parts.items()}), account
 
 
-def sample_windows(candidates: Candidates, settings: SampleSettings, rng: np.random.Generator) -> tuple[pa.Table, dict]:
-    """The sampled windows (mgrno, permno, quarter, delta_sign), sorted, and the account of how even they are."""
-    rows, bucket = sample_rows(candidates.quarter, candidates.pair, settings, rng)
+def draw_uniformly(candidates: Candidates, limit: int, rng: np.random.Generator) -> pa.Table:
+    """At most `limit` of the windows (mgrno, permno, quarter, delta_sign), each as likely as any other, sorted."""
+    number = len(candidates.quarter)
+    rows = np.arange(number) if number <= limit else np.sort(rng.choice(number, limit, replace=False))
+    return _table(candidates, rows)
+
+
+def _table(candidates: Candidates, rows: NDArray[np.intp]) -> pa.Table:
     pair = candidates.pair[rows]
-    sample = pa.table(
+    return pa.table(
         {
             "mgrno": candidates.mgrno[pair],
             "permno": candidates.permno[pair],
@@ -313,7 +327,12 @@ def sample_windows(candidates: Candidates, settings: SampleSettings, rng: np.ran
             "delta_sign": candidates.delta_sign[rows],
         }
     )
-    return sample, _evenness(candidates.quarter, bucket, rows)
+
+
+def sample_windows(candidates: Candidates, settings: SampleSettings, rng: np.random.Generator) -> tuple[pa.Table, dict]:
+    """The sampled windows (mgrno, permno, quarter, delta_sign), sorted, and the account of how even they are."""
+    rows, bucket = sample_rows(candidates.quarter, candidates.pair, settings, rng)
+    return _table(candidates, rows), _evenness(candidates.quarter, bucket, rows)
 
 
 def _evenness(quarter: NDArray[np.int32], bucket: NDArray[np.int8], rows: NDArray[np.intp]) -> dict:

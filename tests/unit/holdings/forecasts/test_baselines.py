@@ -117,3 +117,35 @@ def test_no_label_to_train_on():
     without = windows.set_column(prices, "price_ratio", pa.array([np.nan]))
     with pytest.raises(InputError, match="no training window has a position and the label active_delta"):
         baseline_forecasts(without, windows, "active_delta")
+
+
+def test_the_managers_mean_trade_is_his_own():
+    """Manager 1 has sold a tenth of everything in each quarter, manager 2 has kept all."""
+    rows = [row for stock in (101, 102) for row in make_run(1, stock, [100, 90, 81, 72.9, 60])]
+    rows += [row for stock in (101, 102) for row in make_run(2, stock, [50.0, 50, 50, 50, 60])]
+    windows = sample_of(make_panel(rows)).filter(pa.compute.is_valid(pa.compute.field("delta_sign")))
+    forecast = baseline_forecasts(windows, windows, "active_delta")["manager_mean"]
+    assert forecast == pytest.approx([-7.29, -7.29, 0, 0])
+
+
+def test_the_demand_regression_finds_the_gap_to_what_characteristics_explain():
+    """Positions are the square root of market equity, times a gap, half of whose logarithm closes in a quarter."""
+    rng = np.random.default_rng(0)
+    gaps, sizes, rows = {}, {}, []
+    for manager in range(1, 41):
+        for stock in range(101, 111):
+            sizes[stock] = 100.0 * 2 ** (stock - 101)
+            gaps[manager, stock] = rng.normal(0, 0.3)
+            held = manager * np.sqrt(sizes[stock]) * np.exp(gaps[manager, stock])
+            rows += make_run(manager, stock, [held] * 4 + [held * (1 - 0.5 * gaps[manager, stock])])
+    table = make_panel(rows)
+    table = table.set_column(
+        table.column_names.index("me"), "me", pa.array([sizes[stock] for stock in table["permno"].to_pylist()])
+    )
+    windows = sample_of(table).filter(pa.compute.is_valid(pa.compute.field("delta_sign")))
+    held = windows["holding_t"].to_numpy()
+    true = windows["holding_t1"].to_numpy() / held - 1
+    found = baseline_forecasts(windows, windows, "holding_delta")["demand_regression"] / held
+    assert np.corrcoef(true, found)[0, 1] > 0.9
+    unknown = windows.set_column(windows.column_names.index("beta_lag0"), "beta_lag0", pa.array([np.nan] * len(held)))
+    assert np.ptp(baseline_forecasts(windows, unknown, "holding_delta")["demand_regression"] / held) < 1e-12

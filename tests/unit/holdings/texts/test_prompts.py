@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.conftest import sample_of, windows_of
+from tests.conftest import make_panel, make_run, sample_of, windows_of
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES
 from workflow_scripts.holdings.panel.slices import typed_table
 from workflow_scripts.holdings.texts.prompts import LAST_CHANGE, PromptSettings, build_prompts, system_prompt
@@ -159,3 +159,14 @@ def test_identity_of_the_stock(sample, identity, line):
     assert [text for text in user.splitlines() if text.startswith("Ticker")] == ([line] if line else [])
     fallback = build_prompts(sample, PromptSettings(identity="ticker"), {})[0]["user"]
     assert "Ticker: permno 10107" in fallback
+
+
+def test_golden_prompt_with_the_managers_context(golden):
+    """The manager's other positions and his past, as the baselines see them; without the setting not a word of it."""
+    rows = [*make_run(1, 101, [10, 10, 10, 10, 9]), *make_run(1, 102, [10, 10, 20, 12, 9])]
+    sample = sample_of(make_panel(rows), rows=1)
+    plain, told = (build_prompts(sample, PromptSettings(manager_context=one))[0]["user"] for one in (False, True))
+    golden("prompt_manager_context.txt", told + "\n")
+    assert "manager" not in plain
+    begin, end = told.index("{manager data}"), told.index("Reply with")
+    assert told[:begin] + told[end:] == plain
