@@ -10,6 +10,7 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.compute as pc
 
 from workflow_scripts.holdings.panel.quarters import quarter_labels
@@ -19,6 +20,7 @@ from workflow_scripts.holdings.sec.filing_settings import FilingSettings
 from workflow_scripts.holdings.sec.positions import (
     in_order,
     managers_of,
+    priced_filings,
     quarter_positions,
     read_cusips,
     read_filings,
@@ -40,7 +42,12 @@ def main(args: Namespace) -> str:
             f"({filings['state'].value_counts().to_dict()}); sec.as_of may lie before all of them"
         )
     cusips = read_cusips(args.positions)
-    kept = with_units(args.positions, filings, cusips, args.settings)
+    priced = []
+    for quarter, group in filings[filings["state"] == KEPT].groupby("quarter"):
+        priced.append(priced_filings(args.positions, group, cusips, args.settings))
+        told = int((priced[-1]["unit"] > 0).sum())
+        print(f"{quarter_labels([quarter])[0]}: prices tell the unit of {told:,} of {len(group):,} filings", flush=True)
+    kept = with_units(args.positions, pd.concat(priced).sort_index())
     figures = {"positions": 0, "shares": 0.0, "value, $ million": 0.0, "repeated, left out": 0}
     for left in out.glob(".positions-*"):
         # Left by a job that was killed: Snakemake deletes declared outputs only.

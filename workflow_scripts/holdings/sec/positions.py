@@ -33,6 +33,7 @@ MEMORY = "1GB"
 MILLION = 1e6
 # Fewer positions of new holdings may equal others by chance.
 MIN_REPEATED = 3
+WORD = pa.dictionary(pa.int32(), pa.string())
 COMBINATION = "13F COMBINATION REPORT"
 SCHEMA = pa.schema(
     {
@@ -97,50 +98,46 @@ def quarter_rows(paths: Sequence[str | Path], filings: pd.DataFrame, columns: Se
 
     The filings of a quarter lie together in each file, so that most of it is left out.
     """
-    fields = [POSITIONS.field(name) for name in ("filing", *columns)]
-    tables = [pa.schema([*fields, pa.field("at", pa.int64())]).empty_table()]
+    texts = [name for name in columns if POSITIONS.field(name).type == pa.string()]
+    types = {name: WORD if name in texts else POSITIONS.field(name).type for name in ("filing", *columns)}
+    tables = [pa.schema({**types, "at": pa.int64()}).empty_table()]
     for file, group in filings.reset_index(drop=True).groupby("file"):
         first, last = int(group["row"].min()), int(group["row"].max())
         bounds = [("filing", ">=", first), ("filing", "<=", last)]
-        table = pq.read_table(paths[file], columns=["filing", *columns], filters=bounds)
+        # Words repeat: as dictionaries they take a tenth of the memory.
+        table = pq.read_table(paths[file], columns=list(types), filters=bounds, read_dictionary=texts)
         at = np.full(last - first + 1, -1)
         at[group["row"].to_numpy() - first] = group.index
         numbers = at[table["filing"].to_numpy() - first]
         tables.append(table.append_column("at", pa.array(numbers)).filter(pa.array(numbers >= 0)))
-    return pa.concat_tables(tables)
+    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 
-def with_units(
+def priced_filings(
     paths: Sequence[str | Path], filings: pd.DataFrame, cusips: Cusips, settings: FilingSettings
 ) -> pd.DataFrame:
-    """The kept filings, at least one, with `unit`, `unit_by`, `priced_cusips`, `unit_share` and `price_ratio`.
+    """The filings of one quarter with `unit` (0 where prices do not tell), `unit_by`, `priced_cusips`, `unit_share` and
+    `log_ratio`, as `Units` has them."""
+    rows = quarter_rows(paths, filings, ["cusip", "shares", "value"])
+    prices = log_prices(rows["shares"].to_numpy(), rows["value"].to_numpy())
+    by_day = filings["unit_by_day"].to_numpy()
+    found = units_by_prices(rows["at"].to_numpy(), cusips.codes(rows["cusip"]), prices, by_day, settings)
+    is_known = found.cusips >= settings.min_priced_cusips
+    return filings.assign(
+        unit=np.where(is_known, found.unit, 0),
+        unit_by=np.where(is_known, BY_PRICES, ""),
+        priced_cusips=found.cusips,
+        unit_share=found.share,
+        log_ratio=found.log_ratio,
+    )
+
+
+def with_units(paths: Sequence[str | Path], filings: pd.DataFrame) -> pd.DataFrame:
+    """The `priced_filings` of all quarters; where prices of others do not tell the unit, the manager's own filings do.
 
     `price_ratio` is value / shares in that unit over the price of the others, the median of its CUSIPs: far from 1,
     shares or values are wrong in a way that no unit explains.
     """
-    kept = filings[filings["state"] == KEPT]
-    frames = []
-    for _, group in kept.groupby("quarter"):
-        rows = quarter_rows(paths, group, ["cusip", "shares", "value"])
-        prices = log_prices(rows["shares"].to_numpy(), rows["value"].to_numpy())
-        by_day = group["unit_by_day"].to_numpy()
-        found = units_by_prices(rows["at"].to_numpy(), cusips.codes(rows["cusip"]), prices, by_day, settings)
-        is_known = found.cusips >= settings.min_priced_cusips
-        frames.append(
-            group.assign(
-                unit=np.where(is_known, found.unit, 0),
-                unit_by=np.where(is_known, BY_PRICES, ""),
-                priced_cusips=found.cusips,
-                unit_share=found.share,
-                price_ratio=10**found.log_ratio,
-            )
-        )
-    decided = _with_own_units(paths, pd.concat(frames).sort_index())
-    return decided.assign(price_ratio=decided["price_ratio"] * decided["unit"])
-
-
-def _with_own_units(paths: Sequence[str | Path], filings: pd.DataFrame) -> pd.DataFrame:
-    """Units of the filings that prices of others did not decide, by the manager's own filings."""
     open_managers = filings.loc[filings["unit"] == 0, "mgrno"].unique()
     own = filings[filings["mgrno"].isin(open_managers)]
     rows = quarter_rows(paths, own, ["cusip", "shares", "value"])
@@ -159,7 +156,7 @@ def _with_own_units(paths: Sequence[str | Path], filings: pd.DataFrame) -> pd.Da
     for label, mgrno, one in zip(own.index, own["mgrno"], known, strict=True):
         if not one.unit:
             unit[label], by[label] = unit_by_history(one, managers[mgrno])
-    return filings.assign(unit=unit, unit_by=by)
+    return filings.assign(unit=unit, unit_by=by, price_ratio=10 ** filings["log_ratio"] * unit)
 
 
 def quarter_positions(paths: Sequence[str | Path], filings: pd.DataFrame, cusips: Cusips) -> tuple[pa.Table, int]:
