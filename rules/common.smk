@@ -4,6 +4,7 @@ from workflow_scripts.holdings.forecasts.forecasters import ORACLE
 from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, TRAINED_STAGES, stages_by
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES as ALL_FIRM_TYPES
 from workflow_scripts.holdings.rewards.rewards import modules_of
+from workflow_scripts.holdings.sec.panel_files import fundamental_files, identifier_files
 from workflow_scripts.holdings.sec.zip_names import zip_names
 from workflow_scripts.holdings.windows.splits import SPLITS
 from workflow_scripts.plumbing.remembered_digests import content_digest

@@ -29,6 +29,14 @@ def sec_zip(wildcards):
     return [str(path)] if path.is_file() else []
 
 
+def sec_files(wildcards):
+    """Types, identifiers, company reports and values of the user's own; those that are there."""
+    own = CONFIG.sec
+    files = [path for path in (own.types, own.values) if path and Path(path).is_file()]
+    files += identifier_files(own.identifiers) if own.identifiers else []
+    return sorted({str(path) for path in [*files, *(fundamental_files(own.fundamentals) if own.fundamentals else [])]})
+
+
 def tickers(wildcards):
     """The file of tickers, where the config names one; none where a plan is shown before it is there."""
     path = CONFIG.prompts.ticker_mapping

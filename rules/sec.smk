@@ -1,7 +1,8 @@
 # A panel from the SEC's Form 13F data sets (`panel: sec`).
 # Required inputs: {config.sec.zips}/*form13f*.zip
-# Outputs: <results>/sec/{positions,managers}.parquet, <results>/sec/filings.{csv,txt}
-# Steps: read_sec_zip (one job per zip) -> build_sec_positions
+# Outputs: <results>/sec/{positions,managers}.parquet, <results>/sec/filings.{csv,txt},
+#   <results>/sec/{stocks,tickers,manager_types}.csv, <results>/sec/panel.{json,txt}, <results>/panel/{firm_type}.parquet
+# Steps: read_sec_zip (one job per zip) -> build_sec_positions -> build_sec_panel
 
 if IS_SEC:
 
@@ -51,5 +52,35 @@ if IS_SEC:
                     --positions {input.positions:q} \
                     --filings {input.filings:q} \
                     --settings {params.settings:q} \
+                    --out {params.out:q}
+                """)
+
+    # One job for all firm types, because prices are what all managers' positions imply.
+    rule build_sec_panel:
+        input:
+            positions="<results>/sec/positions.parquet",
+            managers="<results>/sec/managers.parquet",
+            own=sec_files,
+        output:
+            slices=expand("<results>/panel/{firm_type}.parquet", firm_type=ALL_FIRM_TYPES),
+            tables=multiext("<results>/sec/", "stocks.csv", "tickers.csv", "manager_types.csv"),
+            report=multiext("<results>/sec/panel", ".json", ".txt"),
+        log:
+            "<results>/logs/build_sec_panel.log",
+        benchmark:
+            "<results>/benchmarks/build_sec_panel.tsv"
+        params:
+            code=code_of("workflow_scripts.build_sec_panel"),
+            content=content_of(sec_files),
+            settings=settings_of("build_sec_panel"),
+            slices=subpath(output.slices[0], parent=True),
+            out=subpath(output.tables[0], parent=True),
+        shell:
+            logged(r"""
+                python -m workflow_scripts.build_sec_panel \
+                    --positions {input.positions:q} \
+                    --managers {input.managers:q} \
+                    --settings {params.settings:q} \
+                    --slices {params.slices:q} \
                     --out {params.out:q}
                 """)

@@ -20,6 +20,7 @@ from workflow_scripts.holdings.panel.simulation import SimulationSettings
 from workflow_scripts.holdings.rewards.preflight import PreflightSettings
 from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES, reward_of
 from workflow_scripts.holdings.sec.filing_settings import FilingSettings
+from workflow_scripts.holdings.sec.panel_settings import SecPanelSettings
 from workflow_scripts.holdings.texts.label_settings import LabelSettings
 from workflow_scripts.holdings.texts.prompts import PromptStyle
 from workflow_scripts.holdings.windows.sampling import BaselineSettings, SampleLimit, Stratification
@@ -64,7 +65,7 @@ class SimulationSection(SimulationSettings):
 
 
 @dataclass(frozen=True)
-class SecSection(FilingSettings):
+class SecSection(SecPanelSettings, FilingSettings):
     """The SEC's Form 13F data sets; used with `panel: sec`."""
 
     zips: Annotated[
