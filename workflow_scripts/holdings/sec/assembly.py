@@ -3,8 +3,8 @@
     held    a position in a quarter; one in a stock that is not inside (characteristics.py) is an outside asset, no row
     sold    no position in a quarter for which the manager filed holdings, after one within `exit_quarters`: a zero row,
             where the stock still exists and most holders have not left it at once, as they do when it gets a new CUSIP
-    gap     the manager filed no holdings for the quarter (nothing, or a notice): no row. So is a quarter in which a
-            manager began to file combination reports, because another manager may report what is missing
+    gap     the manager filed no holdings for the quarter (nothing, or a notice): no row. What is missing in a quarter
+            may also be told by another manager, where he began to file combination reports, or be kept confidential
 
 A position is worth shares * price, both as all panels have it. Where that is more than twice or less than half of the
 filed value, the filer counts other shares (ordinary ones of an ADS, those before a split, or the value once more) and
@@ -43,12 +43,14 @@ SCHEMA = pa.schema(
 
 @dataclass
 class Managers:
-    """Managers by number: firm type (place in FIRM_TYPES), and by quarter whether they filed holdings, and how."""
+    """Managers by number: firm type (place in FIRM_TYPES); by quarter whether they filed holdings, as a combination
+    report, with positions kept confidential."""
 
     mgrno: NDArray[np.int64]
     firm_type: NDArray[np.int64]
     filed: NDArray[np.bool_]
     combination: NDArray[np.bool_]
+    confidential: NDArray[np.bool_]
 
 
 def make_managers(filings: pa.Table, types: pd.DataFrame, first_quarter: int, quarters: int) -> Managers:
@@ -57,12 +59,13 @@ def make_managers(filings: pa.Table, types: pd.DataFrame, first_quarter: int, qu
     row = np.searchsorted(mgrno, filings["mgrno"].to_numpy())
     column = filings["quarter"].to_numpy() - first_quarter
     inside = (column >= 0) & (column < quarters)
-    filed, combination = np.zeros((len(mgrno), quarters), bool), np.zeros((len(mgrno), quarters), bool)
-    for grid, name in ((filed, "has_holdings"), (combination, "is_combination")):
-        value = filings[name].to_numpy(zero_copy_only=False)
-        grid[row[inside & value], column[inside & value]] = True
+    grids = []
+    for name in ("has_holdings", "is_combination", "is_confidential"):
+        true = inside & filings[name].to_numpy()
+        grids.append(np.zeros((len(mgrno), quarters), dtype=bool))
+        grids[-1][row[true], column[true]] = True
     firm_type = types["type"].map({name: place for place, name in enumerate(FIRM_TYPES)}).to_numpy(np.int64)
-    return Managers(mgrno, firm_type, filed, combination)
+    return Managers(mgrno, firm_type, *grids)
 
 
 def holdings_of(
@@ -122,7 +125,7 @@ class Assembly:
         told = np.zeros_like(held)
         told[pair, quarter[is_stock]] = (block["shares"].to_numpy() > 0)[is_stock]
         filed = managers.filed[of_all] & (aum > 0)
-        can_be_sold = filed[pair_manager] & ~told
+        can_be_sold = (filed & ~managers.confidential[of_all])[pair_manager] & ~told
         sold = self._sold(held, can_be_sold, managers.combination[of_all][pair_manager], pair_stock)
         inside = stocks.grids["inside"][pair_stock] > 0
         is_row = (held | sold) & inside

@@ -11,11 +11,16 @@ when the last of them is.
 """
 
 import zipfile
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
 from numpy.typing import NDArray
 
 from workflow_scripts.plumbing.errors import InputError
@@ -83,8 +88,8 @@ def _data_set(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             with archive.open(names["sub.txt"]) as file:
                 sub = pd.read_csv(file, sep="\t", dtype=str, quoting=3, usecols=["adsh", "cik", "name", "filed"])
             with archive.open(names["num.txt"]) as file:
-                parts = [_tagged(part) for part in pd.read_csv(file, sep="\t", dtype=str, quoting=3, chunksize=500_000)]
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+                parts = [_tagged(batch.to_pandas()) for batch in _filtered(file)]
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
         raise InputError(
             f"{path}: not a Financial Statement Data Set of the SEC's, with sub.txt and num.txt ({error}); "
             "download it again"
@@ -114,9 +119,27 @@ def _data_set(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return facts, names.drop_duplicates()
 
 
+def _filtered(file: IO[bytes]) -> Iterator[pa.RecordBatch]:
+    """The lines of `num` whose tag `TAGS` names, streamed: three million lines of which few are wanted."""
+    columns = ["adsh", "tag", "ddate", "qtrs", "uom", "value"]
+    header = file.readline().decode().rstrip("\n\r").split("\t")
+    # Older files have no segments; then every number is of the whole company.
+    columns += [name for name in ("segments", "coreg") if name in header]
+    reader = csv.open_csv(
+        file,
+        read_options=csv.ReadOptions(column_names=header, block_size=16 * 2**20),
+        parse_options=csv.ParseOptions(delimiter="\t", quote_char=False),
+        convert_options=csv.ConvertOptions(
+            include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), check_utf8=False
+        ),
+    )
+    wanted = pa.array([tag for tags in TAGS.values() for tag in tags])
+    for batch in reader:
+        yield batch.filter(pc.is_in(batch["tag"], wanted))
+
+
 def _tagged(part: pd.DataFrame) -> pd.DataFrame:
-    """The lines of a part of `num` that `TAGS` names, with by_class."""
-    part = part[part["tag"].isin([tag for tags in TAGS.values() for tag in tags])]
+    """The lines of a part of `num` that count, with value as a number and by_class."""
     segments = part["segments"].fillna("") if "segments" in part else pd.Series("", index=part.index)
     by_class = segments.str.fullmatch(r"(?:ClassOfStock|StatementClassOfStock)=[^;]*;?")
     is_share = part["tag"].isin(TAGS["shares"])

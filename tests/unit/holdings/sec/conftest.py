@@ -38,14 +38,15 @@ def write_positions(path, rows):
 
 
 def write_managers(path, rows, names):
-    """`rows` are (mgrno, quarter, is_combination, has_holdings)."""
-    mgrno, quarter, combination, holdings = zip(*rows, strict=True)
+    """`rows` are (mgrno, quarter, is_combination, has_holdings) and if need be is_confidential."""
+    mgrno, quarter, combination, holdings, confidential = zip(*((*row, False)[:5] for row in rows), strict=True)
     table = {
         "mgrno": pa.array(mgrno, pa.int64()),
         "name": [names.get(one, "SOME CAPITAL LLC") for one in mgrno],
         "quarter": pa.array(label_ids(quarter), pa.int32()),
         "is_combination": list(combination),
         "has_holdings": list(holdings),
+        "is_confidential": list(confidential),
     }
     pq.write_table(pa.table(table), path)
     return path

@@ -53,6 +53,14 @@ def test_a_combination_report_does_not_say_that_the_rest_was_sold(make_panel):
     assert holding(panel, 2, MSFT, Q[1]) == 0, "he filed them before, too"
 
 
+def test_what_is_kept_confidential_was_not_sold(make_panel):
+    positions = [(m, AAPL, q, 1000, 0.1) for m in (1, 2) for q in Q[:3]]
+    positions += [(2, MSFT, q, 10, 0.002) for q in Q[:3]] + [(1, MSFT, Q[0], 10, 0.002)]
+    panel = make_panel(positions, filings=[(1, Q[1], False, True, True)])
+    assert cell(panel, 1, MSFT, Q[1]) is None
+    assert holding(panel, 1, MSFT, Q[2]) == 0
+
+
 def test_what_all_leave_at_once_was_exchanged_not_sold(make_panel):
     """Twenty holders of MSFT, of whom one goes on reporting it: nineteen did not sell."""
     positions = [(m, AAPL, q, 1000, 0.1) for m in range(1, 21) for q in Q[:3]]
