@@ -57,6 +57,12 @@ ARGS ?= --cores $(CORES)
 rolling: $(STAMP) ## rolling origin: train for each of YEARS anew, evaluate all together
 	$(BIN)/python -m workflow_scripts.settings.roll_origins --configfile $(CONFIG) --years $(YEARS) $(ARGS)
 
+demo-sec: $(STAMP) ## a panel from zips in the SEC's layout, which it writes itself: zips, slices, windows, datasets
+	$(BIN)/python -m tests.sec_zips --folder data/raw/demo_sec
+	$(BIN)/snakemake datasets --cores $(CORES) --configfile config/demo_sec.yaml
+	@echo
+	@cat results/demo_sec/sec/filings.txt results/demo_sec/sec/panel.txt results/demo_sec/summary/panel.txt
+
 test: $(STAMP) ## unit tests, one whole tiny run, what reruns when: some minutes
 	$(BIN)/python -m pytest -m "not slow"
 

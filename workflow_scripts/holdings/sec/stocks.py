@@ -41,7 +41,7 @@ def permno_of(cusips: Iterable[str]) -> NDArray[np.int64]:
     are no CUSIP, which have other lengths, get -1.
 
     >>> permno_of(["037833100", "CASH"]).tolist()
-    [442829484138, -1]
+    [11206490763, -1]
     """
     place = {character: value for value, character in enumerate(CHARACTERS)}
     numbers = []
