@@ -42,6 +42,8 @@ FILES = "plumbing/test_files.py"
 READING = "holdings/sec/test_reading.py"
 AMENDMENTS = "holdings/sec/test_amendments.py"
 UNITS = "holdings/sec/test_units.py"
+SEC_PANEL = "holdings/sec/test_panel.py"
+STOCK_FACTS = "holdings/sec/test_stock_facts.py"
 NEUTRAL = 'neutral = {"model", "dataset"'
 
 MUTANTS = [
@@ -295,6 +297,32 @@ MUTANTS = [
            UNITS),
     Mutant("the unit of the day alone", "holdings/sec/units.py",
            "np.where(log_ratio < BORDER, THOUSAND, 1), by_day)", "by_day, by_day)", UNITS),
+    Mutant("a quarter without a filing is an exit", "holdings/sec/assembly.py",
+           "& ~told\n", "& ~told | ~told\n", SEC_PANEL),
+    Mutant("confidential positions were sold", "holdings/sec/assembly.py",
+           "(filed & ~managers.confidential[of_all])", "(filed)", SEC_PANEL),
+    Mutant("a new CUSIP is an exit from the old one", "holdings/sec/assembly.py",
+           "LEFT * (holders + 1) <= was_held_by", "LEFT * (holders + 1) < 0", SEC_PANEL),
+    Mutant("positions in what no stock is are no assets", "holdings/sec/assembly.py",
+           "np.add.at(aum, (manager, quarter), holding)", "np.add.at(aum, (manager, quarter), holding * (row >= 0))",
+           SEC_PANEL),
+    Mutant("the label of another type's row", "holdings/sec/assembly.py",
+           " & (kind[manager, following] == types)", "", SEC_PANEL),
+    Mutant("households by what comes later", "holdings/sec/assembly.py",
+           "np.maximum.accumulate(np.where(filed, aum, 0.0), axis=1) >= limit",
+           "np.where(filed, aum, 0.0).max(axis=1, keepdims=True) >= limit + 0 * aum", SEC_PANEL),
+    Mutant("all that one manager reports is a price", "holdings/sec/cusip_quarters.py",
+           'columns["priced"] >= min_filers', 'columns["priced"] >= 1', SEC_PANEL),
+    Mutant("reports count from their period's end", "holdings/sec/fundamentals.py",
+           "np.where(filed <= day, ", "np.where(filed <= day + 400, ", STOCK_FACTS),
+    Mutant("the last correction of a report counts", "holdings/sec/fundamentals.py",
+           "drop_duplicates(keys).reset_index", 'drop_duplicates(keys, keep="last").reset_index', STOCK_FACTS),
+    Mutant("limits of the quarter itself", "holdings/sec/characteristics.py",
+           "LIMIT_QUARTERS) : quarter]", "LIMIT_QUARTERS) : quarter + 1]", STOCK_FACTS),
+    Mutant("betas know the whole panel", "holdings/sec/stocks.py",
+           "total = np.cumsum(values, axis=1, dtype=float)\n",
+           "total = np.cumsum(values, axis=1, dtype=float)\n        total += values.sum(axis=1, keepdims=True)\n",
+           STOCK_FACTS),
 ]  # fmt: skip
 
 
