@@ -64,7 +64,8 @@ if IS_SEC:
         output:
             slices=expand("<results>/panel/{firm_type}.parquet", firm_type=ALL_FIRM_TYPES),
             tables=multiext("<results>/sec/", "stocks.csv", "tickers.csv", "manager_types.csv"),
-            report=multiext("<results>/sec/panel", ".json", ".txt"),
+            report="<results>/sec/panel.json",
+            text="<results>/sec/panel.txt",
         log:
             "<results>/logs/build_sec_panel.log",
         benchmark:
@@ -73,8 +74,8 @@ if IS_SEC:
             code=code_of("workflow_scripts.build_sec_panel"),
             content=content_of(sec_files),
             settings=settings_of("build_sec_panel"),
-            slices=subpath(output.slices[0], parent=True),
-            out=subpath(output.tables[0], parent=True),
+            slices=subpath(output[0], parent=True),
+            out=subpath(output.text, parent=True),
         shell:
             logged(r"""
                 python -m workflow_scripts.build_sec_panel \
