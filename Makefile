@@ -59,7 +59,7 @@ rolling: $(STAMP) ## rolling origin: train for each of YEARS anew, evaluate all 
 
 demo-sec: $(STAMP) ## a panel from zips in the SEC's layout, which it writes itself: zips, slices, windows, datasets
 	$(BIN)/python -m tests.sec_zips --folder data/raw/demo_sec
-	$(BIN)/snakemake datasets --cores $(CORES) --configfile config/demo_sec.yaml
+	$(BIN)/snakemake panel datasets --cores $(CORES) --configfile config/demo_sec.yaml
 	@echo
 	@cat results/demo_sec/sec/filings.txt results/demo_sec/sec/panel.txt results/demo_sec/summary/panel.txt
 
