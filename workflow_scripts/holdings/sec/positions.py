@@ -29,7 +29,8 @@ from workflow_scripts.holdings.sec.units import (
 )
 from workflow_scripts.plumbing.files import ROW_GROUP_ROWS, read_table
 
-MEMORY = "1GB"
+# Of the sort; what it has beyond lies on disk, in the same time.
+MEMORY = "500MB"
 MILLION = 1e6
 # Fewer positions of new holdings may equal others by chance.
 MIN_REPEATED = 3
