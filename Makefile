@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 CORES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo rolling test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-rewards benchmark-overhead install install-gpu lock settings format lint clean-demo
+.PHONY: help demo rolling test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-rewards benchmark-overhead benchmark-sec download-sec install install-gpu lock settings format lint clean-demo
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -57,6 +57,12 @@ ARGS ?= --cores $(CORES)
 rolling: $(STAMP) ## rolling origin: train for each of YEARS anew, evaluate all together
 	$(BIN)/python -m workflow_scripts.settings.roll_origins --configfile $(CONFIG) --years $(YEARS) $(ARGS)
 
+demo-sec: $(STAMP) ## a panel from zips in the SEC's layout, which it writes itself: zips, slices, windows, datasets
+	$(BIN)/python -m tests.sec_zips --folder data/raw/demo_sec
+	$(BIN)/snakemake panel datasets --cores $(CORES) --configfile config/demo_sec.yaml
+	@echo
+	@cat results/demo_sec/sec/filings.txt results/demo_sec/sec/panel.txt results/demo_sec/summary/panel.txt
+
 test: $(STAMP) ## unit tests, one whole tiny run, what reruns when: some minutes
 	$(BIN)/python -m pytest -m "not slow"
 
@@ -98,6 +104,18 @@ PANEL ?= simulated
 TARGET ?= holding_delta
 benchmark-rewards: $(STAMP) ## what the rewards teach, on the windows of a panel
 	$(BIN)/python -m tests.benchmarks.rewards --panel $(PANEL) --target $(TARGET)
+
+# Reading of generated Form 13F data sets; SEC_ROWS rows in each of SEC_ZIPS zips.
+SEC_ROWS ?= 4000000
+SEC_ZIPS ?= 1
+benchmark-sec: $(STAMP) ## time and memory of the reading of Form 13F data sets
+	$(BIN)/python -m tests.benchmarks.sec --rows $(SEC_ROWS) --zips $(SEC_ZIPS)
+
+# From the SEC, with SEC_USER_AGENT="name address" in the environment, as the SEC asks; gigabytes for all years.
+FOLDER ?= data/raw/sec
+SINCE ?= 2013-04-01
+download-sec: $(STAMP) ## the SEC's files for panel: sec; it goes on where it broke off
+	$(BIN)/python -m workflow_scripts.plumbing.sec_files --folder $(FOLDER) --since $(SINCE)
 
 # Jobs, process starts and seconds of overhead in the demo.
 benchmark-overhead: $(STAMP) ## seconds in which no stage computes

@@ -4,10 +4,12 @@ from workflow_scripts.holdings.forecasts.forecasters import ORACLE
 from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, TRAINED_STAGES, stages_by
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES as ALL_FIRM_TYPES
 from workflow_scripts.holdings.rewards.rewards import modules_of
+from workflow_scripts.holdings.sec.panel_files import fundamental_files, identifier_files
+from workflow_scripts.holdings.sec.zip_names import zip_names
 from workflow_scripts.holdings.windows.splits import SPLITS
 from workflow_scripts.plumbing.remembered_digests import content_digest
 from workflow_scripts.settings.checks import SEED_RUN_FILES
-from workflow_scripts.settings.config import DEMO, FROM_FILINGS, IMPORTED, SIMULATED
+from workflow_scripts.settings.config import DEMO, FROM_FILINGS, IMPORTED, MADE_PANELS, SEC, SIMULATED
 from workflow_scripts.settings.uses import adapter_path, continued_stage, forecasters
 from workflow_scripts.settings.uses import is_made, made_start_models, models, needed_stages, of_firm_type, own_digests
 from workflow_scripts.settings.uses import reward_plugins, rolled_paths, run_folder, section, without_model
@@ -21,10 +23,12 @@ from workflow_scripts.training.trainer import REWARDS_PLUGIN, TRAINING_LOG
 FIRM_TYPES = CONFIG.firm_types
 IS_SIMULATED = CONFIG.panel == SIMULATED
 IS_IMPORTED = CONFIG.panel == IMPORTED
+IS_SEC = CONFIG.panel == SEC
+IS_MADE_PANEL = CONFIG.panel in MADE_PANELS
 IS_DEMO_MODEL = CONFIG.model.path == DEMO
 # Path variables reach files, not params.
 RESULTS = run_folder(CONFIG)
-SOURCE_PANEL = f"{RESULTS}/panel" if IS_SIMULATED or IS_IMPORTED else CONFIG.panel.rstrip("/")
+SOURCE_PANEL = f"{RESULTS}/panel" if IS_MADE_PANEL else CONFIG.panel.rstrip("/")
 ADDS_EXITS = CONFIG.panel_exits == FROM_FILINGS
 FORECASTERS = forecasters(CONFIG)
 # The runs whose test windows are put together here; this run then samples, trains and generates nothing.
@@ -35,6 +39,8 @@ MODELS = models(CONFIG)
 # Of the trained stages and the splits that they learn, those that the evaluation needs.
 NEEDED_STAGES = needed_stages(CONFIG)
 LEARNT_SPLITS = [split for split in SPLITS if split in {STAGES[stage].split for stage in NEEDED_STAGES}]
+# One job each, so that a new quarter costs one job.
+SEC_ZIPS = zip_names(CONFIG.sec.zips) if IS_SEC else []
 PUBLISHED_FILES = (*ADAPTER_FILES, TRAINING_LOG, MANIFEST)
 SEED_RUNS = [f"results/{run}" for run in CONFIG.evaluation.seed_runs]
 

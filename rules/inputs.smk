@@ -14,7 +14,7 @@ def rolled_files(wildcards):
 def source_slice(wildcards):
     """The slice of a firm type as it came; none where a plan is shown before the data are there."""
     path = f"{SOURCE_PANEL}/{wildcards.firm_type}.parquet"
-    return [path] if IS_SIMULATED or IS_IMPORTED or Path(path).is_file() else []
+    return [path] if IS_MADE_PANEL or Path(path).is_file() else []
 
 
 def panel_slice(wildcards):
@@ -28,13 +28,27 @@ def sister_slices(wildcards):
     if IS_SIMULATED:
         return source_slice(wildcards)
     slices = expand(f"{SOURCE_PANEL}/{{firm_type}}.parquet", firm_type=ALL_FIRM_TYPES)
-    return slices if IS_IMPORTED else [path for path in slices if Path(path).is_file()]
+    return slices if IS_MADE_PANEL else [path for path in slices if Path(path).is_file()]
 
 
 def import_source(wildcards):
     """The file to import, or all files of the folder; none where a plan is shown before they are there."""
     source = Path(CONFIG.import_.source)
     return sorted(map(str, source.rglob("*.parquet"))) or [str(source)] * source.is_file()
+
+
+def sec_zip(wildcards):
+    """One zip of the SEC's; none where a plan is shown before it is there."""
+    path = Path(CONFIG.sec.zips) / f"{wildcards.zip_name}.zip"
+    return [str(path)] if path.is_file() else []
+
+
+def sec_files(wildcards):
+    """Types, identifiers, company reports and values of the user's own; those that are there."""
+    own = CONFIG.sec
+    files = [path for path in (own.types, own.values) if path and Path(path).is_file()]
+    files += identifier_files(own.identifiers) if own.identifiers else []
+    return sorted({str(path) for path in [*files, *(fundamental_files(own.fundamentals) if own.fundamentals else [])]})
 
 
 def tickers(wildcards):

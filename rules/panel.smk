@@ -1,4 +1,4 @@
-# Panel slices: simulated or the user's, checked against the panel contract.
+# Panel slices: simulated, imported, made of the SEC's files (sec.smk) or the user's, checked against the panel contract.
 # Required inputs: {panel}/{firm_type}.parquet, or config.simulation, or config.import and its source.
 # Outputs: <results>/{firm_type}/panel_report.{json,txt}, <results>/summary/panel.{csv,txt}
 # Steps: simulate_panel (simulated) or import_panel (imported) -> check_panel -> add_exits (from_filings), summarize_panel
@@ -51,6 +51,10 @@ if IS_IMPORTED:
                     --report {output.report:q} \
                     --text {output.text:q}
                 """)
+
+
+# Slices of the SEC's files.
+include: "sec.smk"
 
 
 rule check_panel:

@@ -82,7 +82,13 @@ def check_targets():
     given = get_argument_parser().parse_known_args(sys.argv[1:])[0]
     # Snakemake overlooks a misspelt rule in --omit-from, and runs what was to be left out.
     named = [*(given.until or ()), *(given.omit_from or ()), *(given.forcerun or ())]
-    values = {"firm_type": FIRM_TYPES, "split": SPLITS, "stage": list(STAGES), "forecaster": FORECASTERS}
+    values = {
+        "firm_type": FIRM_TYPES,
+        "split": SPLITS,
+        "stage": list(STAGES),
+        "forecaster": FORECASTERS,
+        "zip_name": SEC_ZIPS,
+    }
     faults = target_faults(given.targets or (), named, list(workflow.rules), RunFiles(CONFIG.run, ROOT, values))
     if "replay_rewards" in (given.targets or ()) and not CONFIG.replay:
         faults = [

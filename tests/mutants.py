@@ -43,6 +43,11 @@ QUANTILES = "holdings/forecasts/test_quantiles.py"
 DISTRIBUTIONS = "holdings/evaluation/test_distributions.py"
 PROBES = "holdings/evaluation/test_probes.py"
 PROBE_TEXTS = "holdings/texts/test_probes.py"
+READING = "holdings/sec/test_reading.py"
+AMENDMENTS = "holdings/sec/test_amendments.py"
+UNITS = "holdings/sec/test_units.py"
+SEC_PANEL = "holdings/sec/test_panel.py"
+STOCK_FACTS = "holdings/sec/test_stock_facts.py"
 NEUTRAL = 'neutral = {"model", "dataset"'
 
 MUTANTS = [
@@ -322,6 +327,56 @@ MUTANTS = [
     Mutant("a digest that is remembered by size alone", "plumbing/remembered_digests.py",
            "return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]", "return [status.st_size]",
            "plumbing/test_remembered_digests.py"),
+    Mutant("options count as shares", "holdings/sec/reading.py",
+           'pc.not_equal(_stripped(batch["PUTCALL"]), "")', 'pc.equal(_stripped(batch["PUTCALL"]), "-")', READING),
+    Mutant("principal amounts count as shares", "holdings/sec/reading.py",
+           'pc.equal(_upper(batch["SSHPRNAMTTYPE"]), "SH")', 'pc.is_valid(batch["SSHPRNAMTTYPE"])', READING),
+    Mutant("new holdings replace the table", "holdings/sec/amendments.py",
+           'return filings["amendment"].to_numpy() != NEW_HOLDINGS', 'return filings["amendment"].to_numpy() != "-"',
+           AMENDMENTS),
+    Mutant("a restatement adds to the table", "holdings/sec/amendments.py",
+           'return filings["amendment"].to_numpy() != NEW_HOLDINGS', 'return filings["amendment"].to_numpy() == ""',
+           AMENDMENTS),
+    Mutant("as_of knows the next day", "holdings/sec/amendments.py",
+           'LATER: (filings["filed"] > last_day)', 'LATER: (filings["filed"] > last_day + dt.timedelta(1))',
+           AMENDMENTS),
+    Mutant("new holdings alone are the whole table", "holdings/sec/positions.py",
+           "has_holdings=is_kept & is_original(told)", "has_holdings=is_kept", AMENDMENTS),
+    Mutant("dollars from the first of the year", "holdings/sec/units.py",
+           "DOLLARS_SINCE = dt.date(2023, 1, 3)", "DOLLARS_SINCE = dt.date(2023, 1, 1)", UNITS),
+    Mutant("one price decides a unit", "holdings/sec/positions.py",
+           "is_known = found.cusips >= settings.min_priced_cusips", "is_known = found.cusips >= 1", UNITS),
+    Mutant("own prices against prices as filed", "holdings/sec/units.py",
+           "filing.prices[name] - one.prices[name] - np.log10(one.unit)", "filing.prices[name] - one.prices[name]",
+           UNITS),
+    Mutant("the unit of the day alone", "holdings/sec/units.py",
+           "np.where(log_ratio < BORDER, THOUSAND, 1), by_day)", "by_day, by_day)", UNITS),
+    Mutant("a quarter without a filing is an exit", "holdings/sec/assembly.py",
+           "& ~told\n", "& ~told | ~told\n", SEC_PANEL),
+    Mutant("confidential positions were sold", "holdings/sec/assembly.py",
+           "(filed & ~managers.confidential[of_all])", "(filed)", SEC_PANEL),
+    Mutant("a new CUSIP is an exit from the old one", "holdings/sec/assembly.py",
+           "LEFT * (holders + 1) <= was_held_by", "LEFT * (holders + 1) < 0", SEC_PANEL),
+    Mutant("positions in what no stock is are no assets", "holdings/sec/assembly.py",
+           "np.add.at(aum, (manager, quarter), holding)", "np.add.at(aum, (manager, quarter), holding * (row >= 0))",
+           SEC_PANEL),
+    Mutant("the label of another type's row", "holdings/sec/assembly.py",
+           " & (kind[manager, following] == types)", "", SEC_PANEL),
+    Mutant("households by what comes later", "holdings/sec/assembly.py",
+           "np.maximum.accumulate(np.where(filed, aum, 0.0), axis=1) >= limit",
+           "np.where(filed, aum, 0.0).max(axis=1, keepdims=True) >= limit + 0 * aum", SEC_PANEL),
+    Mutant("all that one manager reports is a price", "holdings/sec/cusip_quarters.py",
+           'columns["priced"] >= min_filers', 'columns["priced"] >= 1', SEC_PANEL),
+    Mutant("reports count from their period's end", "holdings/sec/fundamentals.py",
+           "np.where(filed <= day, ", "np.where(filed <= day + 400, ", STOCK_FACTS),
+    Mutant("the last correction of a report counts", "holdings/sec/fundamentals.py",
+           "drop_duplicates(keys).reset_index", 'drop_duplicates(keys, keep="last").reset_index', STOCK_FACTS),
+    Mutant("limits of the quarter itself", "holdings/sec/characteristics.py",
+           "LIMIT_QUARTERS) : quarter]", "LIMIT_QUARTERS) : quarter + 1]", STOCK_FACTS),
+    Mutant("betas know the whole panel", "holdings/sec/stocks.py",
+           "total = np.cumsum(values, axis=1, dtype=float)\n",
+           "total = np.cumsum(values, axis=1, dtype=float)\n        total += values.sum(axis=1, keepdims=True)\n",
+           STOCK_FACTS),
 ]  # fmt: skip
 
 

@@ -159,6 +159,7 @@ def test_jobs_on_a_cluster_ask_for_what_the_environment_says_and_more_with_each_
 LAYERS = (
     "plumbing",
     "holdings.panel",
+    "holdings.sec",
     "holdings.windows",
     "holdings.texts",
     "holdings.rewards",

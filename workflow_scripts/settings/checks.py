@@ -14,10 +14,12 @@ from workflow_scripts.holdings.forecasts.stages import STAGES, TRAINED_STAGES
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES, KEYS
 from workflow_scripts.holdings.panel.quarters import quarter_ids
 from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES
+from workflow_scripts.holdings.sec.panel_files import fundamental_files, identifier_files
+from workflow_scripts.holdings.sec.zip_names import zip_names
 from workflow_scripts.holdings.texts.conversations import check_think_template
 from workflow_scripts.holdings.windows.splits import SPLITS, SplitSettings
 from workflow_scripts.plumbing.errors import InputError
-from workflow_scripts.settings.config import DEMO, IMPORTED, SIMULATED, Config
+from workflow_scripts.settings.config import DEMO, IMPORTED, SEC, SIMULATED, Config
 from workflow_scripts.settings.uses import (
     adapter_path,
     completions_per_step,
@@ -285,7 +287,7 @@ def missing_inputs(config: Config) -> list[str]:
         ("evaluation.rolling_runs", path) for firm_type in config.firm_types for path in rolled_paths(config, firm_type)
     ]
     faults = [f"{key}: {path} does not exist" for key, path in files if not Path(path).is_file()]
-    faults += _missing_base_models(config)
+    faults += [*_missing_base_models(config), *_missing_sec_files(config)]
     return [fault for fault in (_missing_slices(config), *dict.fromkeys(faults)) if fault]
 
 
@@ -305,12 +307,36 @@ def _missing_base_models(config: Config) -> list[str]:
     ]
 
 
+def _missing_sec_files(config: Config) -> list[str]:
+    """Files and folders of section sec, beside the zips, that are not there or hold nothing of use."""
+    if config.panel != SEC:
+        return []
+    own = config.sec
+    files = {name: getattr(own, name) for name in ("types", "values")}
+    faults = [f"sec.{name}: {path} does not exist" for name, path in files.items() if path and not Path(path).is_file()]
+    if own.identifiers and not identifier_files(own.identifiers):
+        faults.append(f"sec.identifiers: {own.identifiers} holds no cnsfails*.zip and no CSV; fill it, or write null")
+    if own.fundamentals and not fundamental_files(own.fundamentals):
+        faults.append(
+            f"sec.fundamentals: {own.fundamentals} is no CSV and no folder with zips such as 2020q1.zip; fill it, or "
+            "write null"
+        )
+    return faults
+
+
 def _missing_slices(config: Config) -> str:
     if config.import_ is not None and config.panel == IMPORTED:
         source = Path(config.import_.source)
         if source.is_dir() and not any(source.rglob("*.parquet")):
             return f"import.source: {source} holds no parquet file"
         return "" if source.exists() else f"import.source: {source} does not exist"
+    if config.panel == SEC:
+        zips = Path(config.sec.zips)
+        return (
+            ""
+            if zip_names(zips)
+            else f"sec.zips: {zips} holds no *form13f*.zip of the SEC's; make download-sec fetches them"
+        )
     folder = Path(config.panel)
     if config.panel == SIMULATED:
         return ""

@@ -19,6 +19,8 @@ from workflow_scripts.holdings.panel.import_settings import ImportSettings
 from workflow_scripts.holdings.panel.simulation import SimulationSettings
 from workflow_scripts.holdings.rewards.preflight import PreflightSettings
 from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES, reward_of
+from workflow_scripts.holdings.sec.filing_settings import FilingSettings
+from workflow_scripts.holdings.sec.panel_settings import SecPanelSettings
 from workflow_scripts.holdings.texts.label_settings import LabelSettings
 from workflow_scripts.holdings.texts.probe_prompts import ProbeSettings
 from workflow_scripts.holdings.texts.prompts import PromptStyle
@@ -33,6 +35,9 @@ from workflow_scripts.training.training_settings import GrpoSettings, LoraSettin
 
 SIMULATED = "simulated"
 IMPORTED = "imported"
+SEC = "sec"
+# Words in place of a folder: the run makes its slices itself.
+MADE_PANELS = (SIMULATED, IMPORTED, SEC)
 DEMO = "demo"
 FROM_FILINGS = "from_filings"
 
@@ -59,6 +64,15 @@ class SimulationSection(SimulationSettings):
     drift: Annotated[
         dict[FirmType, float], Doc("Constant part of a firm type's change per quarter, $ million, by firm type.")
     ] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SecSection(SecPanelSettings, FilingSettings):
+    """The SEC's Form 13F data sets; used with `panel: sec`."""
+
+    zips: Annotated[
+        str, MinLen(1), Doc("Folder with the quarterly zips under the SEC's names, such as 2023q4_form13f.zip.")
+    ] = "data/raw/sec/form13f"
 
 
 @dataclass(frozen=True)
@@ -179,7 +193,7 @@ class Config:
         MinLen(1),
         Doc(
             "Folder with one {firm_type}.parquet per firm type (data/README.md); or the word imported, with a section "
-            "import; or the word simulated."
+            "import; or the word sec, for Form 13F data sets of the SEC; or the word simulated."
         ),
     ] = "data/processed/panel_quarter.parquet"
     panel_exits: Annotated[
@@ -192,6 +206,7 @@ class Config:
     import_: Annotated[
         ImportSettings | None, Doc("One big file of holdings to make the slices of; needed with panel: imported.")
     ] = None
+    sec: Annotated[SecSection, Doc("The SEC's files to make the slices of.")] = SecSection()
     simulation: Annotated[SimulationSection, Doc("The simulated panel.")] = SimulationSection()
     checks: Annotated[CheckSettings, Doc("The checks of the panel.")] = CheckSettings()
     windows: Annotated[WindowSettings, Doc("The history.")] = WindowSettings()

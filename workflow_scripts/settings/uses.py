@@ -17,6 +17,8 @@ from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, TRAINED_STA
 from workflow_scripts.holdings.panel.contract import FirmType
 from workflow_scripts.holdings.panel.simulation import SimulationSettings
 from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES, constants_of
+from workflow_scripts.holdings.sec.filing_settings import FilingSettings
+from workflow_scripts.holdings.sec.panel_settings import SecPanelSettings
 from workflow_scripts.holdings.texts.prompts import PromptStyle
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.holdings.windows.sampling import Stratification
@@ -393,6 +395,11 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
         "drift": c.simulation.drift[w.firm_type],
     },
     "import_panel": lambda c, w: asdict(c.import_),  # type: ignore[arg-type]  # the rule is there with a section only
+    "build_sec_positions": lambda c, w: part(c.sec, FilingSettings),
+    "build_sec_panel": lambda c, w: {
+        "panel": part(c.sec, SecPanelSettings),
+        "min_price_filers": c.sec.min_price_filers,
+    },
     "check_panel": lambda c, w: asdict(c.checks),
     "build_windows": lambda c, w: asdict(c.windows),
     "sample_windows": _sample_windows,

@@ -347,6 +347,7 @@ def test_each_rules_settings_are_read_into_its_class(rule):
     content = json.loads(settings_of(config, rule)(wildcards))
     module = importlib.import_module(f"workflow_scripts.{rule}")
     classes = {
+        "build_sec_positions": "FilingSettings",
         "import_panel": "ImportSettings",
         "check_panel": "CheckSettings",
         "build_windows": "WindowSettings",
@@ -471,6 +472,23 @@ def test_an_adapter_on_the_runs_own_model_has_its_revision():
     assert revision(base_model="org/name") == "abc123"
     assert revision(base_model="org/name", revision="def456") == "def456"
     assert revision(base_model="org/other") == ""
+
+
+def test_the_files_of_a_panel_from_filings_are_named_where_they_are_not_there(tmp_path):
+    """config/sec.yaml and demo_sec.yaml are valid below the other two; what they and sec name has to be there."""
+    for overlay in ("sec.yaml", "demo_sec.yaml"):
+        for name in ("config.yaml", "demo.yaml"):
+            assert read_config(with_recipe(load(name), ROOT / "config" / overlay)).panel == "sec"
+        assert read_config(load(overlay)).panel == "sec"
+    own = {name: str(tmp_path / name) for name in ("zips", "types", "values", "identifiers", "fundamentals")}
+    told = missing_inputs(read_config(changed(panel="sec", sec=own)))
+    assert [line.split(":")[0] for line in told] == [f"sec.{name}" for name in own]
+    for name in ("types", "values"):
+        (tmp_path / name).touch()
+    for name, file in (("zips", "2020q1_form13f.zip"), ("identifiers", "x.csv"), ("fundamentals", "2020q1.zip")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).touch()
+    assert missing_inputs(read_config(changed(panel="sec", sec=own))) == []
 
 
 def test_a_missing_slice_is_named_with_what_is_there(tmp_path):

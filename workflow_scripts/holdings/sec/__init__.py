@@ -1,0 +1,1 @@
+"""Filings and company reports of the SEC as a panel."""
