@@ -132,9 +132,14 @@ def edit(project: Project, module: str, old: str, new: str) -> None:
 
 # Appended where there is nothing to replace.
 SPARE = "\nSPARE = 1\n"
+SEC_MODULES = (
+    "amendments", "assembly", "characteristics", "cusip_quarters", "cusips", "filing_report", "filing_settings",
+    "fundamentals", "identifiers", "manager_types", "own_values", "panel_files", "panel_report", "panel_settings",
+    "positions", "reading", "stocks", "units", "zip_names", "zips",
+)  # fmt: skip
 EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/panel/simulation.py", "MAX_ZERO_QUARTERS = 11", "MAX_ZERO_QUARTERS = 10",
-     {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),
+     {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **CONFIG}),
     ("holdings/panel/checks.py", "", SPARE, {**PANEL, **SUMMARY}),
     ("holdings/panel/timing.py", "", SPARE, {**PANEL, **SUMMARY}),
     ("holdings/panel/manager_checks.py", "", SPARE, {**PANEL, **SUMMARY}),
@@ -212,6 +217,9 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/report/dictionary.py", "", SPARE, SUMMARY),
     ("holdings/panel/importing.py", "", SPARE, {}),
     ("holdings/panel/import_settings.py", "", SPARE, {}),
+    # The tiny panel is not made of the SEC's files.
+    *((f"holdings/sec/{name}.py", "", SPARE, {}) for name in SEC_MODULES),
+    ("plumbing/sec_files.py", "", SPARE, {}),
     # The others, each with a statement more at its end.
     ("holdings/texts/completions.py", "", SPARE, {"preflight_rewards": 2, **GRPO, **BASELINES, **SCORES, **SUMMARY}),
     ("holdings/texts/conversations.py", "", SPARE,
