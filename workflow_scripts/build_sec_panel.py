@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES
 from workflow_scripts.holdings.panel.quarters import quarter_labels
-from workflow_scripts.holdings.sec.assembly import SCHEMA, VALUED, Assembly, make_managers
+from workflow_scripts.holdings.panel.slices import SCHEMA
+from workflow_scripts.holdings.sec.assembly import VALUED, Assembly, make_managers
 from workflow_scripts.holdings.sec.characteristics import add_characteristics, needed_of, stock_map
 from workflow_scripts.holdings.sec.cusip_quarters import cusip_quarters, manager_blocks
 from workflow_scripts.holdings.sec.fundamentals import read_facts

@@ -1,8 +1,10 @@
-"""What the checks of all audits share: how they are told, and the calendar of a day."""
+"""What the checks of all audits share: how they are told, when numbers differ, and the calendar of a day."""
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from workflow_scripts.plumbing.errors import InputError
 
@@ -26,6 +28,11 @@ def checks_table(checks: Sequence[Check], firm_type: str, split: str) -> pd.Data
     table.insert(0, "split", split)
     table.insert(0, "firm_type", firm_type)
     return table
+
+
+def differ(a: NDArray, b: NDArray) -> NDArray[np.bool_]:
+    """Where numbers are not the same; two that are missing are."""
+    return ~((a == b) | (np.isnan(a) & np.isnan(b)))
 
 
 def day_quarter(day: str) -> tuple[int, int]:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from workflow_scripts.holdings.evaluation.audit_checks import differ
 from workflow_scripts.holdings.evaluation.text_audit import scramble_labels
 from workflow_scripts.holdings.forecasts.baselines import baseline_forecasts, window_features
 from workflow_scripts.holdings.forecasts.quantiles import QUANTILES
@@ -27,11 +27,6 @@ from workflow_scripts.holdings.windows.splits import SPLITS
 AUDITED_MANAGERS, AUDITED_QUARTERS = 20, 4
 
 
-def _differ(a: NDArray, b: NDArray) -> NDArray[np.bool_]:
-    """Where numbers are not the same; two that are missing are."""
-    return ~((a == b) | (np.isnan(a) & np.isnan(b)))
-
-
 def differing_features(sample: pa.Table, samples: Iterable[pa.Table], target: str) -> list[str]:
     """window_ids for which the baselines would read other features from the scrambled samples."""
     rebuilt = pa.concat_tables(samples)
@@ -40,7 +35,7 @@ def differing_features(sample: pa.Table, samples: Iterable[pa.Table], target: st
     found, expected = (window_features(table, target) for table in (sample, rebuilt.take([place[i] for i in ids])))
     differs = np.zeros(len(ids), dtype=bool)
     for a, b in zip(dataclasses.astuple(found), dataclasses.astuple(expected), strict=True):
-        different = _differ(a, b)
+        different = differ(a, b)
         differs |= different.any(axis=1) if different.ndim > 1 else different
     return [ids[row] for row in np.flatnonzero(differs)]
 
@@ -109,7 +104,7 @@ def differing_facts(
         facts = ManagerQuarters(manager_quarters([_ended_at(rows, int(quarter), LABELS)], prices))
         rebuilt = attach_managers(asked.drop_columns(list(FACTS)), facts, prices)
         pairs = [(asked[name].to_numpy(), rebuilt[name].to_numpy()) for name in FACTS]
-        differs = np.any([_differ(a, b) for a, b in pairs], axis=0)
+        differs = np.any([differ(a, b) for a, b in pairs], axis=0)
         found += asked["window_id"].filter(pa.array(differs)).to_pylist()
     return sorted(found)
 

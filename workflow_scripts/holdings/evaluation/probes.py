@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from workflow_scripts.holdings.evaluation.inference import (
     CLUSTERINGS,
+    NOTHING,
     Clusters,
     Estimate,
     estimate,
+    mean_estimate,
     mean_without,
     rank_ic_without,
     ratio_without,
@@ -148,7 +150,6 @@ STATISTICS = (
     _identity(AFTER, "labels after the knowledge cut-off"),
 )  # fmt: skip
 BY_NAME = {(one.probe, one.name): one for one in STATISTICS}
-NOTHING = Estimate(np.nan, np.nan, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,8 @@ def _clusters(facts: pd.DataFrame) -> Clusters:
 def mean_found(values: pd.Series, facts: pd.DataFrame) -> Found:
     """Mean of values by window, missing ones left out."""
     kept = values.dropna()
-    return ratio_found(kept.to_numpy(float), np.ones(len(kept)), facts.loc[kept.index])
+    n = len(kept)
+    return Found(mean_estimate(kept.to_numpy(float), _clusters(facts.loc[kept.index])), n, n)
 
 
 def ratio_found(numerator: Array, denominator: Array, facts: pd.DataFrame) -> Found:

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from workflow_scripts.holdings.evaluation.audit_checks import day_quarter
+from workflow_scripts.holdings.evaluation.audit_checks import day_quarter, differ
 from workflow_scripts.holdings.panel.contract import FEATURES, LABELS
 from workflow_scripts.holdings.panel.pairs import pair_numbers
 from workflow_scripts.holdings.panel.stock_quarters import PRICE_TOLERANCE, return_tolerance
@@ -83,7 +83,7 @@ def differing_splits(sample: pa.Table, stocks: pa.Table) -> list[str]:
         found, before, after = (
             sample[column].to_numpy() for column in (name, lagged("prc", lag), lagged("prc", lag - 1))
         )
-        differs |= ~((found == expected) | (np.isnan(found) & np.isnan(expected)))
+        differs |= differ(found, expected)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio, moved = np.log(found), np.log(after / before)
         # A row's price may differ a little from the one that all holders' rows agree on.

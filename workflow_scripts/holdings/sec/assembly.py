@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.contract import FACTORS, FIRM_TYPES, PANEL_COLUMNS
 from workflow_scripts.holdings.panel.quarters import quarter_starts
+from workflow_scripts.holdings.panel.slices import SCHEMA
 from workflow_scripts.holdings.sec.panel_settings import SecPanelSettings
 from workflow_scripts.holdings.sec.stocks import LEFT, Stocks
 
@@ -35,10 +36,6 @@ AS_FILED = "filed value: no price"
 NOT_THESE_SHARES = "filed value: the shares do not fit it"
 COUNTED_VALUE = "filed value: the shares repeat it"
 VALUED = (BY_PRICE, UNIT_ERROR, AS_FILED, NOT_THESE_SHARES, COUNTED_VALUE)
-SCHEMA = pa.schema(
-    [("type", pa.string()), ("mgrno", pa.int64()), ("permno", pa.int64()), ("date", pa.date32())]
-    + [(name, pa.float64()) for name in PANEL_COLUMNS[4:]]
-)
 
 
 @dataclass

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from workflow_scripts.holdings.sec.amendments import KEPT, are_doubled, is_original, states_of, without_base
+from workflow_scripts.holdings.sec.amendments import KEPT, NOTICE, are_doubled, is_original, states_of, without_base
 from workflow_scripts.holdings.sec.cusips import mend_column
 from workflow_scripts.holdings.sec.filing_settings import FilingSettings
 from workflow_scripts.holdings.sec.reading import POSITIONS
@@ -234,7 +234,7 @@ def managers_of(filings: pd.DataFrame) -> pa.Table:
     (another manager reports a part of the positions), is_confidential (some are left out with the SEC's leave),
     has_holdings (the whole table is there: a stock that is missing in it was sold; otherwise the quarter is a gap).
     """
-    told = filings[filings["state"].isin([KEPT, "notice"])]
+    told = filings[filings["state"].isin([KEPT, NOTICE])]
     is_kept = (told["state"] == KEPT).to_numpy()
     told = told.assign(
         is_combination=is_kept & (told["report"] == COMBINATION).to_numpy(),
