@@ -21,22 +21,20 @@ from workflow_scripts.plumbing.files import (
 from workflow_scripts.training.base_model import (
     ModelSettings,
     base_identity,
-    check_model,
     model_identity,
-    without_foreign_files,
 )
 from workflow_scripts.training.generation import (
     CACHE,
     GenerationSettings,
-    build_engine,
     complete,
     fill_cache,
     generation_conditions,
+    loaded_engine,
     read_cache,
     without_answers,
 )
 from workflow_scripts.training.options import ADAPTER_FILES
-from workflow_scripts.training.own_adapters import adapter_recipe, check_adapter, without_other_files
+from workflow_scripts.training.own_adapters import adapter_recipe
 from workflow_scripts.training.store import alone_in, open_entry
 from workflow_scripts.training.trainer import swift_environment
 
@@ -75,14 +73,7 @@ def main(args: Namespace) -> str:
         missing = [row for row in wanted if (digests[row["window_id"]], row["sample"]) not in done]
         speed = ""
         if missing:
-            check_model(model)
-            if adapter:
-                check_adapter(adapter, model)
-            with (
-                without_foreign_files(model, entry / "model") as seen,
-                without_other_files(adapter, entry / "adapter") as seen_adapter,
-            ):
-                engine = build_engine(seen, seen_adapter, generation)
+            with loaded_engine(model, adapter, generation, entry) as engine:
                 batches = complete(engine, missing, generation, settings.seed)
                 speed = fill_cache(entry / CACHE, done, batches, digests, f"{label}: of {len(missing)} completed")
     write_jsonl(args.out, [done[digests[row["window_id"]], row["sample"]] for row in wanted])

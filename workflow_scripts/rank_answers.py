@@ -12,19 +12,19 @@ from pathlib import Path
 
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import file_digest, json_digest, read_jsonl, write_jsonl
-from workflow_scripts.training.base_model import ModelSettings, check_model, model_identity, without_foreign_files
+from workflow_scripts.training.base_model import ModelSettings, model_identity
 from workflow_scripts.training.generation import (
     CACHE,
     GenerationSettings,
-    build_engine,
     engine_options,
     fill_cache,
     generation_versions,
+    loaded_engine,
     read_cache,
 )
 from workflow_scripts.training.likelihood import ranked_answers
 from workflow_scripts.training.options import ADAPTER_FILES
-from workflow_scripts.training.own_adapters import adapter_recipe, check_adapter, without_other_files
+from workflow_scripts.training.own_adapters import adapter_recipe
 from workflow_scripts.training.store import alone_in, open_entry
 from workflow_scripts.training.trainer import swift_environment
 
@@ -64,15 +64,8 @@ def main(args: Namespace) -> str:
         done = read_cache(entry / CACHE)
         missing = [row for row in rows if (digests[row["window_id"]], 0) not in done]
         if missing:
-            check_model(model)
-            if adapter:
-                check_adapter(adapter, model)
-            with (
-                without_foreign_files(model, entry / "model") as seen,
-                without_other_files(adapter, entry / "adapter") as seen_adapter,
-            ):
-                # vLLM gives no probabilities of texts that it has not drawn without keeping those of all tokens.
-                engine = build_engine(seen, seen_adapter, GenerationSettings(batch_size=batch_size))
+            # vLLM gives no probabilities of texts that it has not drawn without keeping those of all tokens.
+            with loaded_engine(model, adapter, GenerationSettings(batch_size=batch_size), entry) as engine:
                 found = ranked_answers(engine, missing, batch_size)
                 fill_cache(entry / CACHE, done, found, digests, f"{label}: of {len(missing)} ranked")
     names = ("window_id", "log_probabilities")

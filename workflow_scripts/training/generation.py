@@ -1,5 +1,6 @@
 """Completions of prompts by ms-swift's engines, and the cache that a killed job leaves."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -13,7 +14,8 @@ from annotated_doc import Doc
 from annotated_types import Ge
 
 from workflow_scripts.plumbing.files import json_digest
-from workflow_scripts.training.base_model import ModelSettings
+from workflow_scripts.training.base_model import ModelSettings, check_model, without_foreign_files
+from workflow_scripts.training.own_adapters import check_adapter, without_other_files
 from workflow_scripts.training.store import trainer_versions
 
 CACHE = "completions.jsonl"
@@ -109,6 +111,24 @@ def build_engine(model: ModelSettings, adapter: str | None, settings: Generation
     rank = json.loads((Path(adapter) / "adapter_config.json").read_text())["r"] if adapter else 16
     lora = {"enable_lora": True, "max_lora_rank": rank} if adapter else {}
     return VllmEngine(model.location, adapters=adapters, **lora, **options)
+
+
+@contextlib.contextmanager
+def loaded_engine(
+    model: ModelSettings, adapter: str | None, settings: GenerationSettings, entry: Path
+) -> Iterator[Any]:
+    """`build_engine` of a model and an adapter, both checked, and without the files that do not belong to them.
+
+    Links to the files that do lie in `entry`, the store's, meanwhile. InputError as `check_model` and `check_adapter`.
+    """
+    check_model(model)
+    if adapter:
+        check_adapter(adapter, model)
+    with (
+        without_foreign_files(model, entry / "model") as seen,
+        without_other_files(adapter, entry / "adapter") as seen_adapter,
+    ):
+        yield build_engine(seen, seen_adapter, settings)
 
 
 class RowSampler:

@@ -13,7 +13,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from workflow_scripts import rank_answers
 from workflow_scripts.plumbing.files import read_jsonl, write_jsonl
-from workflow_scripts.training import store
+from workflow_scripts.training import generation, store
 from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.likelihood import IGNORED, log_probabilities
 
@@ -68,8 +68,8 @@ def ranked(tmp_path, monkeypatch, engine):
     (tmp_path / "adapter").mkdir()
     save_file({"a": np.ones(4)}, tmp_path / "adapter/adapter_model.safetensors")
     (tmp_path / "adapter/adapter_config.json").write_text(json.dumps({"r": 8, "lora_alpha": 32}))
-    monkeypatch.setattr(rank_answers, "build_engine", lambda model, adapter, settings: engine)
-    monkeypatch.setattr(rank_answers, "check_adapter", lambda adapter, model: None)
+    monkeypatch.setattr(generation, "build_engine", lambda model, adapter, settings: engine)
+    monkeypatch.setattr(generation, "check_adapter", lambda adapter, model: None)
 
     def run(answers=("1", "22"), adapter="adapter", batch_size=4) -> tuple[str, str]:
         rows = [{"window_id": f"w{n}/digits", "messages": MESSAGES, "answers": answers, "true_place": 1} for n in "12"]
