@@ -34,12 +34,13 @@ rule summarize_run:
             f"<results>/{{firm_type}}/adapters/{{stage}}/{MANIFEST}", firm_type=FIRM_TYPES, stage=NEEDED_STAGES
         ),
         # Sample answers with their prompts.
-        datasets=expand("<results>/{firm_type}/datasets/test.jsonl", firm_type=FIRM_TYPES),
         answers=expand(
             "<results>/{firm_type}/{file}",
             firm_type=FIRM_TYPES,
             file=[
-                name for model in SHOWN_MODEL for name in (f"completions/{model}.jsonl", f"predictions/{model}.csv")
+                name
+                for model in SHOWN_MODEL
+                for name in ("datasets/test.jsonl", f"completions/{model}.jsonl", f"predictions/{model}.csv")
             ],
         ),
         metrics=expand("<results>/{firm_type}/evaluation/metrics.csv", firm_type=FIRM_TYPES),
