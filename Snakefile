@@ -49,6 +49,7 @@ include: "rules/breakdowns.smk"
 include: "rules/rewards.smk"
 include: "rules/answers.smk"
 include: "rules/report.smk"
+include: "rules/summary.smk"
 include: "rules/store.smk"
 
 

@@ -113,7 +113,7 @@ rule score_probes:
 
 rule report_probes:
     input:
-        template="workflow_scripts/holdings/report/probes.html.j2",
+        template=expand("workflow_scripts/holdings/report/page.{part}", part=["html.j2", "css"]),
         tables=expand("<results>/probes/{firm_type}.csv", firm_type=FIRM_TYPES),
     output:
         page="<results>/probes/report.html",

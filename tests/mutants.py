@@ -48,6 +48,9 @@ AMENDMENTS = "holdings/sec/test_amendments.py"
 UNITS = "holdings/sec/test_units.py"
 SEC_PANEL = "holdings/sec/test_panel.py"
 STOCK_FACTS = "holdings/sec/test_stock_facts.py"
+SENTENCES = "holdings/report/test_answers.py"
+REPORT_TABLES = "holdings/report/test_tables.py"
+PAGE = "holdings/report/test_page.py"
 NEUTRAL = 'neutral = {"model", "dataset"'
 
 MUTANTS = [
@@ -377,6 +380,22 @@ MUTANTS = [
            "total = np.cumsum(values, axis=1, dtype=float)\n",
            "total = np.cumsum(values, axis=1, dtype=float)\n        total += values.sum(axis=1, keepdims=True)\n",
            STOCK_FACTS),
+    Mutant("a smaller and a larger error change places in the report's sentences", "holdings/report/answers.py",
+           'VERDICTS = ("better", "worse",', 'VERDICTS = ("worse", "better",', SENTENCES),
+    Mutant("a model that repeats its start is told as not shown to be worse", "holdings/report/answers.py",
+           'rows["verdict"].where(~alike, "same")', 'rows["verdict"]', SENTENCES),
+    Mutant("what could have been found is told of the forecaster's error", "holdings/report/answers.py",
+           'rows["detectable"] / rows["baseline_value"]', 'rows["detectable"]', SENTENCES),
+    Mutant("the secondary comparisons answer the question", "holdings/report/answers.py",
+           'comparisons[comparisons["family"] == PRIMARY]', "comparisons", SENTENCES),
+    Mutant("the oracle takes the bold from the best forecaster", "holdings/report/tables.py",
+           "values.where(~excluded)", "values", REPORT_TABLES),
+    Mutant("the largest error is bold", "holdings/report/tables.py",
+           "known.min() if plain in LEAST", "known.max() if plain in LEAST", REPORT_TABLES),
+    Mutant("a sample answer shows the label as part of the question", "holdings/report/samples.py",
+           'if one["role"] != "assistant"', "", PAGE),
+    Mutant("a gain of dollars is shown as the model's best", "holdings/report/samples.py",
+           "/ read[\"holding_t\"]", "", PAGE),
 ]  # fmt: skip
 
 

@@ -1,94 +1,66 @@
-"""Collect the tables of all firm types, correct the comparisons, draw the skill figure, write the report.
+"""Collect the tables of all firm types, correct the comparisons, draw the skill figures, write the report.
 
-The report is one HTML file without outside references: warnings, the comparisons that the run is made for, what the
-others show after Holm's correction, metrics of the active change and of the dollar change, distributions, coverage,
-comparisons, seeds, rewards, leakage audit, windows and figures. Prints the headline, which is of the active change.
+The report is one HTML file without outside references and scripts: what the primary comparisons answer, in sentences; a
+figure, warnings, what was run; then chapters (`holdings/report/chapters.py`). Prints the headline, which is of the
+active change.
 """
 
 from argparse import Namespace
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
-from workflow_scripts.holdings.evaluation.distributions import CRPS, CRPS_SKILL
 from workflow_scripts.holdings.evaluation.metrics import CAPPED_MAE, RELATIVE_RANK_IC
-from workflow_scripts.holdings.evaluation.tables import CAPPED_SKILL, FAULT, HEADLINE_TARGET, OWN
+from workflow_scripts.holdings.evaluation.tables import CAPPED_SKILL, HEADLINE_TARGET
+from workflow_scripts.holdings.report.answer_figure import answer_table, plot_answer
+from workflow_scripts.holdings.report.answers import answers, caution, question
+from workflow_scripts.holdings.report.chapters import Run, chapters
 from workflow_scripts.holdings.report.dictionary import data_dictionary
-from workflow_scripts.holdings.report.page import Part, figures_part, page, table_part
+from workflow_scripts.holdings.report.page import Page, figure_part, render
 from workflow_scripts.holdings.report.plots import plot_skill
+from workflow_scripts.holdings.report.run_facts import RunSettings, run_facts
+from workflow_scripts.holdings.report.run_inputs import Inputs
 from workflow_scripts.holdings.report.summary import (
-    CHANGE_TITLES,
-    FILING_LAG,
-    TRAINED_ON,
     check_seed_runs,
     correct_comparisons,
     headline,
     over_seeds,
-    primary_table,
     run_warnings,
-    verdict_table,
 )
-from workflow_scripts.holdings.rewards.preflight import TOTAL
-from workflow_scripts.holdings.texts.targets import CHANGES, TargetName
+from workflow_scripts.holdings.texts.targets import TargetName
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_csv, read_json, write_csv, write_text
 
-ORACLE_NOTE = (
-    "The panel is simulated: the oracle knows the law of the active change, so that its error of it is what nobody "
-    "can forecast. Simulated prices move the positions, far less than real ones do, and nobody can forecast them "
-    "either; no stock is split."
+ABOUT = (
+    "Forecasts of the next quarter's changes of institutional holdings, on the test quarters, every forecaster on "
+    "identical windows. An answer that cannot be read counts as a forecast of no change."
 )
+ORACLE_NOTE = (
+    "The panel is simulated: nothing here says how real managers can be forecast. The oracle knows the law of the "
+    "active change, so that its error is what nobody can forecast; prices move far less than real ones, and no stock "
+    "is split."
+)
+MANIFESTS = "adapters/*/manifest.json"
+JSON_FILES = ("panel_report.json", "training/*.json", "samples/*.json", MANIFESTS)
 # Columns of the headline that are printed.
 SHOWN = [
     *("firm_type", "forecaster", "n_windows", CAPPED_MAE, CAPPED_SKILL, RELATIVE_RANK_IC),
     *("MAE", "RankIC", "parsed_share", "valid_share"),
 ]
-# Characters at the end of a completion with a fault; the file has all.
-SHOWN_OF_COMPLETION = 300
-MARKS = "(*: fewer than 10 quarters or managers; \N{DAGGER}: on another base model)"
-COMPARISON_COLUMNS = [
-    "firm_type", "family", "target", "metric", "baseline", "candidate", "n_quarters", "n_managers", "difference",
-    "interval_low", "interval_high", "p_holm", "verdict", "detectable", "same_base_model", "few_quarters",
-    "few_managers",
-]  # fmt: skip
-
-COMBINATION_COLUMNS = [
-    "firm_type", "candidate", "baseline", "weight", "interval_low", "interval_high", "p_adds_nothing",
-    "p_baseline_adds_nothing", "baseline_value", "candidate_value", "average_value", "average_difference",
-    "average_low", "average_high", "n_quarters", "n_managers",
-]  # fmt: skip
-
-DISTRIBUTION_COLUMNS = [
-    "firm_type", "target", "forecaster", "n_windows", CRPS, CRPS_SKILL, "difference", "interval_low", "interval_high",
-    "coverage_80", "coverage_80_low", "coverage_80_high", "width_80", "few_quarters", "few_managers",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The run's name, what was trained on, the confidence, and the names of the runs of other seeds."""
+    """The run's name, what was trained on, the confidence, the names of the runs of other seeds, what else is told."""
 
     run: str
     target: TargetName
     confidence: float
     seed_runs: list[str]
-
-
-def policies(preflight: pd.DataFrame) -> pd.DataFrame:
-    """Mean total reward by stage, policy and firm type, and what its groups of answers would teach."""
-    total = preflight[preflight["reward"] == TOTAL]
-    return total.pivot(
-        index=["stage", "policy"], columns="firm_type", values=["mean", "dead_groups", "in_order"]
-    ).reset_index()
-
-
-def on_one_scale(rewards: pd.DataFrame) -> pd.DataFrame:
-    """Mean reward of each stage by firm type, of the rewards whose scale does not move with what they score."""
-    fixed = rewards[~rewards["self_scaled"]]
-    stages = fixed["stage"].drop_duplicates()
-    return fixed.pivot(index=["firm_type", "reward"], columns="stage", values="mean")[stages].reset_index()
+    told: RunSettings
 
 
 def read_seeds(metrics: pd.DataFrame, folders: list[Path]) -> pd.DataFrame:
@@ -97,23 +69,6 @@ def read_seeds(metrics: pd.DataFrame, folders: list[Path]) -> pd.DataFrame:
     if len(configs) > 1:
         check_seed_runs(configs)
     return over_seeds([metrics, *(read_csv(folder / "summary/metrics.csv") for folder in folders[1:])])
-
-
-class Inputs:
-    """The files of a run that the summary is made of, found by the end of their paths, in the order given."""
-
-    def __init__(self, paths: list[str]) -> None:
-        # A table of the first firm type can stand there twice, once for the dictionary.
-        self.paths = [Path(path) for path in dict.fromkeys(paths)]
-
-    def of(self, pattern: str) -> list[Path]:
-        """The files whose path ends like `evaluation/metrics.csv` or `samples/*.json`."""
-        return [path for path in self.paths if path.match(pattern)]
-
-    def table(self, pattern: str) -> pd.DataFrame:
-        """The rows of all these CSV files; no rows, and only the column firm_type, where there are none."""
-        tables = [read_csv(path) for path in self.of(pattern)]
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["firm_type"])
 
 
 def summary_tables(inputs: Inputs, settings: Settings, folders: list[Path]) -> dict[str, pd.DataFrame]:
@@ -146,106 +101,34 @@ def dictionary_of(inputs: Inputs, tables: dict[str, pd.DataFrame]) -> pd.DataFra
     return data_dictionary(described)
 
 
-def report_parts(inputs: Inputs, tables: dict[str, pd.DataFrame], out: Path, seeds: bool) -> list[Part]:
-    """What the page shows, in its order."""
-    changes = sorted(CHANGES, key=lambda name: name != HEADLINE_TARGET)
-    metrics, comparisons, periods = (tables[name] for name in ("metrics", "comparisons", "metrics_by_period"))
-    rewards, preflight = tables["rewards"], tables["preflight"]
-    coverage = inputs.table("evaluation/coverage.csv")
-    own = tables["origins"][tables["origins"]["source"].notna()]
-    faults = coverage[coverage["step"] == FAULT].drop(columns="step")
-    examples = inputs.table("evaluation/faults_*.csv")
-    if len(examples):  # not in a run without a model
-        examples["completion"] = examples["completion"].fillna("").str[-SHOWN_OF_COMPLETION:]
-    funnel = coverage[coverage["step"] != FAULT]
-    funnel = funnel.pivot(index=["firm_type", "forecaster"], columns="step", values="share").reset_index()
-    return [
-        table_part(
-            "What the run was made to find out: the last stage against no change, the baseline that was best before "
-            "the test quarters, and the stage before it, on the active change; corrected for each other (Holm). "
-            f"Of {CAPPED_MAE} less is better. detectable: the true difference that would be found in four of five "
-            f"such samples {MARKS}",
-            primary_table(comparisons),
+def report_page(inputs: Inputs, settings: Settings, tables: Mapping[str, pd.DataFrame], out: Path, seeds: bool) -> Page:
+    """The page of the report, from the files, the tables and the figures that lie below `out`."""
+    read = {name: list(map(read_json, inputs.of(name))) for name in JSON_FILES}
+    panels, signs, samples = (read[name] for name in JSON_FILES[:3])
+    comparisons = tables["comparisons"]
+    simulated = "oracle" in set(tables["metrics"]["forecaster"])
+    run = Run(inputs, tables, out, settings.target, seeds, samples, panels)
+    return Page(
+        title=f"{settings.run}: can next quarter's holdings be forecast?",
+        about=[text for text in (f"{ABOUT} {ORACLE_NOTE if simulated else ''}".strip(), question(comparisons)) if text],
+        answers=answers(comparisons),
+        caution=caution(comparisons, settings.confidence),
+        figure=figure_part(out / "answer.png"),
+        warnings=run_warnings(panels, signs, tables["metrics"], tables["origins"]),
+        facts=run_facts(
+            settings.told,
+            settings.target,
+            panels,
+            samples,
+            read[MANIFESTS],
+            list(tables["origins"]["base_model"].dropna().unique()),
         ),
-        table_part(
-            f"All models against the others by {CAPPED_MAE}; what is not in the table above is corrected over the rest "
-            f"of comparisons.csv {MARKS}",
-            verdict_table(comparisons),
-            folded=True,
-        ),
-        table_part(
-            "Does a forecaster add anything to the baseline that was best before the test quarters? weight: of the "
-            "forecaster in the best combination of both (0: it adds nothing; 1: the baseline adds nothing to it); "
-            f"average: of both forecasts, by {CAPPED_MAE}, against the baseline. Not corrected for several questions",
-            tables["combinations"][COMBINATION_COLUMNS],
-        ),
-        *([table_part("Forecasters of your own", own)] if len(own) else []),
-        *(table_part(CHANGE_TITLES[name], headline(metrics, name)) for name in changes),
-        table_part(
-            "Each forecaster on the windows that it answered itself, as published code scores: not comparable, because "
-            "each has windows of its own",
-            headline(metrics, changes[0], OWN),
-            folded=True,
-        ),
-        figures_part("", [out / "skill.png"]),
-        table_part(
-            "Forecasts as distributions: CRPS relative to the position, and how much the 80 % band holds. Sampled "
-            "completions (generation.samples) of models, what baselines were wrong by before the test quarters, "
-            f"quantiles of your own; difference: of the {CRPS} from no change's, with its interval, not corrected for "
-            "their number",
-            tables["distributions"][DISTRIBUTION_COLUMNS],
-        ),
-        *([table_part("Before and after the knowledge cut-off", periods, folded=True)] if len(periods) else []),
-        table_part("Coverage: share of samples", funnel),
-        *([table_part("What is wrong with the completions: share of samples", faults)] if len(faults) else []),
-        *([table_part("Examples of completions with a fault", examples, folded=True)] if len(examples) else []),
-        table_part(
-            "Paired comparisons, with errors clustered by quarter and by manager",
-            comparisons[COMPARISON_COLUMNS],
-            folded=True,
-        ),
-        *(
-            [table_part("Mean and standard deviation over seeds", tables["metrics_over_seeds"], folded=True)]
-            if seeds
-            else []
-        ),
-        *(
-            [
-                table_part(
-                    "Mean rewards of the test completions, on scales that are the same for all stages",
-                    on_one_scale(rewards),
-                ),
-                table_part(
-                    "All rewards of the test completions; where self_scaled, their own errors are the scale, and "
-                    "stages cannot be compared",
-                    rewards,
-                    folded=True,
-                ),
-            ]
-            if len(rewards)
-            else []
-        ),
-        *(
-            [
-                table_part(
-                    "What the rewards pay to canned policies, on average (of mse_holdings and external_holdings, which "
-                    "are scaled by the errors that they score, no measure between policies), and what groups of "
-                    "answers would teach",
-                    policies(preflight),
-                )
-            ]
-            if len(preflight)
-            else []
-        ),
-        table_part("Leakage audit", tables["audit"], folded=True),
-        Part(text=FILING_LAG),
-        table_part("Windows", tables["samples"]),
-        figures_part("Figures", inputs.of("evaluation/*.png")),
-    ]
+        chapters=chapters(run, signs),
+    )
 
 
 def main(args: Namespace) -> str:
-    """Write tables, figure and report below the folder `--out`; returns the headline table as text."""
+    """Write tables, figures and report below the folder `--out`; returns the headline table as text."""
     out, inputs, settings = Path(args.out), Inputs(args.inputs), args.settings
     runs = out.parent.parent
     folders = [out.parent, *(runs / name for name in settings.seed_runs)] if settings.seed_runs else []
@@ -253,20 +136,17 @@ def main(args: Namespace) -> str:
     for name, table in tables.items():
         write_csv(out / f"{name}.csv", table)
     skill = inputs.table("evaluation/skill.csv")
+    answer = answer_table(skill, tables["comparisons"])
     plot_skill(skill, out / "skill")
-    write_csv(out / "data_dictionary.csv", dictionary_of(inputs, {**tables, "skill": skill}))
+    plot_answer(answer, out / "answer")
+    described = {**tables, "skill": skill, "answer": answer}
+    write_csv(out / "data_dictionary.csv", dictionary_of(inputs, described))
 
-    metrics = tables["metrics"]
-    panels, trainings = (list(map(read_json, inputs.of(name))) for name in ("panel_report.json", "training/*.json"))
-    warnings = run_warnings(panels, trainings, metrics, tables["origins"])
-    note = ORACLE_NOTE if "oracle" in set(metrics["forecaster"]) else ""
-    parts = report_parts(inputs, tables, out, bool(folders))
-    write_text(
-        out / "report.html",
-        page(settings.run, f"{TRAINED_ON[settings.target]} ({settings.target})", note, warnings, parts),
-    )
-    text = headline(metrics, HEADLINE_TARGET)[SHOWN].to_string(index=False, float_format="{:.3f}".format, na_rep="-")
-    return "\n".join([*(f"WARNING: {warning}" for warning in warnings), f"{HEADLINE_TARGET}:", text])
+    page = report_page(inputs, settings, tables, out, bool(folders))
+    write_text(out / "report.html", render(page))
+    shown = headline(tables["metrics"], HEADLINE_TARGET)[SHOWN]
+    text = shown.to_string(index=False, float_format="{:.3f}".format, na_rep="-")
+    return "\n".join([*(f"WARNING: {warning}" for warning in page.warnings), f"{HEADLINE_TARGET}:", text])
 
 
 if __name__ == "__main__":

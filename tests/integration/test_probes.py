@@ -80,7 +80,7 @@ def test_a_model_that_has_seen_the_test_answers_is_caught(probed):
     assert digits["lower"] > 0.8
     assert "it REMEMBERS: the true last digits" in digits["finding"]
     page = (probed.root / "results/planted/probes/report.html").read_text()
-    assert "banks, base</b>: memory of the test windows is shown (rank of the true last digits" in page
+    assert "banks, base: memory of the test windows is shown (rank of the true last digits" in page
 
 
 def test_a_model_that_has_learnt_other_windows_as_thoroughly_is_not(probed):
@@ -90,7 +90,7 @@ def test_a_model_that_has_learnt_other_windows_as_thoroughly_is_not(probed):
     assert digits["lower"] < 0.5 < digits["upper"]
     assert digits["finding"] == "no memory of the answers' last digits shown"
     page = (probed.root / "results/honest/probes/report.html").read_text()
-    assert "banks, base</b>: no memory of the test windows is shown (rank" in page
+    assert "banks, base: no memory of the test windows is shown (rank" in page
     assert "REMEMBERS" not in page
 
 

@@ -214,7 +214,10 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/report/summary.py", "MAX_NEAR_ZERO = 0.9", "MAX_NEAR_ZERO = 0.8", SUMMARY),
     ("holdings/report/page.py", "", SPARE, SUMMARY),
     ("holdings/report/page.html.j2", "Look at this first", "Look here first", SUMMARY),
-    ("holdings/report/dictionary.py", "", SPARE, SUMMARY),
+    ("holdings/report/page.css", "max-width: 68rem", "max-width: 70rem", SUMMARY),
+    *((f"holdings/report/{name}.py", "", SPARE, SUMMARY) for name in (
+        "dictionary", "answers", "answer_figure", "captions", "chapters", "numbers", "run_facts", "run_inputs",
+        "samples", "tables")),
     ("holdings/panel/importing.py", "", SPARE, {}),
     ("holdings/panel/import_settings.py", "", SPARE, {}),
     # The tiny panel is not made of the SEC's files.

@@ -20,10 +20,10 @@ from workflow_scripts.holdings.evaluation.forecaster_pairs import forecaster_pai
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES
 from workflow_scripts.holdings.panel.simulation import SimulationSettings, simulate_panel
+from workflow_scripts.holdings.report.chapters import on_one_scale
 from workflow_scripts.plumbing.files import file_digest, read_json, read_jsonl, write_tables
 from workflow_scripts.settings.config import resolved
 from workflow_scripts.settings.reading import read_config
-from workflow_scripts.summarize_run import on_one_scale
 from workflow_scripts.training.trainer import swift_environment
 
 FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage", "pit",
@@ -263,7 +263,7 @@ def test_baselines_are_scored_as_distributions(finished):
         assert pit.groupby("forecaster")["pit_count"].sum().to_dict() == pytest.approx(dict.fromkeys(names, 16.0))
         assert len(pd.read_csv(folder / "reliability.csv")) == 7 * len(names)
     report = finished.results("summary/report.html").read_text()
-    assert "Forecasts as distributions" in report
+    assert "Forecasts that say how sure they are" in report
     log = finished.results("logs/evaluate_distributions/banks.log").read_text()
     assert "without quantiles: base, sft, grpo" in log
 
@@ -373,8 +373,10 @@ def test_seeds_are_averaged_where_runs_are_named(edited):
 
 def test_the_report_needs_nothing_from_outside(finished):
     text = finished.results("summary/report.html").read_text()
-    assert text.count("data:image/png;base64,") == 1 + 2 * len(FIGURES)
+    trainings, whole_run = 4, 2
+    assert text.count("data:image/png;base64,") == whole_run + trainings + 2 * len(FIGURES)
     assert "http" not in text
+    assert "<script" not in text
 
 
 def test_the_resolved_config_is_kept(finished):

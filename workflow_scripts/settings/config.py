@@ -38,6 +38,8 @@ IMPORTED = "imported"
 SEC = "sec"
 # Words in place of a folder: the run makes its slices itself.
 MADE_PANELS = (SIMULATED, IMPORTED, SEC)
+# What the report calls a folder of slices, which has no other name than its path.
+OWN_SLICES = "slices"
 DEMO = "demo"
 FROM_FILINGS = "from_filings"
 

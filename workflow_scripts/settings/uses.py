@@ -23,7 +23,7 @@ from workflow_scripts.holdings.texts.prompts import PromptStyle
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.holdings.windows.sampling import Stratification
 from workflow_scripts.holdings.windows.splits import SPLITS
-from workflow_scripts.settings.config import DEMO, SIMULATED, Config, resolved
+from workflow_scripts.settings.config import DEMO, MADE_PANELS, OWN_SLICES, SIMULATED, Config, resolved
 from workflow_scripts.training.base_model import ModelSettings, model_identity
 from workflow_scripts.training.own_adapters import adapter_identity, missing_files
 from workflow_scripts.training.training_settings import GrpoSettings
@@ -380,6 +380,18 @@ def _evaluate_forecasts(config: Config, wildcards: Wildcards) -> Content:
     }
 
 
+def told(config: Config) -> Content:
+    """What the report says of the configuration: no path, so that a panel or a model that moves makes no new page."""
+    drawn = config.generation
+    return {
+        "panel": config.panel if config.panel in MADE_PANELS else OWN_SLICES,
+        "seed": config.seed,
+        "splits": asdict(config.splits),
+        "history_quarters": config.windows.history_quarters,
+        **{name: getattr(drawn, name) for name in ("samples", "temperature", "max_tokens")},
+    }
+
+
 def _score_rewards(config: Config, wildcards: Wildcards) -> Content:
     return {
         "rewards": reward_settings(config, config.evaluation.score_rewards),
@@ -453,6 +465,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
         "target": c.prompts.target,
         "confidence": c.evaluation.confidence,
         "seed_runs": c.evaluation.seed_runs,
+        "told": told(c),
     },
     "write_config": lambda c, w: resolved(c),
 }

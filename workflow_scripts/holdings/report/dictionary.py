@@ -13,6 +13,7 @@ from workflow_scripts.holdings.evaluation.tables import QUANTITIES
 from workflow_scripts.plumbing.errors import InputError
 
 MUSD, COUNT, SHARE, NONE, UNIT = "$ million", "count", "share", "", "see column unit"
+SHARE_OF_POSITION = "share of holding_t"
 
 # Column -> (unit, meaning). A column means the same in every table that has it.
 COLUMNS: dict[str, tuple[str, str]] = {
@@ -52,18 +53,18 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "sMAPE": ("0..2", "mean of 2|e| / (|truth| + |forecast|)"),
     "MedAE": (UNIT, "median absolute error"),
     "skill": (NONE, "1 - MAE / MAE of no-change on the same windows; in skill.csv: of the column metric"),
-    "capped_relative_MAE": ("share of holding_t", "headline: mean of |e| / holding_t, each counted as at most 1, over "
+    "capped_relative_MAE": (SHARE_OF_POSITION, "headline: mean of |e| / holding_t, each counted as at most 1, over "
                                                   "windows with a position at t"),
     "capped_share": (SHARE, "share of the errors that are above holding_t, and count as 1 in capped_relative_MAE"),
     "n_windows_relative": (COUNT, "windows with a position at t, whatever its size: those of all relative metrics; "
                                   "none for log_change"),
     "capped_relative_skill": (NONE, "1 - capped_relative_MAE / that of no-change"),
-    "relative_MAE": ("share of holding_t", "MAE of truth / holding_t and forecast / holding_t"),
-    "relative_RMSE": ("share of holding_t", "RMSE of the same"),
+    "relative_MAE": (SHARE_OF_POSITION, "MAE of truth / holding_t and forecast / holding_t"),
+    "relative_RMSE": (SHARE_OF_POSITION, "RMSE of the same"),
     "relative_R2": (NONE, "R2 of the same"),
-    "relative_MedAE": ("share of holding_t", "median absolute error of the same"),
+    "relative_MedAE": (SHARE_OF_POSITION, "median absolute error of the same"),
     "relative_skill": (NONE, "1 - relative_MAE / relative_MAE of no-change"),
-    "capped_relative_CRPS": ("share of holding_t", "mean CRPS of the target's change over holding_t, from quantiles at "
+    "capped_relative_CRPS": (SHARE_OF_POSITION, "mean CRPS of the target's change over holding_t, from quantiles at "
                                                    "seven levels; truths and quantiles beyond +-1 count as +-1. Of a "
                                                    "sure forecast it is the absolute error"),
     "capped_relative_CRPS_skill": (NONE, "1 - capped_relative_CRPS / that of no-change with its residual band"),
@@ -71,10 +72,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
                            "many truths equal an end"),
     "coverage_80_low": (SHARE, "lower end of its interval, clustered by quarter and by manager"),
     "coverage_80_high": (SHARE, "upper end"),
-    "width_80": ("share of holding_t", "mean distance from the 10 % to the 90 % quantile, which count at most +-1: "
+    "width_80": (SHARE_OF_POSITION, "mean distance from the 10 % to the 90 % quantile, which count at most +-1: "
                                        "sharpness"),
     "level": (SHARE, "level of the quantile"),
-    "pinball": ("share of holding_t", "mean pinball loss of the quantile; capped as the CRPS"),
+    "pinball": (SHARE_OF_POSITION, "mean pinball loss of the quantile; capped as the CRPS"),
     "observed_share": (SHARE, "truths at or below the quantile; the level is calibrated. A truth that equals quantiles "
                               "is spread evenly over their levels"),
     "observed_low": (SHARE, "lower end of its interval, clustered by quarter and by manager"),
@@ -329,6 +330,43 @@ DATA_COLUMNS: dict[str, tuple[str, str]] = {
     "labelled": (COUNT, "rows with holding_t1"),
     "warnings": (NONE, "names of the warnings of the checks (data/README.md)"),
 }  # fmt: skip
+# Column -> what a person calls it, for the headings of the page; of one that is not here, its own name in words. The
+# unit stands below it. Both ends of an interval have the name of the interval.
+NAMES: dict[str, str] = {
+    "mgrno": "manager", "permno": "stock", "holding_t_musd": "position at t", "samples": "answers",
+    "parsed": "number read", "n_windows": "windows", "n_windows_set_aside": "set aside", "MAE": "mean error",
+    "RMSE": "root mean squared error", "MedAE": "median error", "capped_relative_MAE": "relative error",
+    "capped_share": "errors capped", "n_windows_relative": "windows with a position",
+    "capped_relative_skill": "skill", "relative_MAE": "uncapped relative error", "relative_MedAE": "median error",
+    "relative_skill": "uncapped skill", "capped_relative_CRPS": "CRPS", "capped_relative_CRPS_skill": "CRPS skill",
+    "coverage_80": "80 % band holds", "coverage_80_low": "interval of it", "coverage_80_high": "interval of it",
+    "width_80": "width of the band", "IC": "correlation (IC)", "IC_t": "t of IC", "RankIC": "RankIC",
+    "RankIC_t": "t of RankIC", "relative_RankIC": "relative RankIC",
+    "relative_RankIC_t": "t of relative RankIC",
+    "n_quarters": "quarters", "n_quarters_without_IC": "quarters without correlation",
+    "n_quarters_ranked": "quarters ranked", "not_ranked": "why not the others",
+    "Recall_by_chance": "recall by chance", "Recall": "recall", "Precision": "precision", "NDCG": "NDCG",
+    "majority_accuracy": "accuracy of the commonest", "MCC": "Matthews correlation",
+    "near_zero_share": "forecasts near 0", "near_zero_share_of_truth": "truths near 0",
+    "parsed_share": "numbers read", "valid_share": "contract kept", "bound_share": "within the bound",
+    "truncated_share": "cut off", "baseline": "rival", "candidate": "forecaster", "n_managers": "managers",
+    "baseline_value": "value of the rival", "candidate_value": "value of the forecaster", "interval_low": "interval",
+    "interval_high": "interval", "p_value": "p", "p_holm": "p, corrected", "detectable": "could be found",
+    "p_adds_nothing": "p: adds nothing", "p_baseline_adds_nothing": "p: the rival adds nothing",
+    "average_value": "of the average", "average_difference": "average - rival", "average_low": "interval of that",
+    "average_high": "interval of that", "same_base_model": "same base model", "n_seeds": "seeds",
+    "sd": "standard deviation", "std": "standard deviation", "zero_share": "exactly 0", "min": "least", "max": "most",
+    "self_scaled": "own errors are the scale", "mean_abs_error": "mean error",
+    "dead_groups": "groups that teach nothing",
+    "in_order": "pairs in order", "windows_in_split": "windows in the split", "dropped_no_label": "without a label",
+    "dropped_zero_holding": "without a position", "dropped_no_active_change": "without an active change",
+    "candidates": "left to sample from", "largest_bucket": "fullest time bucket",
+    "smallest_bucket": "emptiest time bucket", "median_quarter_of_candidates": "median quarter before",
+    "median_quarter": "median quarter sampled", "sampled_split_like": "stock looks split",
+    "sampled_without_price": "without a price", "must_be_zero": "must be 0", "count": "found",
+    "lower": "interval", "upper": "interval", "reference": "by chance", "base_model_identity": "base model's digest",
+    "adapter_sha256": "adapter's digest", "gaps_between_rows_of_a_pair": "gaps between rows of a pair",
+}  # fmt: skip
 # Families of columns: the meaning of a name that a pattern matches, from its parts.
 FAMILIES: list[tuple[str, str, str]] = [
     (r"split_ratio_lag(\d+)", NONE, "split_ratio of the quarter that begins at t-{0}"),
@@ -379,6 +417,16 @@ def without_k(column: str) -> str:
     'Recall_by_chance'
     """
     return re.sub("@[^_]+", "", column)
+
+
+def name_of(column: str) -> str:
+    """What a person calls a column of a table.
+
+    >>> name_of("Recall@10%_by_chance"), name_of("macro_F1")
+    ('recall by chance', 'macro F1')
+    """
+    plain = without_k(column)
+    return NAMES.get(plain, plain.replace("_", " "))
 
 
 def data_dictionary(tables: Mapping[str, Iterable[str]]) -> pd.DataFrame:

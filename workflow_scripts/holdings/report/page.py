@@ -1,54 +1,114 @@
-"""The report: one HTML file without outside references, from the template `page.html.j2` beside this module."""
+"""A page for readers: one HTML file without outside references and scripts, from `page.html.j2` beside this module."""
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
+from workflow_scripts.holdings.report.answers import Answer
+from workflow_scripts.holdings.report.captions import CAPTIONS
+from workflow_scripts.holdings.report.dictionary import name_of
+from workflow_scripts.holdings.report.run_facts import Fact
+from workflow_scripts.holdings.report.samples import Sample
+from workflow_scripts.holdings.report.tables import Table, described
+
+# The others are folded away.
+SHOWN_WARNINGS = 8
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
 @dataclass(frozen=True)
-class Image:
-    """A figure inside the page: its name, and its PNG in base64."""
+class Figure:
+    """A figure inside the page: title, what to see in it, how it looks in words, and its PNG in base64."""
 
-    name: str
-    data: str
+    title: str
+    text: str
+    alt: str
+    png: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of the page: a title, and a table (folded away or not), a paragraph or figures below it."""
+class Formula:
+    """A term and how it is worked out."""
 
-    title: str = ""
-    table: Markup | None = None
-    rows: int = 0
-    folded: bool = False
-    text: str = ""
-    images: tuple[Image, ...] = ()
+    term: str
+    text: str
 
 
-def table_part(title: str, table: pd.DataFrame, folded: bool = False) -> Part:
-    """A table with three decimals; what is missing stays empty. Folded, it shows only how many rows it has."""
-    # pandas escapes the cells itself.
-    cells = Markup(table.to_html(index=False, float_format="{:.3f}".format, na_rep=""))
-    return Part(title, cells, len(table), folded)
+# What a chapter holds, in its order; a text is a paragraph.
+Part = str | Table | Figure | Sample | Sequence[Formula]
 
 
-def figures_part(title: str, paths: Sequence[str | Path]) -> Part:
-    """PNG figures side by side."""
-    images = (Image(Path(path).stem, base64.b64encode(Path(path).read_bytes()).decode()) for path in paths)
-    return Part(title, images=tuple(images))
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter: its title, and its place in the address of the page."""
+
+    title: str
+    parts: Sequence[Part]
+
+    @property
+    def anchor(self) -> str:
+        """The title as the part of an address."""
+        return "".join(letter if letter.isalnum() else "-" for letter in self.title.lower())
 
 
-def page(run: str, trained_on: str, oracle_note: str, warnings: Sequence[str], parts: Sequence[Part]) -> str:
-    """The whole page; every text but the tables' own is escaped."""
-    loader = FileSystemLoader(TEMPLATE.parent, encoding="utf-8")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.get_template(TEMPLATE.name).render(
-        run=run, trained_on=trained_on, oracle_note=oracle_note, warnings=warnings, parts=parts
+@dataclass(frozen=True)
+class Page:
+    """The first screen and the chapters. `about` are sentences below the title, `caution` those below the answers."""
+
+    title: str
+    about: Sequence[str]
+    answers: Sequence[Answer]
+    chapters: Sequence[Chapter]
+    caution: Sequence[str] = ()
+    figure: Figure | None = None
+    warnings: Sequence[str] = ()
+    facts: Sequence[Fact] = field(default=())
+
+
+def figure_part(path: Path, of: str = "") -> Figure:
+    """A PNG with the caption of its name; `of` says what of it is shown, such as a firm type."""
+    caption = CAPTIONS[path.stem] if path.stem in CAPTIONS else CAPTIONS[path.parent.name]
+    png = path.read_bytes()
+    # The head of a PNG: two numbers of four bytes.
+    width, height = (int.from_bytes(png[place : place + 4], "big") for place in (16, 20))
+    title = f"{caption.title}: {of}" if of else caption.title
+    alt = f"{caption.alt} ({of})" if of else caption.alt
+    return Figure(title, caption.text, alt, base64.b64encode(png).decode(), width, height)
+
+
+def columns_shown(chapters: Sequence[Chapter]) -> list[tuple[str, str, str]]:
+    """What is meant by each column of the page's tables: its name for readers, in files, and the sentence."""
+    sources = {
+        name for chapter in chapters for part in chapter.parts if isinstance(part, Table) for name in part.source
+    }
+    rows = [(name_of(name), name, described(name, {})[1]) for name in sources]
+    return sorted(rows, key=lambda row: (row[0].lower(), row[1]))
+
+
+def kind_of(part: Part) -> str:
+    """How the template tells the parts of a chapter apart."""
+    kinds = {str: "text", Table: "table", Figure: "figure", Sample: "sample"}
+    return kinds.get(type(part), "formulas")
+
+
+def render(page: Page) -> str:
+    """The whole page; every text is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE.parent, encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests["kind"] = lambda part, kind: kind_of(part) == kind
+    return (
+        environment.get_template(TEMPLATE.name).render(
+            page=page, meanings=columns_shown(page.chapters), shown_warnings=SHOWN_WARNINGS
+        )
+        + "\n"
     )

@@ -87,7 +87,7 @@ SKILL_LABEL = "skill = 1 - error / error of no change"
 HEADLINE_LABELS = {CAPPED_SKILL: "skill (capped)", RELATIVE_RANK_IC: "relative RankIC"}
 # The panels of the figure of skills: (metric, target) -> title.
 SKILLS = {
-    (CAPPED_MAE, HEADLINE_TARGET): "active change, relative to the position (capped): the headline",
+    (CAPPED_MAE, HEADLINE_TARGET): "active change, relative to the position",
     ("MAE", "change"): "dollar change: the largest positions decide",
 }
 MINUS = "\N{MINUS SIGN}"

@@ -1,16 +1,21 @@
 """The page of the probes: a verdict in words per firm type and stage, then every statistic."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from workflow_scripts.holdings.evaluation.probes import BY_NAME, NOT_ANSWERED, NOT_JUDGED, remembering
-from workflow_scripts.holdings.report.page import Part, table_part
+from workflow_scripts.holdings.report.answers import Answer
+from workflow_scripts.holdings.report.page import Chapter, Page, render
+from workflow_scripts.holdings.report.tables import table, words
 from workflow_scripts.holdings.texts.probe_answers import DIGITS
 
-PROBES_TEMPLATE = Path(__file__).with_name("probes.html.j2")
+ABOUT = (
+    "Probes of a part of the test windows. Intervals are clustered by quarter and by manager; a finding says more "
+    "than not shown where its p-value, after Holm's correction over all rows of the firm type, allows it. What is "
+    "not shown can still be there: read the interval. Stocks are named by {named_by}, managers by their number. "
+    "docs/probes.md explains each statistic."
+)
 SHOWN = ["stage", "probe", "statistic", "n_windows", "estimate", "lower", "upper", "reference", "p_holm", "finding"]
 
 
@@ -43,18 +48,18 @@ def departures(table: pd.DataFrame) -> list[str]:
 
 
 def probes_page(run: str, named_by: str, tables: Sequence[pd.DataFrame]) -> str:
-    """The whole page from a table of `probe_table` per firm type; every text but the tables' own is escaped.
+    """The whole page from a table of `probe_table` per firm type; every text is escaped.
 
     `named_by` is how stocks are named in questions: ticker or permno.
     """
-    verdicts: list[tuple[str, str, list[str]]] = []
-    parts: list[Part] = []
-    for table in tables:
-        firm_type = table["firm_type"].iloc[0]
-        for stage, rows in table.groupby("stage", sort=False):
-            verdicts.append((f"{firm_type}, {stage}", verdict(rows), departures(rows)))
-        parts.append(table_part(firm_type, table[SHOWN]))
-    loader = FileSystemLoader(PROBES_TEMPLATE.parent, encoding="utf-8")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    template = environment.get_template(PROBES_TEMPLATE.name)
-    return template.render(run=run, named_by=named_by, verdicts=verdicts, parts=parts)
+    verdicts: list[Answer] = []
+    chapters: list[Chapter] = []
+    for of_type in tables:
+        firm_type = of_type["firm_type"].iloc[0]
+        for stage, rows in of_type.groupby("stage", sort=False):
+            tone = "bad" if remembering(rows) else "open"
+            verdicts.append(Answer(f"{words(firm_type)}, {words(stage)}: {verdict(rows)}.", tone))
+            verdicts += [Answer(f"{words(firm_type)}, {words(stage)}: {line}.", "open") for line in departures(rows)]
+        shown = table("Every statistic", of_type[SHOWN], name=f"probes_{firm_type}")
+        chapters.append(Chapter(words(firm_type), [shown]))
+    return render(Page(f"{run}: does it know, or remember?", [ABOUT.format(named_by=named_by)], verdicts, chapters))

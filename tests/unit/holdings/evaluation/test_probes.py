@@ -250,8 +250,8 @@ def test_a_model_that_remembers_is_caught_by_every_probe_and_an_honest_one_by_no
     assert remembering(table) == ["sft"]
     table.insert(0, "firm_type", "banks")
     page = probes_page("a run", "permno", [table])
-    assert "<b>banks, sft</b>: memory of the test windows is shown (rank of the true last digits 1.000" in page
-    assert "<b>banks, base</b>: no memory of the test windows is shown (rank of the true last digits 0." in page
+    assert "banks, SFT: memory of the test windows is shown (rank of the true last digits 1.000" in page
+    assert "banks, base: no memory of the test windows is shown (rank of the true last digits 0." in page
     assert page.count("it REMEMBERS") == 4, "twice among the verdicts, twice in the table"
     assert len(data_dictionary({"probes": table.columns})) == len(table.columns)
 
