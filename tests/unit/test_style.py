@@ -130,8 +130,8 @@ def test_every_value_of_the_cluster_profile_is_explained():
 def test_jobs_on_a_cluster_ask_for_what_the_environment_says_and_more_with_each_attempt(monkeypatch):
     for name in ("SLURM_CPU_PARTITION", "SLURM_GPU_PARTITION", "SBATCH_ACCOUNT", "SBATCH_QOS", "SLURM_GPU_MODEL"):
         monkeypatch.delenv(name, raising=False)
-    gpu_rules = {"train_sft", "train_grpo", "merge_adapter", "generate_completions", "generate_probes", "rank_answers",
-                 "check_answers"}  # fmt: skip
+    gpu_rules = {"train_sft", "train_grpo", "merge_adapter", "generate_completions", "generate_probes",
+                 "generate_forecasts", "rank_answers", "check_answers"}  # fmt: skip
     profile = cluster_profile()
     assert set(profile["set-resources"]) == gpu_rules
     assert profile["default-resources"].keys() == {"slurm_partition", "runtime", "mem_mb"}
