@@ -116,6 +116,7 @@ rule write_forecasts:
         forecasts="<results>/{firm_type}/forecast/forecasts.csv",
         accuracy="<results>/{firm_type}/forecast/accuracy.csv",
         entry="<results>/{firm_type}/forecast/entry.json",
+        dictionary="<results>/{firm_type}/forecast/data_dictionary.csv",
     log:
         "<results>/logs/write_forecasts/{firm_type}.log",
     benchmark:
