@@ -17,7 +17,7 @@ rule forecast:
     params:
         code=code_of("workflow_scripts.forecast"),
         run_folder=RESULTS,
-        project=ROOT,
+        project=str(ROOT),
     shell:
         logged(r"""
             python -m workflow_scripts.forecast \

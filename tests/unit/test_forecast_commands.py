@@ -1,6 +1,8 @@
 """From a slice to a scored forecast by the entry modules themselves, with completions written by hand."""
 
 import json
+import subprocess
+import sys
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ from workflow_scripts import (
 )
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
-from workflow_scripts.holdings.forecasts.ledger import read_ledger
+from workflow_scripts.holdings.forecasts.ledger import check_kept, read_ledger
 from workflow_scripts.holdings.panel.slices import typed_table
 from workflow_scripts.holdings.panel.stock_quarters import StockQuarters, stock_quarters
 from workflow_scripts.holdings.texts.prompts import PromptSettings
@@ -32,7 +34,7 @@ from workflow_scripts.holdings.windows.newest import ForecastSettings
 from workflow_scripts.plumbing.cli import read_settings
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
-from workflow_scripts.plumbing.files import read_jsonl, write_csv, write_json, write_jsonl, write_table
+from workflow_scripts.plumbing.files import read_json, read_jsonl, write_csv, write_json, write_jsonl, write_table
 
 MANAGERS, QUARTERS = 12, 8
 HELD = {m: [10.0 + m + ((3 * m + 5 * t) % 7) * (1 + m / 10) for t in range(QUARTERS)] for m in range(1, MANAGERS + 1)}
@@ -214,6 +216,37 @@ def test_both_commands_refuse_an_edited_ledger(run):
 def test_nothing_to_score_says_what_to_do(run):
     with pytest.raises(InputError, match="there is no forecast to score yet; run snakemake forecast first"):
         run.score()
+
+
+def command(module: str, **options) -> subprocess.Popen:
+    """An entry module as its rule calls it, without waiting for it."""
+    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    call = [sys.executable, "-m", f"workflow_scripts.{module}", *words]
+    return subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_two_firm_types_written_at_once_get_a_line_each(run):
+    """Two processes, by their command lines: without the lock both would write line 2."""
+    run.forecast()
+    made, other = run.banks / "forecast", run.root / "other/forecast"
+    other.mkdir(parents=True)
+    calls = []
+    for firm_type in ("mutual_funds", "pension_funds"):
+        (other / f"{firm_type}.csv").write_text((made / "forecasts.csv").read_text() + firm_type)
+        write_json(other / f"{firm_type}.json", read_json(made / "entry.json") | {"firm_type": firm_type})
+        calls.append({"forecasts": other / f"{firm_type}.csv", "entries": other / f"{firm_type}.json"})
+    jobs = [command("forecast", run_folder=run.root, project=ROOT, **paths) for paths in calls]
+    for job in jobs:
+        output, _ = job.communicate(timeout=120)
+        assert job.returncode == 0, output
+    lines = read_ledger(run.root)
+    check_kept(run.root, lines)
+    assert sorted(line["firm_type"] for line in lines) == ["banks", "mutual_funds", "pension_funds"]
+    stocks = run.banks / "stock_quarters.parquet"
+    job = command("score_forecasts", run_folder=run.root, panels=run.root / "banks.parquet", stocks=stocks,
+                  settings="{}", out=run.root / "forecast_scores.csv")  # fmt: skip
+    output, _ = job.communicate(timeout=120)
+    assert "0 of 3 lines scored, 3 wait for their quarter" in output
 
 
 def test_every_column_of_its_files_is_described(run):
