@@ -145,7 +145,6 @@ def test_an_edited_ledger_is_refused_by_both_commands(copied):
     path = project.root / RUN / "ledger.csv"
     path.write_text(path.read_text().replace("2021Q3,2021Q4", "2021Q2,2021Q4"))
     edited = path.read_bytes()
-    add_the_quarter(project)
     for target in ("forecast", "score_forecasts"):
         result = project.run(settings, target)
         assert result.returncode != 0

@@ -78,6 +78,15 @@ def test_rule_conventions(name):
     assert (ROOT / "workflow_scripts" / f"{name}.py").is_file()
 
 
+@pytest.mark.parametrize("name", sorted(set(rules()) - NAMED_TARGETS))
+def test_a_rule_gives_its_module_the_options_that_it_has(name):
+    """A misspelt one would fail in the job, after hours of others."""
+    given = set(re.findall(r"^ +--([\w-]+)", rules()[name], re.MULTILINE))
+    tree = ast.parse((ROOT / "workflow_scripts" / f"{name}.py").read_text())
+    (call,) = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "cli.run"]
+    assert given == {one.arg.replace("_", "-") for one in call.keywords}
+
+
 def test_no_input_is_ancient():
     """Where such an input runs again, Snakemake overlooks changed settings of all that follows."""
     for path in RULE_FILES:
