@@ -16,12 +16,12 @@ rule forecast:
     localrule: True
     params:
         code=code_of("workflow_scripts.forecast"),
-        run_folder=RESULTS,
+        ledger=f"{RESULTS}/ledger.csv",
         project=str(ROOT),
     shell:
         logged(r"""
             python -m workflow_scripts.forecast \
-                --run-folder {params.run_folder:q} \
+                --ledger {params.ledger:q} \
                 --forecasts {input.forecasts:q} \
                 --entries {input.entries:q} \
                 --project {params.project:q}
@@ -38,13 +38,13 @@ rule score_forecasts:
         "<results>/benchmarks/score_forecasts.tsv"
     params:
         code=code_of("workflow_scripts.score_forecasts"),
-        run_folder=RESULTS,
+        ledger=f"{RESULTS}/ledger.csv",
         settings=settings_of("score_forecasts"),
         out=f"{RESULTS}/forecast_scores.csv",
     shell:
         logged(r"""
             python -m workflow_scripts.score_forecasts \
-                --run-folder {params.run_folder:q} \
+                --ledger {params.ledger:q} \
                 --panels {input.panels:q} \
                 --stocks {input.stocks:q} \
                 --settings {params.settings:q} \

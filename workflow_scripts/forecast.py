@@ -8,7 +8,7 @@ import datetime as dt
 from argparse import Namespace
 from pathlib import Path
 
-from workflow_scripts.holdings.forecasts.ledger import KEPT, LEDGER, Published, publish, read_ledger
+from workflow_scripts.holdings.forecasts.ledger import KEPT, Published, publish, read_ledger
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_json
 from workflow_scripts.plumbing.project_version import project_version
@@ -16,8 +16,8 @@ from workflow_scripts.training.store import alone_in
 
 
 def main(args: Namespace) -> str:
-    """Append to the ledger below `--run-folder`."""
-    folder = Path(args.run_folder)
+    """Append to the ledger and keep the files in the folder beside it."""
+    folder = Path(args.ledger).parent
     forecasts = [
         Published(Path(path), **read_json(entry)) for path, entry in zip(args.forecasts, args.entries, strict=True)
     ]
@@ -25,14 +25,14 @@ def main(args: Namespace) -> str:
         new = publish(folder, forecasts, dt.datetime.now(dt.UTC), project_version(args.project))
         lines = read_ledger(folder)
     what = ", ".join(f"{line['firm_type']} {line['quarter_forecast']}" for line in new) or "none"
-    return f"forecast: new in {folder / LEDGER}: {what}; {len(lines)} lines, the last with digest {lines[-1]['digest']}"
+    return f"forecast: new in {args.ledger}: {what}; {len(lines)} lines, the last with digest {lines[-1]['digest']}"
 
 
 if __name__ == "__main__":
     cli.run(
         main,
         __doc__,
-        run_folder=cli.TEXT,
+        ledger=cli.TEXT,
         forecasts={**cli.FILES, "help": "by firm type"},
         entries={**cli.FILES, "help": "what the ledger says of each, in the same order"},
         project={"help": "folder of the project, whose version is noted"},

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from workflow_scripts.holdings.evaluation.ledger_scores import COLUMNS, NAMES, line_scores, with_truth
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
-from workflow_scripts.holdings.forecasts.ledger import KEPT, LEDGER, check_kept, kept_name, marks, read_ledger
+from workflow_scripts.holdings.forecasts.ledger import KEPT, check_kept, kept_name, marks, read_ledger
 from workflow_scripts.holdings.forecasts.next_quarter import kept_forecasts
 from workflow_scripts.holdings.panel.quarters import label_ids
 from workflow_scripts.holdings.panel.slices import read_pairs
@@ -26,10 +26,10 @@ POSITIONS = ("mgrno", "permno", "date", "holding_t", "holding_t1")
 
 def main(args: Namespace) -> str:
     """Write a row per scored line and forecaster to `--out`."""
-    folder = Path(args.run_folder)
+    folder = Path(args.ledger).parent
     lines = read_ledger(folder)
     if not lines:
-        raise InputError(f"{folder / LEDGER}: there is no forecast to score yet; run snakemake forecast first")
+        raise InputError(f"{args.ledger}: there is no forecast to score yet; run snakemake forecast first")
     with alone_in(folder / KEPT, "score_forecasts"):
         # Nobody is just about to keep a file whose line is there.
         check_kept(folder, lines)
@@ -55,7 +55,7 @@ if __name__ == "__main__":
     cli.run(
         main,
         __doc__,
-        run_folder=cli.TEXT,
+        ledger=cli.TEXT,
         panels={**cli.FILES, "help": "slices, each named as its firm type"},
         stocks={**cli.FILES, "help": "their stock_quarters.parquet, each in the folder of its firm type"},
         settings=cli.settings_option(EvaluationSettings),

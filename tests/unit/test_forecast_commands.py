@@ -135,12 +135,14 @@ class Run:
                 out=out,
             )
         )
-        return forecast.main(Namespace(run_folder=self.root, forecasts=[out[0]], entries=[out[2]], project=ROOT))
+        return forecast.main(
+            Namespace(ledger=self.root / "ledger.csv", forecasts=[out[0]], entries=[out[2]], project=ROOT)
+        )
 
     def score(self) -> str:
         return score_forecasts.main(
             Namespace(
-                run_folder=self.root,
+                ledger=self.root / "ledger.csv",
                 panels=[self.root / "banks.parquet"],
                 stocks=[self.banks / "stock_quarters.parquet"],
                 settings=EvaluationSettings(),
@@ -191,7 +193,7 @@ def test_a_firm_type_that_the_run_has_no_more_waits(run):
     for name in ("banks.parquet", "banks/stock_quarters.parquet"):
         (run.root / name.replace("banks", "other")).write_bytes((run.root / name).read_bytes())
     args = Namespace(
-        run_folder=run.root,
+        ledger=run.root / "ledger.csv",
         panels=[run.root / "other.parquet"],
         stocks=[run.root / "other/stock_quarters.parquet"],
         settings=EvaluationSettings(),
@@ -235,7 +237,7 @@ def test_two_firm_types_written_at_once_get_a_line_each(run):
         (other / f"{firm_type}.csv").write_text((made / "forecasts.csv").read_text() + firm_type)
         write_json(other / f"{firm_type}.json", read_json(made / "entry.json") | {"firm_type": firm_type})
         calls.append({"forecasts": other / f"{firm_type}.csv", "entries": other / f"{firm_type}.json"})
-    jobs = [command("forecast", run_folder=run.root, project=ROOT, **paths) for paths in calls]
+    jobs = [command("forecast", ledger=run.root / "ledger.csv", project=ROOT, **paths) for paths in calls]
     for job in jobs:
         output, _ = job.communicate(timeout=120)
         assert job.returncode == 0, output
@@ -243,7 +245,7 @@ def test_two_firm_types_written_at_once_get_a_line_each(run):
     check_kept(run.root, lines)
     assert sorted(line["firm_type"] for line in lines) == ["banks", "mutual_funds", "pension_funds"]
     stocks = run.banks / "stock_quarters.parquet"
-    job = command("score_forecasts", run_folder=run.root, panels=run.root / "banks.parquet", stocks=stocks,
+    job = command("score_forecasts", ledger=run.root / "ledger.csv", panels=run.root / "banks.parquet", stocks=stocks,
                   settings="{}", out=run.root / "forecast_scores.csv")  # fmt: skip
     output, _ = job.communicate(timeout=120)
     assert "0 of 3 lines scored, 3 wait for their quarter" in output
