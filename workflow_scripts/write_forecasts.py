@@ -10,7 +10,7 @@ from workflow_scripts.holdings.evaluation.ledger_scores import COLUMNS as SCORES
 from workflow_scripts.holdings.evaluation.ledger_scores import past_accuracy
 from workflow_scripts.holdings.forecasts import ledger
 from workflow_scripts.holdings.forecasts.next_quarter import forecast_table
-from workflow_scripts.holdings.report.dictionary import data_dictionary
+from workflow_scripts.holdings.report.dictionary import FORECAST_COLUMNS, data_dictionary
 from workflow_scripts.holdings.texts.tickers import read_tickers
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import json_digest, read_csv, read_json, read_table, write_csv, write_json
@@ -27,7 +27,8 @@ def main(args: Namespace) -> str:
     past = past_accuracy(read_csv(args.metrics))
     write_csv(accuracy, past)
     tables = {"forecasts.csv": table.columns, "accuracy.csv": past.columns}
-    write_csv(dictionary, data_dictionary({**tables, ledger.LEDGER: ledger.COLUMNS, "forecast_scores.csv": SCORES}))
+    tables |= {ledger.LEDGER: ledger.COLUMNS, "forecast_scores.csv": SCORES}
+    write_csv(dictionary, data_dictionary(tables, FORECAST_COLUMNS))
     conditions = {Path(path).stem: read_json(path) for path in args.conditions}
     models = {name: json_digest([one["model"], one["adapter"]]) for name, one in conditions.items()}
     names = {name: report[name] for name in ("firm_type", "quarter", "quarter_forecast", "data_digest")}

@@ -28,6 +28,7 @@ from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.ledger import check_kept, read_ledger
 from workflow_scripts.holdings.panel.slices import typed_table
 from workflow_scripts.holdings.panel.stock_quarters import StockQuarters, stock_quarters
+from workflow_scripts.holdings.report.dictionary import COLUMNS
 from workflow_scripts.holdings.texts.prompts import PromptSettings
 from workflow_scripts.holdings.windows.managers import manager_quarters
 from workflow_scripts.holdings.windows.newest import ForecastSettings
@@ -261,6 +262,9 @@ def test_every_column_of_its_files_is_described(run):
         columns = list(pd.read_csv(folder / name).columns)
         assert list(described.loc[described["table"] == name, "column"]) == columns
     assert (described["meaning"] != "").all()
+    meanings = described.set_index(["table", "column"])["meaning"]
+    assert "quantile of the forecast" in meanings["forecasts.csv", "q05"], "elsewhere it is one of rewards"
+    assert "rewards" in COLUMNS["q05"][1]
 
 
 def test_a_line_notes_slice_model_and_version(run):

@@ -228,6 +228,15 @@ COLUMNS: dict[str, tuple[str, str]] = {
                         "that of no difference from it, p_holm corrected over the firm type's rows that show memory "
                         "and, apart from them, over the others"),
     "finding": (NONE, "what that says, after the correction"),
+    "column": (NONE, "column that is described"),
+    "meaning": (NONE, "what it says"),
+    "table": (NONE, "file, below evaluation/ of a firm type or summary/"),
+}  # fmt: skip
+
+
+# The same with those of the forecast of the next quarter and of its record; its quantiles are not those of rewards.
+FORECAST_COLUMNS: dict[str, tuple[str, str]] = {
+    **COLUMNS,
     "ticker": (NONE, "the stock's ticker; empty where the file of tickers has none"),
     "quarter_forecast": (NONE, "quarter t+1, whose end is forecast"),
     "predicted_tp1_musd": (MUSD, "forecast of the position at the end of t+1: holding_t + the forecast change; where "
@@ -254,9 +263,6 @@ COLUMNS: dict[str, tuple[str, str]] = {
                                  "known then"),
     "capped_relative_MAE_no_change": ("share of holding_t", "that of no-change on the same windows"),
     "MAE_no_change": (MUSD, "that of no-change on the same windows"),
-    "column": (NONE, "column that is described"),
-    "meaning": (NONE, "what it says"),
-    "table": (NONE, "file, below evaluation/ of a firm type or summary/"),
 }  # fmt: skip
 
 
@@ -408,15 +414,17 @@ def without_k(column: str) -> str:
     return re.sub("@[^_]+", "", column)
 
 
-def data_dictionary(tables: Mapping[str, Iterable[str]]) -> pd.DataFrame:
+def data_dictionary(
+    tables: Mapping[str, Iterable[str]], meanings: Mapping[str, tuple[str, str]] = COLUMNS
+) -> pd.DataFrame:
     """One row per table and column: table, column, unit, meaning. InputError for a column that is not described."""
     rows = []
     for table, columns in tables.items():
         for column in columns:
             described = without_k(column)
-            if described not in COLUMNS:
+            if described not in meanings:
                 raise InputError(
                     f"{table}: column {column!r} is not in holdings/report/dictionary.py; describe it there"
                 )
-            rows.append((table, column, *COLUMNS[described]))
+            rows.append((table, column, *meanings[described]))
     return pd.DataFrame(rows, columns=["table", "column", "unit", "meaning"])
