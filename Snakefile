@@ -1,7 +1,7 @@
 """Holdings adjustment: panel -> windows -> samples -> prompts -> datasets -> adapters -> evaluation.
 
-Targets: all (default), panel, datasets, adapters, evaluation, answers, probe, metrics_trimmed, metrics_by_period, or any
-file below results/{run}/. Settings: config/demo.yaml, or --configfile FILE; config/README.md has a table of all.
+Targets: all (default), panel, datasets, adapters, evaluation, answers, probe, forecast, score_forecasts, metrics_trimmed,
+metrics_by_period, or a file below results/{run}/. Settings: config/demo.yaml, or --configfile FILE (config/README.md).
 """
 
 from snakemake.utils import min_version
@@ -27,6 +27,7 @@ pathvars:
 
 
 include: "rules/panel.smk"
+include: "rules/evaluation.smk"
 
 
 if ROLLING_RUNS:
@@ -42,14 +43,13 @@ else:
     include: "rules/training.smk"
     include: "rules/generation.smk"
     include: "rules/probes.smk"
+    include: "rules/forecast.smk"
 
 
-include: "rules/evaluation.smk"
 include: "rules/breakdowns.smk"
 include: "rules/rewards.smk"
 include: "rules/answers.smk"
 include: "rules/report.smk"
-include: "rules/summary.smk"
 include: "rules/store.smk"
 
 

@@ -1,4 +1,6 @@
 # Names and functions that all rules use; inputs.smk has what depends on a job's wildcards.
+from types import SimpleNamespace
+
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.forecasters import ORACLE
 from workflow_scripts.holdings.forecasts.stages import BASE, STAGES, TRAINED_STAGES, stages_by

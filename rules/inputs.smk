@@ -23,6 +23,11 @@ def panel_slice(wildcards):
     return [made] if ADDS_EXITS else source_slice(wildcards)
 
 
+def every_slice(wildcards):
+    """The slices of all firm types of the run that windows are found in."""
+    return [path for name in FIRM_TYPES for path in panel_slice(SimpleNamespace(firm_type=name))]
+
+
 def sister_slices(wildcards):
     """All slices of the panel that are there, of whatever types a run is; of a simulated panel this one alone."""
     if IS_SIMULATED:

@@ -1,6 +1,6 @@
 # Figures, training curves and the resolved configuration of the run.
 # Required inputs: evaluation tables of all firm types, training logs. Outputs: <results>/config.yaml, training/*, evaluation/*.{png,pdf}
-# Steps: write_config; summarize_training, plot_forecasts
+# Steps: write_config; summarize_training, plot_forecasts; summary.smk makes the page of them
 
 
 # The first three have a CSV of their own, the others show an evaluation table of the same name.
@@ -81,3 +81,6 @@ rule plot_forecasts:
                 --settings {params.settings:q} \
                 --out {params.folder:q}
             """)
+
+
+include: "summary.smk"

@@ -117,8 +117,8 @@ def check_machine():
     if is_cluster and not shutil.which("sbatch"):
         fail("there is no SLURM here (sbatch is not on the path); start this on a login node of the cluster")
     model, needed = CONFIG.model, list(workflow.dag.needrun_jobs())
-    loading = ("generate_completions", "generate_probes", "rank_answers", "check_answers", "train_sft", "train_grpo")
-    jobs = [job.wildcards for job in needed if job.rule.name in loading]
+    loading = ("rank_answers", "check_answers", "train_sft", "train_grpo")
+    jobs = [job.wildcards for job in needed if job.rule.name.startswith("generate_") or job.rule.name in loading]
     if jobs and model.torch_dtype != "float32" and not is_cluster and not has_gpu():
         fail(
             f"model.torch_dtype: {model.torch_dtype} needs a GPU, and this machine has none; set float32 for a "

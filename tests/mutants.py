@@ -51,6 +51,9 @@ STOCK_FACTS = "holdings/sec/test_stock_facts.py"
 SENTENCES = "holdings/report/test_answers.py"
 REPORT_TABLES = "holdings/report/test_tables.py"
 PAGE = "holdings/report/test_page.py"
+LEDGER = "holdings/forecasts/test_ledger.py"
+NEWEST = "holdings/windows/test_newest.py"
+LEDGER_SCORES = "holdings/evaluation/test_ledger_scores.py"
 NEUTRAL = 'neutral = {"model", "dataset"'
 
 MUTANTS = [
@@ -117,6 +120,18 @@ MUTANTS = [
     Mutant("completions whatever the seed", "generate_completions.py",
            "generation_conditions(model, generation, settings.seed)", "generation_conditions(model, generation, 0)",
            FINGERPRINTS),
+    Mutant("a ledger whose lines may be moved or taken out", "holdings/forecasts/ledger.py",
+           'if line["previous"] != previous:', "if False:", LEDGER),
+    Mutant("a ledger whose last lines may be taken off", "holdings/forecasts/ledger.py",
+           "    if unnamed:", "    if False:", LEDGER),
+    Mutant("a kept forecast that may be edited", "holdings/forecasts/ledger.py",
+           'if file_digest(path) != line["forecast_digest"]:', "if False:", LEDGER),
+    Mutant("every forecast of a quarter is the record", "holdings/forecasts/ledger.py",
+           '"is_first": key not in seen', '"is_first": True', LEDGER),
+    Mutant("a forecast of windows whose answer is known", "holdings/windows/newest.py",
+           'inside & part["delta_sign"].is_null().to_numpy()', "inside", NEWEST),
+    Mutant("a revised position changes what was forecast", "holdings/evaluation/ledger_scores.py",
+           'active_change(held, truth, prices', 'active_change(now_held, truth, prices', LEDGER_SCORES),
     Mutant("the true answer in the middle of those that differ in their last digits", "holdings/texts/probe_answers.py",
            "place = rng.integers(answers, size=len(truth))", "place = np.full(len(truth), answers // 2)", PROBE_TEXTS),
     Mutant("a probe of scale whose history stays in dollars", "holdings/texts/probe_prompts.py",

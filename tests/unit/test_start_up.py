@@ -19,6 +19,8 @@ SPLIT = {"seed": 1, "history_quarters": 4, "period": {}, "next_start": None, "em
          "needs_active_change": False}  # fmt: skip
 SAMPLE, TRAINING = {**SPLIT, "sample": {}}, {**SPLIT, "max_windows": 10, "drop_zero_holding": True}
 
+FORECAST = {"seed": 1, "history_quarters": 4, "drop_zero_holding": True, "forecast": {}}
+
 
 @pytest.fixture
 def stages(tmp_path) -> dict[str, dict]:
@@ -42,6 +44,10 @@ def stages(tmp_path) -> dict[str, dict]:
         "sample_windows": {**read, "tables": [windows, stocks, managers], "split": "sft",
                            "out": [sample, tmp_path / "history.parquet"], "settings": json.dumps(SAMPLE),
                            "report": tmp_path / "sample.json"},
+        "sample_forecast_windows": {**read, "tables": [windows, stocks, managers], "settings": json.dumps(FORECAST),
+                                    "out": tmp_path / "newest.parquet", "report": tmp_path / "newest.json"},
+        "build_forecast_prompts": {"firm-type": "banks", "sample": tmp_path / "newest.parquet", "settings": "{}",
+                                   "out": tmp_path / "newest.jsonl"},
         "build_prompts": {**texts, "split": "sft", "settings": "{}", "out": prompts},
         "build_sft_dataset": {**texts, "prompts": prompts, "settings": labels, "out": tmp_path / "sft.jsonl",
                               "report": tmp_path / "sft.json"},

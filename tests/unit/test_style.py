@@ -78,6 +78,15 @@ def test_rule_conventions(name):
     assert (ROOT / "workflow_scripts" / f"{name}.py").is_file()
 
 
+@pytest.mark.parametrize("name", sorted(set(rules()) - NAMED_TARGETS))
+def test_a_rule_gives_its_module_the_options_that_it_has(name):
+    """A misspelt one would fail in the job, after hours of others."""
+    given = set(re.findall(r"^ +--([\w-]+)", rules()[name], re.MULTILINE))
+    tree = ast.parse((ROOT / "workflow_scripts" / f"{name}.py").read_text())
+    (call,) = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "cli.run"]
+    assert given == {one.arg.replace("_", "-") for one in call.keywords}
+
+
 def test_no_input_is_ancient():
     """Where such an input runs again, Snakemake overlooks changed settings of all that follows."""
     for path in RULE_FILES:
@@ -130,8 +139,8 @@ def test_every_value_of_the_cluster_profile_is_explained():
 def test_jobs_on_a_cluster_ask_for_what_the_environment_says_and_more_with_each_attempt(monkeypatch):
     for name in ("SLURM_CPU_PARTITION", "SLURM_GPU_PARTITION", "SBATCH_ACCOUNT", "SBATCH_QOS", "SLURM_GPU_MODEL"):
         monkeypatch.delenv(name, raising=False)
-    gpu_rules = {"train_sft", "train_grpo", "merge_adapter", "generate_completions", "generate_probes", "rank_answers",
-                 "check_answers"}  # fmt: skip
+    gpu_rules = {"train_sft", "train_grpo", "merge_adapter", "generate_completions", "generate_probes",
+                 "generate_forecasts", "rank_answers", "check_answers"}  # fmt: skip
     profile = cluster_profile()
     assert set(profile["set-resources"]) == gpu_rules
     assert profile["default-resources"].keys() == {"slurm_partition", "runtime", "mem_mb"}

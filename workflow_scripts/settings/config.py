@@ -24,6 +24,7 @@ from workflow_scripts.holdings.sec.panel_settings import SecPanelSettings
 from workflow_scripts.holdings.texts.label_settings import LabelSettings
 from workflow_scripts.holdings.texts.probe_prompts import ProbeSettings
 from workflow_scripts.holdings.texts.prompts import PromptStyle
+from workflow_scripts.holdings.windows.newest import ForecastSettings
 from workflow_scripts.holdings.windows.sampling import BaselineSettings, SampleLimit, Stratification
 from workflow_scripts.holdings.windows.splits import SplitSettings
 from workflow_scripts.holdings.windows.windows import WindowSettings
@@ -226,6 +227,7 @@ class Config:
     generation: Annotated[GenerationSettings, Doc("The completions of the test prompts.")] = GenerationSettings()
     evaluation: Annotated[EvaluationSection, Doc("The evaluation.")] = field(default_factory=EvaluationSection)
     probes: Annotated[ProbeSettings, Doc("The probes of memory.")] = ProbeSettings()
+    forecast: Annotated[ForecastSettings, Doc("The forecast of the next quarter.")] = ForecastSettings()
     replay: Annotated[ReplaySettings | None, Doc("Completions to replay; needed by the target replay_rewards.")] = None
     adapters: Annotated[
         dict[ForecasterName, AdapterSettings],

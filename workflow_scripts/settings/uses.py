@@ -362,6 +362,15 @@ def _score_probes(config: Config, wildcards: Wildcards) -> Content:
     return {**asked(config), **limits}
 
 
+def _sample_forecast_windows(config: Config, wildcards: Wildcards) -> Content:
+    return {
+        "seed": config.seed,
+        "history_quarters": config.windows.history_quarters,
+        "drop_zero_holding": config.sample.drop_zero_holding,
+        "forecast": asdict(config.forecast),
+    }
+
+
 def _predict_baselines(config: Config, wildcards: Wildcards) -> Content:
     law, oracle = config.simulation, None
     if config.panel == SIMULATED:
@@ -445,6 +454,9 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "rank_answers": lambda c, w: {"model": _start_model(c, w), "batch_size": c.generation.batch_size},
     "score_probes": _score_probes,
     "report_probes": lambda c, w: {"run": c.run, "named_by": "ticker" if c.prompts.ticker_mapping else "permno"},
+    "sample_forecast_windows": _sample_forecast_windows,
+    "build_forecast_prompts": lambda c, w: _prompts(c),
+    "score_forecasts": lambda c, w: part(c.evaluation, EvaluationSettings),
     "parse_predictions": lambda c, w: asked(c),
     "evaluate_forecasts": _evaluate_forecasts,
     "trim_metrics": lambda c, w: {

@@ -352,6 +352,8 @@ def test_each_rules_settings_are_read_into_its_class(rule):
         "check_panel": "CheckSettings",
         "build_windows": "WindowSettings",
         "build_prompts": "PromptSettings",
+        "build_forecast_prompts": "PromptSettings",
+        "score_forecasts": "EvaluationSettings",
         "merge_adapter": "ModelSettings",
     }
     cls = getattr(module, classes.get(rule, "Settings"))

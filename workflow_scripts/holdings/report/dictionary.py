@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from workflow_scripts.holdings.evaluation.tables import QUANTITIES
+from workflow_scripts.holdings.forecasts.quantiles import LEVELS, quantile_name
 from workflow_scripts.plumbing.errors import InputError
 
 MUSD, COUNT, SHARE, NONE, UNIT = "$ million", "count", "share", "", "see column unit"
@@ -234,6 +235,38 @@ COLUMNS: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
+# The same with those of the forecast of the next quarter and of its record; its quantiles are not those of rewards.
+FORECAST_COLUMNS: dict[str, tuple[str, str]] = {
+    **COLUMNS,
+    "ticker": (NONE, "the stock's ticker; empty where the file of tickers has none"),
+    "quarter_forecast": (NONE, "quarter t+1, whose end is forecast"),
+    "predicted_tp1_musd": (MUSD, "forecast of the position at the end of t+1: holding_t + the forecast change; where "
+                                 "the target is the active change, at the price of t"),
+    **{quantile_name(level): (MUSD, f"{100 * level:g} % quantile of the forecast of the change; empty where the "
+                                    "forecaster has none") for level in LEVELS},
+    "line": (NONE, "line of the ledger, from 1"),
+    "made_at_utc": (NONE, "when the forecast was published, by the machine's clock"),
+    "windows": (COUNT, "windows that were forecast"),
+    "rows": (COUNT, "rows of the forecast file: windows times forecasters"),
+    "data_digest": ("SHA-256", "of the slice's bytes"),
+    "model_digests": ("SHA-256", "per stage or adapter of your own: of base model and adapter"),
+    "forecast_digest": ("SHA-256", "of the forecast file, which is kept under this name in forecasts/"),
+    "version": (NONE, "version and commit of the workflow; .edited where files that git knows had been changed"),
+    "previous": ("SHA-256", "digest of the line before, of the first line that of the header"),
+    "digest": ("SHA-256", "of this line's text before this column"),
+    "is_first": (NONE, "whether it is the first forecast of this quarter and firm type, the record; later ones may "
+                       "have been made after the fact"),
+    "made_before_filings": (NONE, "whether it was published before the day on which the filings of t+1 are due, 45 "
+                                  "days after its end"),
+    "n_windows_forecast": (COUNT, "windows of the forecast; those without a truth (the panel has no label, a price is "
+                                  "missing, the stock was split) are set aside"),
+    "n_windows_revised": (COUNT, "windows whose holding_t the panel gives differently now; scored on the one that was "
+                                 "known then"),
+    "capped_relative_MAE_no_change": ("share of holding_t", "that of no-change on the same windows"),
+    "MAE_no_change": (MUSD, "that of no-change on the same windows"),
+}  # fmt: skip
+
+
 # Columns of the files before the evaluation: they are named as in the panel and the datasets, without units.
 DATA_COLUMNS: dict[str, tuple[str, str]] = {
     "window_id": COLUMNS["window_id"],
@@ -429,15 +462,17 @@ def name_of(column: str) -> str:
     return NAMES.get(plain, plain.replace("_", " "))
 
 
-def data_dictionary(tables: Mapping[str, Iterable[str]]) -> pd.DataFrame:
+def data_dictionary(
+    tables: Mapping[str, Iterable[str]], meanings: Mapping[str, tuple[str, str]] = COLUMNS
+) -> pd.DataFrame:
     """One row per table and column: table, column, unit, meaning. InputError for a column that is not described."""
     rows = []
     for table, columns in tables.items():
         for column in columns:
             described = without_k(column)
-            if described not in COLUMNS:
+            if described not in meanings:
                 raise InputError(
                     f"{table}: column {column!r} is not in holdings/report/dictionary.py; describe it there"
                 )
-            rows.append((table, column, *COLUMNS[described]))
+            rows.append((table, column, *meanings[described]))
     return pd.DataFrame(rows, columns=["table", "column", "unit", "meaning"])

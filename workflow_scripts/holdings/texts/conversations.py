@@ -182,6 +182,19 @@ def holdout_rows(prompts: Sequence[dict[str, str]], sample: pa.Table) -> list[di
     return _with_labels(rows, sample, [change.label for change in CHANGES.values()])
 
 
+def forecast_rows(prompts: Sequence[dict[str, str]], sample: pa.Table) -> list[dict]:
+    """Conversations of windows whose answer nobody knows yet: prompt, quarter, ids and holding_t ($ million)."""
+    names = ("firm_type", "mgrno", "permno", "quarter", "holding_t")
+    return [
+        {
+            "window_id": prompt["window_id"],
+            "messages": _messages(prompt),
+            **{name: sample[name][i].as_py() for name in names},
+        }
+        for i, prompt in _paired(prompts, sample)
+    ]
+
+
 def _complete(labels: NDArray[np.float64], sample: pa.Table, target: Target) -> NDArray[np.float64]:
     unknown = np.flatnonzero(np.isnan(labels))
     if len(unknown):

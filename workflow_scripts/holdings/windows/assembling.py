@@ -70,9 +70,15 @@ class Assembler:
             raise InputError(f"{self.files.windows}, split {split}: {error}") from error
 
     def assemble(self, chosen: pa.Table) -> tuple[pa.Table, pa.Table]:
-        """The chosen windows with all columns of a sample, and the panel rows of their pairs."""
-        quarters = self.settings.history_quarters
-        history = read_history(self.files.panel, chosen)
-        sample = attach_history(chosen, history, self.files.firm_type, quarters)
-        sample = attach_prices(sample, self.stocks, quarters)
-        return attach_managers(sample, ManagerQuarters(read_table(self.files.managers)), self.stocks), history
+        """`assemble` of the chosen windows."""
+        return assemble(chosen, self.files, self.stocks, self.settings.history_quarters)
+
+
+def assemble(
+    chosen: pa.Table, files: FirmTypeFiles, stocks: StockQuarters, history_quarters: int
+) -> tuple[pa.Table, pa.Table]:
+    """The chosen windows with all columns of a sample, and the panel rows of their pairs."""
+    history = read_history(files.panel, chosen)
+    sample = attach_history(chosen, history, files.firm_type, history_quarters)
+    sample = attach_prices(sample, stocks, history_quarters)
+    return attach_managers(sample, ManagerQuarters(read_table(files.managers)), stocks), history
