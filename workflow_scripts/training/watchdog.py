@@ -43,20 +43,27 @@ class Watchdog:
 
 
 def abort_with_stacks(pid: int) -> None:
-    """End a process and those that it has started; each prints its stacks where STACKS_ON_ABORT was set."""
+    """End a process and those that it has started, one after the other: their stacks must not mix in the one log.
+
+    Each prints its stacks where STACKS_ON_ABORT was set.
+    """
     family = []
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
-        # A launcher of several processes would end them itself, before they have printed anything.
         family = [*parent.children(recursive=True), parent]
+    # All stand still until it is their turn: a launcher would end the others when the first is gone.
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()
+    deadline = time.monotonic() + STACK_SECONDS
     for process in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGABRT)
-            # One that was stopped hears it only when it goes on.
-            process.send_signal(signal.SIGCONT)
-    # One that waits in the kernel hears neither.
-    for process in psutil.wait_procs(family, timeout=STACK_SECONDS)[1]:
-        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
+            # Its parent stands still and cannot take note of its end.
+            while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+                time.sleep(0.05)
+            # One that waits in the kernel hears nothing.
             process.kill()
 
 
