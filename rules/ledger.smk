@@ -1,7 +1,7 @@
 # The record of what was forecast: publish, and score when the quarter has come.
 # Required inputs: {firm_type}/forecast/{forecasts.csv,entry.json}; the slices with their stock_quarters.parquet
 # Outputs: none, so that the record is checked whenever it is asked for, and Snakemake deletes nothing of it. They write
-#   ledger.csv, forecasts/*.csv, forecast_scores.csv
+#   ledger.csv, forecasts/*.csv, forecast_scores.csv. A benchmark would count as an output.
 # Steps: forecast; score_forecasts
 
 
@@ -11,8 +11,6 @@ rule forecast:
         entries=expand("<results>/{firm_type}/forecast/entry.json", firm_type=FIRM_TYPES),
     log:
         "<results>/logs/forecast.log",
-    benchmark:
-        "<results>/benchmarks/forecast.tsv"
     localrule: True
     params:
         code=code_of("workflow_scripts.forecast"),
@@ -34,8 +32,6 @@ rule score_forecasts:
         stocks=expand("<results>/{firm_type}/stock_quarters.parquet", firm_type=FIRM_TYPES),
     log:
         "<results>/logs/score_forecasts.log",
-    benchmark:
-        "<results>/benchmarks/score_forecasts.tsv"
     params:
         code=code_of("workflow_scripts.score_forecasts"),
         ledger=f"{RESULTS}/ledger.csv",
