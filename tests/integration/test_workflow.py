@@ -184,6 +184,9 @@ def test_the_store_is_listed_and_cleaned_of_what_nobody_needs(edited):
     assert edited.run(tiny_config(), "clean_store").returncode == 0
     assert not stale.exists()
     assert not (published / "checkpoints").exists()
+    assert edited.run(tiny_config(), "list_store").returncode == 0
+    text = edited.results("logs/list_store.log").read_text()
+    assert stale.name not in text, "asked a second time, the store is listed anew"
     assert edited.plan(tiny_config()) == {}
     edited.results("banks/adapters/sft/manifest.json").unlink()
     again = edited.run(tiny_config(), "results/tiny/banks/adapters/sft/manifest.json")
