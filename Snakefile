@@ -78,7 +78,7 @@ rule all:
         "<results>/summary/report.html",
         "<results>/summary/panel.txt",
         "<results>/config.yaml",
-        expand("<results>/{firm_type}/adapters/{stage}/README.md", firm_type=FIRM_TYPES, stage=NEEDED_STAGES),
+        expand("<results>/{firm_type}/{folder}/README.md", firm_type=FIRM_TYPES, folder=CARD_FOLDERS),
     localrule: True
 
 
@@ -90,7 +90,7 @@ rule panel:
 
 rule datasets:
     input:
-        expand("<results>/{firm_type}/datasets/{split}.jsonl", firm_type=FIRM_TYPES, split=SPLITS),
+        expand("<results>/{firm_type}/datasets/{name}", firm_type=FIRM_TYPES, name=DATASET_FILES),
     localrule: True
 
 

@@ -43,6 +43,9 @@ NEEDED_STAGES = needed_stages(CONFIG)
 LEARNT_SPLITS = [split for split in SPLITS if split in {STAGES[stage].split for stage in NEEDED_STAGES}]
 # One job each, so that a new quarter costs one job.
 SEC_ZIPS = zip_names(CONFIG.sec.zips) if IS_SEC else []
+DATASET_FILES = [*(f"{split}.jsonl" for split in SPLITS), "README.md"]
+# What has a card of its own, with which it can be shared alone.
+CARD_FOLDERS = [*([] if ROLLING_RUNS else ["datasets"]), *(f"adapters/{stage}" for stage in NEEDED_STAGES)]
 PUBLISHED_FILES = (*ADAPTER_FILES, TRAINING_LOG, MANIFEST)
 SEED_RUNS = [f"results/{run}" for run in CONFIG.evaluation.seed_runs]
 

@@ -1,6 +1,6 @@
 # The demo's base model and the adapters: the rules that want a GPU.
 # Required inputs: the dataset of a stage, its audit, the base model. Outputs: adapters/{stage}/, merged/{stage}/
-# Steps: train_sft -> merge_adapter -> train_grpo; write_model_card
+# Steps: train_sft -> merge_adapter -> train_grpo; cards.smk describes them
 # A rule per method of training; holdings/forecasts/stages.py says which stages there are, and what each starts from.
 #
 # Checkpoints and finished results live in <results>/store, which no rule declares: Snakemake deletes the
@@ -140,21 +140,4 @@ rule train_grpo:
             """)
 
 
-rule write_model_card:
-    input:
-        "<results>/{firm_type}/adapters/{stage}/manifest.json",
-    output:
-        "<results>/{firm_type}/adapters/{stage}/README.md",
-    log:
-        "<results>/logs/write_model_card/{firm_type}.{stage}.log",
-    benchmark:
-        "<results>/benchmarks/write_model_card/{firm_type}.{stage}.tsv"
-    localrule: True
-    params:
-        code=code_of("workflow_scripts.write_model_card"),
-    shell:
-        logged(r"""
-            python -m workflow_scripts.write_model_card \
-                --manifest {input:q} \
-                --out {output:q}
-            """)
+include: "cards.smk"

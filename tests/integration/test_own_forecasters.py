@@ -106,7 +106,7 @@ def test_nothing_of_a_stage_that_is_not_evaluated_is_planned(finished):
     # What the stages share is there already.
     plan = finished.plan(tiny_config(evaluation={"stages": ["base", "sft"]}))
     twice = ("audit_leakage", "evaluate_forecasts", "trim_metrics", "score_periods", "compare_forecasts",
-             "evaluate_distributions", "plot_forecasts")  # fmt: skip
+             "evaluate_distributions", "plot_forecasts", "write_dataset_card")  # fmt: skip
     assert plan == dict.fromkeys(twice, 2) | {"summarize_run": 1, "write_config": 1, "all": 1}
 
 

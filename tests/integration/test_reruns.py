@@ -32,8 +32,9 @@ GRPO = {"train_grpo": 2, "write_model_card": 2, "summarize_training": 2, "genera
 SFT = {**GRPO, "train_sft": 2, "write_model_card": 4, "merge_adapter": 2, "summarize_training": 4,
        "generate_completions": 4, "parse_predictions": 4, "score_rewards": 4}  # fmt: skip
 MODELS = {**SFT, "generate_completions": 6, **SCORES}
+CARD = {"write_dataset_card": 2}
 DATASETS = {"build_sft_dataset": 2, "build_grpo_dataset": 2, "build_test_dataset": 2, "preflight_rewards": 2,
-            "audit_leakage": 6, **MODELS}  # fmt: skip
+            "audit_leakage": 6, **CARD, **MODELS}  # fmt: skip
 PROMPTS = {"build_prompts": 6, **DATASETS}
 CHOICE = {"choose_baseline": 2}
 BASELINES = {"predict_baselines": 2, "audit_baselines": 2, **CHOICE}
@@ -57,7 +58,8 @@ SETTINGS: list[tuple[dict, dict]] = [
     (
         {"sample": {"test": {"per_type_limit": 12}}},
         {"sample_windows": 2, "audit_sample": 2, "predict_baselines": 2, "audit_baselines": 2, "build_prompts": 2,
-         "build_test_dataset": 2, "audit_leakage": 2, "generate_completions": 6, **SCORES, **EVALUATION, **CONFIG},
+         "build_test_dataset": 2, "audit_leakage": 2, **CARD, "generate_completions": 6, **SCORES, **EVALUATION,
+         **CONFIG},
     ),
     ({"baselines": {"max_windows": 50}}, {**TRAINING_WINDOWS, **EVALUATION, **CONFIG}),
     ({"prompts": {"decimals": 2}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
@@ -66,16 +68,16 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"prompts": {"target": "active_delta"}}, {"build_demo_model": 1, **SAMPLES, **CONFIG}),
     (
         {"labels": {"think_template": "x"}},
-        {"build_demo_model": 1, "build_sft_dataset": 2, "audit_leakage": 4, **MODELS, **CONFIG},
+        {"build_demo_model": 1, "build_sft_dataset": 2, **CARD, "audit_leakage": 4, **MODELS, **CONFIG},
     ),
     (
         {"labels": {"ratio_decimals": 3}},
-        {"build_demo_model": 1, "build_sft_dataset": 2, "audit_leakage": 4, **MODELS, **CONFIG},
+        {"build_demo_model": 1, "build_sft_dataset": 2, **CARD, "audit_leakage": 4, **MODELS, **CONFIG},
     ),
     ({"labels": {"think": "none"}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
     (
         {"labels": {"grpo_exemplar": True}},
-        {"build_grpo_dataset": 2, "preflight_rewards": 2, "audit_leakage": 4, **GRPO, **CONFIG},
+        {"build_grpo_dataset": 2, **CARD, "preflight_rewards": 2, "audit_leakage": 4, **GRPO, **CONFIG},
     ),
     ({"model": {"torch_dtype": "bfloat16"}}, {**MODELS, **CONFIG}),
     ({"demo_model": {"steps": 13}}, {"build_demo_model": 1, **MODELS, **CONFIG}),
@@ -91,7 +93,7 @@ SETTINGS: list[tuple[dict, dict]] = [
     # Without an exemplar the GRPO prompts hold no label: the decimals are none of theirs.
     (
         {"labels": {"decimals": 2}},
-        {"build_demo_model": 1, "build_sft_dataset": 2, "audit_leakage": 4, **MODELS, **CONFIG},
+        {"build_demo_model": 1, "build_sft_dataset": 2, **CARD, "audit_leakage": 4, **MODELS, **CONFIG},
     ),
     ({"rewards": {"dead_band": 0.1}}, {"write_config": 1, "all": 1}),
     ({"probes": {"windows": 10}}, {"write_config": 1, "all": 1}),
@@ -167,7 +169,8 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/forecasts/stages.py", "", SPARE, {**INTERVALS, **FIGURES, **SUMMARY}),
     ("holdings/forecasts/forecasters.py", "", SPARE, {**INTERVALS, **FIGURES, **SUMMARY}),
     # Completions are read again, and baselines get other bands.
-    ("holdings/forecasts/quantiles.py", "", SPARE, {**BASELINES, "parse_predictions": 6, **EVALUATION, **SUMMARY}),
+    ("holdings/forecasts/quantiles.py", "", SPARE,
+     {**CARD, **BASELINES, "parse_predictions": 6, **EVALUATION, **SUMMARY}),
     ("holdings/forecasts/residual_bands.py", "", SPARE,
      {"predict_baselines": 2, "audit_baselines": 2, **EVALUATION, **SUMMARY}),
     # Of the user's own files of forecasts there are none here.
@@ -182,7 +185,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
      {"audit_sample": 6, "audit_leakage": 6, "audit_baselines": 2, **SFT, **SUMMARY}),
     ("holdings/evaluation/sample_audit.py", "", SPARE, {"audit_sample": 6, "audit_leakage": 6, **SFT, **SUMMARY}),
     ("holdings/evaluation/conditions.py", "", SPARE, {**EVALUATION, **SUMMARY}),
-    ("holdings/evaluation/settings.py", "", SPARE, {**CHOICE, **EVALUATION, **SUMMARY}),
+    ("holdings/evaluation/settings.py", "", SPARE, {**CARD, **CHOICE, **EVALUATION, **SUMMARY}),
     ("holdings/evaluation/baseline_choice.py", "", SPARE, {**CHOICE, **INTERVALS, **SUMMARY}),
     ("holdings/evaluation/inference.py", "", SPARE, {**INTERVALS, **DISTRIBUTIONS, **SUMMARY}),
     ("holdings/evaluation/distributions.py", "", SPARE, {**DISTRIBUTIONS, **SUMMARY}),
@@ -203,7 +206,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("training/own_rewards.py", "", SPARE, {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
     ("holdings/rewards/scores.py", "", SPARE, {"score_rewards": 6, **SUMMARY}),
     ("holdings/evaluation/metrics.py", "np.mean(np.abs(predicted - true))", "np.median(np.abs(predicted - true))",
-     {**CHOICE, **EVALUATION, **SUMMARY}),
+     {**CARD, **CHOICE, **EVALUATION, **SUMMARY}),
     ("holdings/evaluation/combination.py", "", SPARE, {**INTERVALS, **SUMMARY}),
     ("holdings/evaluation/comparison.py", "MIN_MANAGERS = 10", "MIN_MANAGERS = 9",
      {**INTERVALS, **DISTRIBUTIONS, **SUMMARY}),
@@ -214,10 +217,12 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/report/training_curves.py", "MAX_KL = 1.0", "MAX_KL = 2.0", {"summarize_training": 4, **SUMMARY}),
     ("holdings/report/summary.py", "MAX_NEAR_ZERO = 0.9", "MAX_NEAR_ZERO = 0.8", SUMMARY),
     ("holdings/report/page.py", "", SPARE, SUMMARY),
+    ("holdings/report/dataset_card.py", "", SPARE, {**CARD, "all": 1}),
+    ("holdings/report/dictionary.py", "", SPARE, {**CARD, **SUMMARY}),
     ("holdings/report/page.html.j2", "Look at this first", "Look here first", SUMMARY),
     ("holdings/report/page.css", "max-width: 68rem", "max-width: 70rem", SUMMARY),
     *((f"holdings/report/{name}.py", "", SPARE, SUMMARY) for name in (
-        "dictionary", "answers", "answer_figure", "captions", "chapters", "numbers", "run_facts", "run_inputs",
+        "answers", "answer_figure", "captions", "chapters", "numbers", "run_facts", "run_inputs",
         "samples", "tables")),
     ("holdings/panel/importing.py", "", SPARE, {}),
     ("holdings/panel/import_settings.py", "", SPARE, {}),
@@ -225,12 +230,13 @@ EDITS: list[tuple[str, str, str, dict]] = [
     *((f"holdings/sec/{name}.py", "", SPARE, {}) for name in SEC_MODULES),
     ("plumbing/sec_files.py", "", SPARE, {}),
     # The others, each with a statement more at its end.
-    ("holdings/texts/completions.py", "", SPARE, {"preflight_rewards": 2, **GRPO, **BASELINES, **SCORES, **SUMMARY}),
+    ("holdings/texts/completions.py", "", SPARE,
+     {**CARD, "preflight_rewards": 2, **GRPO, **BASELINES, **SCORES, **SUMMARY}),
     ("holdings/texts/conversations.py", "", SPARE,
      {"build_demo_model": 1, "audit_baselines": 2, **DATASETS, **SUMMARY}),
-    ("holdings/evaluation/tables.py", "", SPARE, {**CHOICE, **EVALUATION, **SUMMARY}),
+    ("holdings/evaluation/tables.py", "", SPARE, {**CARD, **CHOICE, **EVALUATION, **SUMMARY}),
     ("holdings/forecasts/predictions.py", "", SPARE,
-     {**BASELINES, "parse_predictions": 6, **EVALUATION, **SUMMARY}),
+     {**CARD, **BASELINES, "parse_predictions": 6, **EVALUATION, **SUMMARY}),
     ("holdings/windows/history.py", "", SPARE, {"build_demo_model": 1, **SAMPLES, **SUMMARY}),
     ("holdings/texts/numbers.py", "", SPARE, {"build_demo_model": 1, "audit_baselines": 2, **PROMPTS, **SUMMARY}),
     ("holdings/panel/contract.py", "", SPARE, {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **SUMMARY}),

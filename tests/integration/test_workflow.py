@@ -3,6 +3,7 @@
 import filecmp
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES
 from workflow_scripts.holdings.panel.simulation import SimulationSettings, simulate_panel
 from workflow_scripts.holdings.report.chapters import on_one_scale
+from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.files import file_digest, read_json, read_jsonl, write_tables
 from workflow_scripts.settings.config import resolved
 from workflow_scripts.settings.reading import read_config
@@ -51,7 +53,7 @@ def test_every_artefact_is_there(finished):
 def test_every_rule_left_a_log_and_a_benchmark(finished):
     rules = {path.name for path in finished.results("logs").iterdir() if path.is_dir()}
     benchmarks = {path.name for path in finished.results("benchmarks").iterdir() if path.is_dir()}
-    assert len(rules) == 31
+    assert len(rules) == 32
     assert rules == benchmarks
 
 
@@ -60,6 +62,8 @@ def test_adapters_are_those_of_the_config(finished):
         folder = finished.results(f"banks/adapters/{stage}")
         config = read_json(folder / "adapter_config.json")
         assert (config["r"], config["lora_alpha"]) == (rank, alpha)
+        assert config["base_model_name_or_path"] == read_json(folder / "manifest.json")["start_model"]
+        assert str(finished.root) not in json.dumps(config), "a path of this machine"
         weights = load_file(folder / "adapter_model.safetensors")
         assert {w.shape[0] for name, w in weights.items() if "lora_A" in name} == {rank}
         manifest = read_json(folder / "manifest.json")
@@ -91,6 +95,42 @@ print("CHANGED", float((after - before).abs().max()) > 0)
         moved = any(w.any() for name, w in weights.items() if "lora_B" in name)
         assert moved or stage == "grpo"
         assert f"CHANGED {moved}" in result.stdout
+
+
+def code_of_page() -> str:
+    """The Python of results/README.md, for the tiny run."""
+    page = (ROOT / "results/README.md").read_text()
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)).replace(
+        "results/demo/", "results/tiny/"
+    )
+
+
+def test_the_lines_on_the_page_load_datasets_and_models(finished):
+    """What results/README.md shows is run as it stands, by packages that know nothing of the workflow.
+
+    The models that it loads write what the workflow wrote of the same prompt: tokenizer, template and adapter fit.
+    """
+    code = code_of_page()
+    assert all(name in code for name in ("load_dataset", "AutoPeftModelForCausalLM", "pipeline"))
+    told = """
+import json
+sizes = {name: len(split) for name, split in splits.items()}
+asked = {row["window_id"]: row["messages"] for row in splits["test"]}
+print("TOLD" + json.dumps([sizes, splits["test"][0]["window_id"], answer, merged_answer]))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code + told],
+        cwd=finished.root,
+        env=swift_environment(str(finished.results("demo_model")), HF_HOME=str(finished.root / "hf")),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    sizes, window_id, *answers = json.loads(result.stdout.split("TOLD")[1])
+    assert sizes == {"sft": 16, "grpo": 16, "test": 16}
+    (row,) = [r for r in read_jsonl(finished.results("banks/completions/sft.jsonl")) if r["window_id"] == window_id]
+    assert len(row["completion"]) > 10
+    assert answers == [row["completion"]] * 2
 
 
 def test_manifest_and_model_card_tell_where_an_adapter_comes_from(finished):

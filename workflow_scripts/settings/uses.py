@@ -389,11 +389,16 @@ def _evaluate_forecasts(config: Config, wildcards: Wildcards) -> Content:
     }
 
 
+def _kind_of_panel(config: Config) -> str:
+    """Where the slices come from, without a path."""
+    return config.panel if config.panel in MADE_PANELS else OWN_SLICES
+
+
 def told(config: Config) -> Content:
     """What the report says of the configuration: no path, so that a panel or a model that moves makes no new page."""
     drawn = config.generation
     return {
-        "panel": config.panel if config.panel in MADE_PANELS else OWN_SLICES,
+        "panel": _kind_of_panel(config),
         "seed": config.seed,
         "splits": asdict(config.splits),
         "history_quarters": config.windows.history_quarters,
@@ -438,6 +443,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "choose_baseline": lambda c, w: {"target": c.prompts.target},
     "audit_leakage": _audit_leakage,
     "audit_baselines": lambda c, w: {"seed": c.seed, "target": c.prompts.target, "splits": asdict(c.splits)},
+    "write_dataset_card": lambda c, w: {"panel": _kind_of_panel(c), "target": c.prompts.target, "seed": c.seed},
     "build_demo_model": _build_demo_model,
     "check_arguments": lambda c, w: {
         "method": STAGES[w.stage].method,
@@ -445,6 +451,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
         "model": _model(c, base_model_path(c)),
     },
     "train_sft": _train,
+    "write_model_card": lambda c, w: _prompts(c),
     "merge_adapter": _start_model,
     "preflight_rewards": _preflight_rewards,
     "train_grpo": _train_grpo,

@@ -111,8 +111,8 @@ def _differ(named: str, stated: str) -> bool:
     folders = [Path(one).is_dir() for one in (named, stated)]
     if all(folders):
         return model_identity(named) != model_identity(stated)
-    # An absolute path that is not here was a folder elsewhere.
-    on_hub = bool(named) and not any(folders) and not Path(named).is_absolute()
+    # A path that is not here was a folder elsewhere; a name on the hub has two parts, or one.
+    on_hub = bool(named) and not any(folders) and not Path(named).is_absolute() and len(Path(named).parts) <= 2
     return on_hub and named.lower() != stated.lower()
 
 

@@ -359,8 +359,9 @@ def _train(training: Training, entry: Path, manifest: dict, left_out: int) -> tu
         "wall_seconds": round(seconds, 1),
         "last_log": finite(log[-1]) if log else {},
     }
-    # Whoever loads the adapter looks for the model that the user named, not for the links that ms-swift saw.
-    adapter_config = read_json(final / ADAPTER_CONFIG) | {"base_model_name_or_path": options["model"]}
+    # Whoever loads the adapter looks for the model that the user named, not for the links that ms-swift saw, and not on
+    # this machine's disk.
+    adapter_config = read_json(final / ADAPTER_CONFIG) | {"base_model_name_or_path": manifest["start_model"]}
     write_json(entry / ADAPTER_CONFIG, adapter_config)
     sources = {ADAPTER_WEIGHTS: final, ADAPTER_CONFIG: entry, TRAINING_LOG: entry}
     files = {name: folder / name for name, folder in sources.items()}

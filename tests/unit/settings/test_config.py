@@ -355,6 +355,8 @@ def test_each_rules_settings_are_read_into_its_class(rule):
         "build_forecast_prompts": "PromptSettings",
         "score_forecasts": "EvaluationSettings",
         "merge_adapter": "ModelSettings",
+        "write_dataset_card": "CardFacts",
+        "write_model_card": "PromptSettings",
     }
     cls = getattr(module, classes.get(rule, "Settings"))
     settings = read_settings(cls, content)

@@ -37,6 +37,7 @@ def test_the_stated_base_model_is_held_against_what_the_adapter_says(tmp_path):
     check_adapter(tmp_path / "on_folder", copy)
     check_adapter(make_adapter(tmp_path / "on_hub", "Qwen/Qwen2.5-7B-Instruct"), base)
     check_adapter(make_adapter(tmp_path / "elsewhere", "/their/disk/model"), base)
+    check_adapter(make_adapter(tmp_path / "below", "results/theirs/banks/merged/sft"), ModelSettings("org/name"))
     check_adapter(tmp_path / "on_hub", ModelSettings("Qwen/Qwen2.5-7B-Instruct"))
     for adapter, model in (("on_folder", other), ("on_hub", ModelSettings("meta/Llama"))):
         with pytest.raises(InputError, match=r"trained on another model than .* \(adapter_config.json names"):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.contract import FEATURES
 from workflow_scripts.holdings.texts.numbers import format_numbers, round_labels
-from workflow_scripts.holdings.texts.targets import CHANGES, Target, target_of
+from workflow_scripts.holdings.texts.targets import Target, target_of
 from workflow_scripts.holdings.windows.labels import label_arrays, past_change
 from workflow_scripts.holdings.windows.lags import lagged
 from workflow_scripts.plumbing.errors import InputError
@@ -19,6 +19,11 @@ from workflow_scripts.plumbing.errors import InputError
 REFERENCE = "holding_tp1"
 # Features without a unit. Their changes are small: at the decimals of money most of them would read 0.
 RATIOS = ("profit", "Gat", "beta")
+# What a dataset has beside window_id and messages: whose window it is, labels and past in $ million, unrounded; null is
+# unknown.
+DATASET_COLUMNS = (
+    "firm_type", "mgrno", "permno", "quarter", "label_delta", "label_tp1", "holding_t", "past_change", "label_active",
+)  # fmt: skip
 THINK_FIELDS = tuple(f"{name.removesuffix('_t')}_{what}" for name in FEATURES for what in ("change", "direction"))
 
 
@@ -132,7 +137,7 @@ def sft_rows(
         }
         for i, prompt in _paired(prompts, sample)
     ]
-    return rows, {
+    return _with_columns(rows, sample), {
         "rows": len(rows),
         "labels_rounded_to_zero": _rounded_to_no_change(sample, target_of(target), decimals),
     }
@@ -144,10 +149,7 @@ def grpo_rows(
     exemplar: ThinkStyle | None = None,
     target: str = "holding_delta",
 ) -> list[dict]:
-    """Prompts to answer, with the unrounded labels ($ million) that the reward functions receive.
-
-    The active change, which a window can lack, is among them only if it is the target's change: InputError if a window
-    then lacks it.
+    """Prompts to answer; their columns reach the reward functions. InputError for a window without the target's label.
 
     With an `exemplar` an example of a think block closes the user message. In an assistant message at the end the
     policy would never see it, because ms-swift drops that before the rollout; in the prompt it does, and prompt tokens
@@ -162,11 +164,11 @@ def grpo_rows(
         rows.append({"window_id": prompt["window_id"], "messages": _messages(prompt)})
     asked = target_of(target)
     _complete(label_arrays(sample)[asked.label], sample, asked)
-    return _with_labels(rows, sample, (asked.label,))
+    return _with_columns(rows, sample)
 
 
 def holdout_rows(prompts: Sequence[dict[str, str]], sample: pa.Table) -> list[dict]:
-    """Test conversations: the absolute target as reference answer, unrounded labels, quarter and ids.
+    """Test conversations, with the absolute target as reference answer.
 
     The assistant message is for readers and other tools; generation strips it.
     """
@@ -175,11 +177,10 @@ def holdout_rows(prompts: Sequence[dict[str, str]], sample: pa.Table) -> list[di
         {
             "window_id": prompt["window_id"],
             "messages": _messages(prompt, answer_text(REFERENCE, numbers[i])),
-            **{name: sample[name][i].as_py() for name in ("firm_type", "mgrno", "permno", "quarter")},
         }
         for i, prompt in _paired(prompts, sample)
     ]
-    return _with_labels(rows, sample, [change.label for change in CHANGES.values()])
+    return _with_columns(rows, sample)
 
 
 def forecast_rows(prompts: Sequence[dict[str, str]], sample: pa.Table) -> list[dict]:
@@ -203,9 +204,9 @@ def _complete(labels: NDArray[np.float64], sample: pa.Table, target: Target) -> 
     return labels
 
 
-def _with_labels(rows: list[dict], sample: pa.Table, more: Sequence[str]) -> list[dict]:
-    """Add labels, holding_t and past_change ($ million, unrounded; null if unknown) to rows in the sample's order."""
+def _with_columns(rows: list[dict], sample: pa.Table) -> list[dict]:
+    """Rows in the sample's order with DATASET_COLUMNS: the same in every split, so that one call can load them all."""
     columns = {**label_arrays(sample), "past_change": past_change(sample)}
-    names = dict.fromkeys(("label_delta", "label_tp1", "holding_t", "past_change", *more))
-    lists = {name: pa.array(columns[name], from_pandas=True).to_pylist() for name in names}
-    return [{**row, **{name: values[i] for name, values in lists.items()}} for i, row in enumerate(rows)]
+    arrays = [pa.array(columns[n], from_pandas=True) if n in columns else sample[n] for n in DATASET_COLUMNS]
+    values = zip(*(array.to_pylist() for array in arrays), strict=True)
+    return [{**row, **dict(zip(DATASET_COLUMNS, one, strict=True))} for row, one in zip(rows, values, strict=True)]

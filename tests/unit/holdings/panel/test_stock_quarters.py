@@ -169,4 +169,3 @@ def test_labels_and_prompts_follow_the_active_target():
     assert rows[0]["messages"][2]["content"] == '<answer>{"active_delta": 20.00}</answer>'
     (row,) = grpo_rows(prompts, sample, target="active_delta")
     assert (row["label_active"], row["label_delta"]) == (pytest.approx(20.0), 80.0)
-    assert "label_active" not in grpo_rows(prompts, sample)[0], "a column that could be null everywhere"
