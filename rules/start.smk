@@ -19,7 +19,7 @@ START = None if workflow.is_main_process else Path(workflow.config_settings.conf
 sys.path.insert(0, str(START / "code" if START else ROOT))
 
 from workflow_scripts.plumbing.code_digest import code_of as code_below
-from workflow_scripts.plumbing.errors import InputError, fail, last_message
+from workflow_scripts.plumbing.errors import InputError, fail
 from workflow_scripts.plumbing.lost_jobs import jobs_known_to_slurm, watch
 from workflow_scripts.plumbing.run_start import (
     CODE,
@@ -151,10 +151,4 @@ def watch_cluster():
     threading.Thread(target=watch, args=(awaited, jobs_known_to_slurm, tell), daemon=True).start()
 
 
-def tell_failures():
-    """Show once and last what each failed job said: the end of its log, from the error on."""
-    for job in sorted(workflow.scheduler.failed, key=lambda job: (job.rule.name, str(job.wildcards))):
-        log = Path(job.log[0])
-        text = last_message(log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else ""
-        what = " ".join([job.rule.name, *map(str, job.wildcards)])
-        print(f"\n{what} failed ({log}):\n{text or 'it left no message; it was probably killed'}", file=sys.stderr)
+include: "shown.smk"
