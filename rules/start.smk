@@ -119,7 +119,8 @@ def check_machine():
     model, needed = CONFIG.model, list(workflow.dag.needrun_jobs())
     loading = ("rank_answers", "check_answers", "train_sft", "train_grpo")
     jobs = [job.wildcards for job in needed if job.rule.name.startswith("generate_") or job.rule.name in loading]
-    if jobs and model.torch_dtype != "float32" and not is_cluster and not has_gpu():
+    needs_gpu = model.device == "auto" and model.torch_dtype != "float32"
+    if jobs and needs_gpu and not is_cluster and not has_gpu():
         fail(
             f"model.torch_dtype: {model.torch_dtype} needs a GPU, and this machine has none; set float32 for a "
             "small model, or run this where there is one (docs/cluster.md)"

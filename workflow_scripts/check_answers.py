@@ -39,7 +39,7 @@ class Settings:
 def main(args: Namespace) -> str:
     """Write a row per window to `--out`: the completion of each way, and the change ($ million) read from it."""
     settings, model = args.settings, args.settings.model
-    os.environ.update(swift_environment(model.path, LOG_LEVEL="WARNING", TQDM_DISABLE="1"))
+    os.environ.update(swift_environment(model, LOG_LEVEL="WARNING", TQDM_DISABLE="1"))
     check_model(model)
     rows = spread(read_jsonl(args.dataset, ("window_id", "messages", "holding_t")), PROMPTS)
     prompts = without_answers(rows)

@@ -54,7 +54,7 @@ def main(args: Namespace) -> str:
     `--conditions` says under which conditions they were made.
     """
     settings, model, generation = args.settings, args.settings.model, args.settings.generation
-    os.environ.update(swift_environment(model.path, LOG_LEVEL="WARNING", TQDM_DISABLE="1"))
+    os.environ.update(swift_environment(model, LOG_LEVEL="WARNING", TQDM_DISABLE="1"))
     prompts = without_answers(read_jsonl(args.dataset, ("window_id", "messages")))
     digests = {prompt["window_id"]: json_digest(prompt) for prompt in prompts}
     adapter = None if args.adapter == "none" else args.adapter

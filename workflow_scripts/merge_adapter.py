@@ -45,7 +45,7 @@ def main(args: Namespace) -> str:
             "safe_serialization": True,
             "output_dir": str(temporary.resolve()),
         }
-        run_swift(launch("export"), options, Path(args.export_log), swift_environment(model.path), label)
+        run_swift(launch("export"), options, Path(args.export_log), swift_environment(model), label)
         (temporary / "args.json").unlink(missing_ok=True)
         write_json(temporary / MERGED_ADAPTER, merge_record(args.settings, file_digest(weights)))
     return f"{label}: {folder_size(out) / 1e6:,.1f} MB in {args.out}"

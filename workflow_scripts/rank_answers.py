@@ -40,7 +40,7 @@ class Settings:
 def main(args: Namespace) -> str:
     """Write window_id and log_probabilities of every row of `--ranked` to `--out`."""
     model, batch_size = args.settings.model, args.settings.batch_size
-    os.environ.update(swift_environment(model.path, LOG_LEVEL="WARNING", TQDM_DISABLE="1"))
+    os.environ.update(swift_environment(model, LOG_LEVEL="WARNING", TQDM_DISABLE="1"))
     rows = [
         {name: row[name] for name in ("window_id", "messages", "answers")}
         for row in read_jsonl(args.ranked, ("window_id", "messages", "answers"))

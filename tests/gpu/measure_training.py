@@ -44,6 +44,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 from workflow_scripts.holdings.texts.conversations import ThinkStyle
 from workflow_scripts.holdings.texts.prompts import PromptSettings
 from workflow_scripts.plumbing.files import file_digest, read_json, read_jsonl, write_jsonl
+from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.demo_model import (
     CHAT_TEMPLATE,
     END,
@@ -147,7 +148,7 @@ class Bench:
             process = subprocess.Popen(
                 [str(word) for word in command],
                 cwd=ROOT,
-                env=swift_environment(self.model["path"], **environment),
+                env=swift_environment(ModelSettings(**self.model), **environment),
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

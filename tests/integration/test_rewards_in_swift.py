@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 from workflow_scripts.holdings.rewards.preflight import DEAD_BELOW, group_shares
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.files import read_jsonl, write_json, write_jsonl
+from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.trainer import swift_environment
 
 # As the trainer does it: external plugin, dataset loader, one object per reward, samples from rows, score, advantages.
@@ -89,7 +90,9 @@ def test_ms_swift_pays_by_the_formulas(tmp_path):
     write_json(tmp_path / "reward_settings.json", settings)
     given = {"answers": ANSWERS, "names": NAMES, "deviations": DEVIATIONS}
     plugin = ROOT / "workflow_scripts/training/rewards_plugin.py"
-    environment = swift_environment(str(tmp_path), HOLDINGS_REWARD_SETTINGS=str(tmp_path / "reward_settings.json"))
+    environment = swift_environment(
+        ModelSettings(str(tmp_path)), HOLDINGS_REWARD_SETTINGS=str(tmp_path / "reward_settings.json")
+    )
     result = subprocess.run(
         [sys.executable, "-c", SCRIPT, plugin, tmp_path / "grpo.jsonl", json.dumps(given)],
         capture_output=True, text=True, cwd=tmp_path, env=environment | {"MODELSCOPE_CACHE": str(tmp_path)},

@@ -187,7 +187,10 @@ def test_inputs_are_compared_by_content_whatever_their_times_say(with_own_inputs
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model": {"path": "my_model", "torch_dtype": "bfloat16"}}, "torch_dtype: bfloat16 needs a GPU"),
+        (
+            {"model": {"path": "my_model", "torch_dtype": "bfloat16", "device": "auto"}},
+            "torch_dtype: bfloat16 needs a GPU",
+        ),
         ({"model": {"path": "empty_model"}}, "empty_model holds no model.safetensors"),
         ({"model": {"path": "endless_model", "torch_dtype": "float32"}}, "its chat template takes more than"),
     ],

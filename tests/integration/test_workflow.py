@@ -26,6 +26,7 @@ from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.files import file_digest, read_json, read_jsonl, write_tables
 from workflow_scripts.settings.config import resolved
 from workflow_scripts.settings.reading import read_config
+from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.trainer import swift_environment
 
 FIGURES = ("residuals", "ic_by_quarter", "forecast_truth", "metrics_by_quarter", "metrics_by_size", "coverage", "pit",
@@ -121,7 +122,7 @@ print("TOLD" + json.dumps([sizes, splits["test"][0]["window_id"], answer, merged
     result = subprocess.run(
         [sys.executable, "-c", code + told],
         cwd=finished.root,
-        env=swift_environment(str(finished.results("demo_model")), HF_HOME=str(finished.root / "hf")),
+        env=swift_environment(ModelSettings(str(finished.results("demo_model"))), HF_HOME=str(finished.root / "hf")),
         capture_output=True,
         text=True,
     )
@@ -589,7 +590,7 @@ print("ENCODED" + engine.template.safe_decode(encoded["input_ids"]))
         cwd=finished.root,
         capture_output=True,
         text=True,
-        env=swift_environment(str(finished.results("demo_model"))),
+        env=swift_environment(ModelSettings(str(finished.results("demo_model")))),
     )
     assert result.returncode == 0, result.stderr
     prompt = result.stdout.split("ENCODED")[1]

@@ -56,6 +56,8 @@ def check_config(config: Config) -> None:
     _check_splits(config.splits)
     _check_forecasters(config)
     _check_trainings(config)
+    if config.model.device == "cpu":
+        _check_cpu(config)
     if config.evaluation.top_k >= 1 and config.evaluation.top_k % 1:
         raise InputError(
             f"evaluation.top_k is {config.evaluation.top_k:g}; give a whole number of windows, or a share below 1"
@@ -130,6 +132,17 @@ def _check_trainings(config: Config) -> None:
                     f"{stage}.extra_args.{name}: settings are written into the results; put a token into the "
                     "environment (HF_TOKEN), where jobs find it"
                 )
+
+
+def _check_cpu(config: Config) -> None:
+    """Refuse what needs a GPU where the configuration says that none is used."""
+    trainings = {stage: section(config, stage) for stage in TRAINED_STAGES}
+    faults = ["model.torch_dtype: float16"] * (config.model.torch_dtype == "float16")
+    faults += ["generation.backend: vllm"] * (config.generation.backend == "vllm")
+    faults += [f"{stage}.use_vllm" for stage, training in trainings.items() if getattr(training, "use_vllm", False)]
+    faults += [f"{stage}.deepspeed" for stage, training in trainings.items() if training.deepspeed]
+    if faults:
+        raise InputError(f"{', '.join(faults)} cannot be used with model.device: cpu; set model.device to auto")
 
 
 def _check_validation(stage: str, training: LoraSettings) -> None:

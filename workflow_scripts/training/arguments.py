@@ -97,7 +97,7 @@ def known_names(memory: Path = MEMORY) -> dict[str, list[str]]:
     path = memory / f"{json_digest(trainer_versions())[:16]}.json"
     if path.is_file():
         return read_json(path)
-    os.environ.update(swift_environment(".", LOG_LEVEL="ERROR"))
+    os.environ.update(swift_environment(ModelSettings("."), LOG_LEVEL="ERROR"))
     import swift.arguments
     from swift.model import MODEL_MAPPING
     from swift.template import TEMPLATE_MAPPING

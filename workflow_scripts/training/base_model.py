@@ -63,8 +63,13 @@ class ModelSettings:
         str, Doc("ms-swift's chat template; an empty text lets it guess. qwen3 rewrites think blocks.")
     ] = "qwen2_5"
     torch_dtype: Annotated[
-        Literal["bfloat16", "float16", "float32"], Doc("Precision of weights and training; bfloat16 needs a GPU.")
+        Literal["bfloat16", "float16", "float32"],
+        Doc("Precision of weights and training; without a GPU float32 is the fast one."),
     ] = "bfloat16"
+    device: Annotated[
+        Literal["auto", "cpu"],
+        Doc("auto takes a GPU where there is one, Apple's too; cpu never does, so that all machines do the same."),
+    ] = "auto"
     trust_remote_code: Annotated[
         bool,
         Doc(
@@ -84,9 +89,15 @@ class ModelSettings:
         return "" if Path(self.path).is_dir() else self.revision
 
 
+def device_map(model: ModelSettings) -> str | None:
+    """Where ms-swift loads the weights; None leaves it to ms-swift: MPS, else CUDA, else the CPU."""
+    return "cpu" if model.device == "cpu" else None
+
+
 def model_options(model: ModelSettings) -> dict[str, Any]:
-    """Model, template and precision as ms-swift options that training and export share."""
+    """Model, template, precision and device as ms-swift options that training and export share."""
     options = {
+        "device_map": device_map(model) or "",
         "model": model.location,
         "torch_dtype": model.torch_dtype,
         "model_type": model.model_type,

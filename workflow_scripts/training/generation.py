@@ -14,7 +14,7 @@ from annotated_doc import Doc
 from annotated_types import Ge
 
 from workflow_scripts.plumbing.files import json_digest
-from workflow_scripts.training.base_model import ModelSettings, check_model, without_foreign_files
+from workflow_scripts.training.base_model import ModelSettings, check_model, device_map, without_foreign_files
 from workflow_scripts.training.own_adapters import check_adapter, without_other_files
 from workflow_scripts.training.store import trainer_versions
 
@@ -71,8 +71,9 @@ def read_cache(path: Path) -> dict[tuple[str, int], dict]:
 
 
 def engine_options(model: ModelSettings) -> dict:
-    """Precision, model type, template and revision as ms-swift's engines take them."""
+    """Device, precision, model type, template and revision as ms-swift's engines take them."""
     return {
+        "device_map": device_map(model),
         "torch_dtype": model.torch_dtype,
         "model_type": model.model_type or None,
         "template_type": model.template or None,
@@ -110,6 +111,8 @@ def build_engine(model: ModelSettings, adapter: str | None, settings: Generation
 
     rank = json.loads((Path(adapter) / "adapter_config.json").read_text())["r"] if adapter else 16
     lora = {"enable_lora": True, "max_lora_rank": rank} if adapter else {}
+    # vLLM has devices of its own, and settings refuse it on a CPU.
+    del options["device_map"]
     return VllmEngine(model.location, adapters=adapters, **lora, **options)
 
 

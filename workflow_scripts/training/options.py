@@ -38,6 +38,8 @@ def training_options(model: ModelSettings, settings: LoraSettings, dataset: str,
     steps = settings.save_steps
     options = {
         **model_options(model),
+        # The trainer would move the model to a GPU, wherever it was loaded.
+        **({"use_cpu": True} if model.device == "cpu" else {}),
         "dataset": str(Path(dataset).resolve()),
         **recipe,
         "save_steps": int(steps) if steps >= 1 else steps,

@@ -8,7 +8,7 @@ from workflow_scripts.training.trainer import swift_environment
 
 def prompt_lengths(rows: list[dict], model: ModelSettings) -> list[int]:
     """Tokens of each prompt, the opening of the answer included, by the model's own tokenizer and chat template."""
-    os.environ.update(swift_environment(model.path))
+    os.environ.update(swift_environment(model))
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(

@@ -79,8 +79,8 @@ STEP = "global_step/max_steps"
 STOP_FILE = Path("/tmp/stop")
 
 
-def swift_environment(model: str, **extra: str) -> dict[str, str]:
-    """Environment of a trainer: the project on the path, no telemetry, offline for a local model."""
+def swift_environment(model: ModelSettings, **extra: str) -> dict[str, str]:
+    """Environment of a trainer: project on the path, no telemetry, offline for a local model, no GPU for the CPU."""
     environment = {**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1", "USE_HF": "1", "TOKENIZERS_PARALLELISM": "false"}
     environment |= STACKS_ON_ABORT
     # Only at this level does ms-swift log what it leaves out for its length, whatever the user's environment says.
@@ -88,7 +88,10 @@ def swift_environment(model: str, **extra: str) -> dict[str, str]:
     # Without its bar ms-swift ends a validation with an AttributeError.
     environment["TQDM_DISABLE"] = ""
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    if Path(model).is_dir():
+    if model.device == "cpu":
+        # What asks torch for a device by itself finds none, of NVIDIA's or AMD's; Apple's cannot be hidden.
+        environment |= {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""}
+    if Path(model.path).is_dir():
         environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     return environment | extra
 
@@ -393,7 +396,7 @@ def _run(training: Training, options: dict[str, Any], entry: Path, resumed: Path
     if not (resumed and _is_done(training, resumed)):
         with without_foreign_files(training.model, entry / "model") as seen:
             cache = str(entry / "datasets")
-            environment = swift_environment(seen.path, HF_DATASETS_CACHE=cache, **_following(training, entry))
+            environment = swift_environment(seen, HF_DATASETS_CACHE=cache, **_following(training, entry))
             # The revision of a hub model has been fetched into the folder that is seen.
             shown = {name: value for name, value in options.items() if name != "model_revision"} | model_options(seen)
             run_swift(launch(training.command, settings.num_gpus), shown, output, environment, label, watch)

@@ -234,6 +234,10 @@ def test_choices_that_are_written_as_types_are_those_of_the_tables():
         ({"grpo__epsilon_high": 0.28}, "grpo.epsilon_high does nothing where each rollout gives one update"),
         ({"grpo__loss_type": "cispo"}, "cispo caps the ratio itself at it, and at 0.2 it would cut every token's"),
         ({"grpo__reward_weights": [1.0]}, "give one weight per reward"),
+        (
+            {"model__device": "cpu", "model__torch_dtype": "float16"},
+            "^model.torch_dtype: float16 cannot be used with model.device: cpu; set model.device to auto",
+        ),
         ({"grpo__warm_start": "stf"}, 'grpo.warm_start: "stf" is not allowed'),
         ({"generation__samples": 4}, "the same text every time"),
         ({"labels__think": "none", "labels__grpo_exemplar": True}, "grpo_exemplar shows a think block, and .* none"),

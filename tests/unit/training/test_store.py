@@ -17,7 +17,7 @@ from workflow_scripts.plumbing.files import read_json, read_jsonl, whole_file, w
 from workflow_scripts.training import store, trainer
 from workflow_scripts.training.arguments import check_extra_args, check_model_names, known_names
 from workflow_scripts.training.base_model import ModelSettings, model_options
-from workflow_scripts.training.generation import read_cache
+from workflow_scripts.training.generation import engine_options, read_cache
 from workflow_scripts.training.options import training_identity, training_options
 from workflow_scripts.training.store import (
     alone_in,
@@ -337,12 +337,23 @@ def test_names_of_ms_swift_are_asked_once_and_misspelt_ones_refused(tmp_path):
 
 def test_the_users_log_level_does_not_hide_what_the_trainer_leaves_out(monkeypatch):
     monkeypatch.setenv("LOG_LEVEL", "ERROR")
-    assert trainer.swift_environment("model")["LOG_LEVEL"] == "INFO"
-    assert trainer.swift_environment("model", LOG_LEVEL="WARNING")["LOG_LEVEL"] == "WARNING"
+    assert trainer.swift_environment(ModelSettings("model"))["LOG_LEVEL"] == "INFO"
+    assert trainer.swift_environment(ModelSettings("model"), LOG_LEVEL="WARNING")["LOG_LEVEL"] == "WARNING"
+
+
+def test_on_the_cpu_no_option_and_no_variable_leaves_a_gpu(monkeypatch):
+    """Weights, trainer and engine are told, and NVIDIA's and AMD's are hidden from what asks torch for a device."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    for device, hidden, expected in (("cpu", "", ("cpu", True, "cpu")), ("auto", "0", (None, None, None))):
+        model = ModelSettings("hub/name", device=device)
+        options = training_options(model, LoraSettings(), "data.jsonl", 1)
+        found = options.get("device_map"), options.get("use_cpu"), engine_options(model)["device_map"]
+        assert (found, model_options(model).get("device_map")) == (expected, expected[0]), "the last one merges"
+        assert trainer.swift_environment(model)["CUDA_VISIBLE_DEVICES"] == hidden
 
 
 def test_a_user_without_progress_bars_can_validate(monkeypatch):
     """ms-swift writes through its bar after a validation, and ends with an AttributeError where there is none."""
     monkeypatch.setenv("TQDM_DISABLE", "1")
-    assert trainer.swift_environment("model")["TQDM_DISABLE"] == ""
-    assert trainer.swift_environment("model", TQDM_DISABLE="1")["TQDM_DISABLE"] == "1"
+    assert trainer.swift_environment(ModelSettings("model"))["TQDM_DISABLE"] == ""
+    assert trainer.swift_environment(ModelSettings("model"), TQDM_DISABLE="1")["TQDM_DISABLE"] == "1"

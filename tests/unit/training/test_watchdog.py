@@ -48,7 +48,7 @@ def test_a_trainer_that_hangs_is_ended_with_the_stacks_of_all_its_processes(tmp_
             [sys.executable, str(script)],
             {"output_dir": str(tmp_path)},
             log,
-            trainer.swift_environment("model"),
+            trainer.swift_environment(ModelSettings("model")),
             "train",
             OnceBothHang(0.01, "train"),
         )
