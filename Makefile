@@ -6,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= 2
+CONFIG ?= config/demo.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo rolling test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-rewards benchmark-overhead benchmark-sec demo-sec download-sec install install-gpu lock settings format lint clean-demo
+.PHONY: help doctor demo rolling test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-rewards benchmark-overhead benchmark-sec demo-sec download-sec install install-gpu lock settings format lint clean-demo
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -38,6 +39,10 @@ install-gpu: requirements-gpu.lock ## .venv with vLLM beside the rest, for NVIDI
 	$(BIN)/python -m pip install -r requirements-gpu.lock
 	touch $(STAMP)
 
+# Without the virtual environment it says so, and makes none.
+doctor: ## is this machine ready for a run of CONFIG? a line per check, with the remedy
+	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m workflow_scripts.settings.doctor --configfile $(CONFIG)
+
 demo: $(STAMP) ## the whole workflow on this machine, without a GPU, in some minutes
 	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
 	@echo
@@ -51,7 +56,6 @@ demo: $(STAMP) ## the whole workflow on this machine, without a GPU, in some min
 	@echo "  results/demo/banks/adapters/grpo/manifest.json    how an adapter was made"
 
 # Another training for each of the test years, on all that came before; ARGS go to Snakemake, such as "--profile slurm".
-CONFIG ?= config/demo.yaml
 YEARS ?= 2021 2022
 ARGS ?= --cores $(CORES)
 rolling: $(STAMP) ## rolling origin: train for each of YEARS anew, evaluate all together

@@ -262,6 +262,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("settings/uses.py", "", SPARE, {}),
     ("settings/pages.py", "", SPARE, {}),
     ("settings/roll_origins.py", "", SPARE, {}),
+    ("settings/doctor.py", "", SPARE, {}),
     ("training/trainer.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/options.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/validation.py", "", SPARE, {**MODELS, **SUMMARY}),
