@@ -61,6 +61,10 @@ elif edited := edited_rules(ROOT, START):
         "give the same command again"
     )
 
+
+include: "shown.smk"
+
+
 # Where jobs find the modules, and where their digests are taken. PYTHONSAFEPATH leaves out the working directory, whose
 # code may have been edited. Jobs use Snakemake's own interpreter, so that no environment has to be activated.
 CODE_ROOT = START / CODE if START else ROOT
@@ -68,7 +72,9 @@ code_of = functools.partial(code_below, root=CODE_ROOT)
 shell.prefix(
     "set -euo pipefail; export PYTHONSAFEPATH=1 "
     f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
-    f"PYTHONPATH={shlex.quote(str(CODE_ROOT))}" + "${{PYTHONPATH:+:$PYTHONPATH}}; "
+    f"PYTHONPATH={shlex.quote(str(CODE_ROOT))}"
+    + "${{PYTHONPATH:+:$PYTHONPATH}}; "
+    + ("exec >/dev/null; " if SHOWS_PROGRESS else "")
 )
 
 
@@ -150,6 +156,3 @@ def watch_cluster():
             os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=watch, args=(awaited, jobs_known_to_slurm, tell), daemon=True).start()
-
-
-include: "shown.smk"

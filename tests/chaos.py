@@ -126,7 +126,9 @@ def _start(project: Project, config: str) -> subprocess.Popen:
     if any(project.root.glob(".snakemake/locks/*")):
         subprocess.run([*command, "--unlock"], cwd=project.root, capture_output=True, check=True)
     with (project.root / "chaos.log").open("a") as log:
-        return subprocess.Popen(command, cwd=project.root, stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen(
+            command, cwd=project.root, env=project.environment, stdout=log, stderr=log, start_new_session=True
+        )
 
 
 def _wait_for_orphans(project: Project) -> None:

@@ -48,7 +48,8 @@ class Project:
     """A checkout of its own; `run` and `plan` call Snakemake in it."""
 
     root: Path
-    environment = os.environ | {"HF_TOKEN": SECRET}
+    # Snakemake's own lines, which name every job that runs.
+    environment = os.environ | {"HF_TOKEN": SECRET, "VERBOSE": "1"}
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         command = [SNAKEMAKE, *arguments]

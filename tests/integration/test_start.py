@@ -257,3 +257,47 @@ def test_a_cluster_without_slurm_is_told_before_the_first_job(finished):
     result = finished.snakemake("all", "--profile", "slurm", "--configfile", config)
     assert result.returncode == 1
     assert result.stderr.strip().splitlines()[-1].startswith("error: there is no SLURM here")
+
+
+def shown(project: Project, *arguments: str, **environment: str) -> tuple[int, list[str]]:
+    """Status and lines of a run as people start it, without VERBOSE."""
+    plain = {name: value for name, value in project.environment.items() if name != "VERBOSE"} | environment
+    path = str(project.write(tiny_config()))
+    command = [SNAKEMAKE, *arguments, "--cores", "2", "--configfile", path]
+    result = subprocess.run(command, cwd=project.root, env=plain, capture_output=True, text=True)
+    assert result.stdout == "", "what jobs print is in their logs"
+    return result.returncode, result.stderr.splitlines()
+
+
+def test_a_run_shows_a_line_per_job_and_the_log_has_snakemakes_own(edited):
+    """Of about a thousand lines for the demo there is one per job; with VERBOSE=1 they are all there."""
+    arguments = ["results/tiny/banks/audit/sft.csv", "--forcerun", "build_windows", "--until", "sample_windows"]
+    status, lines = shown(edited, *arguments)
+    assert status == 0, lines
+    done = [line for line in lines if line.startswith("[")]
+    assert done[0].startswith("[1/4] build_windows banks: ")
+    assert [line.split("]")[0] for line in done] == ["[1/4", "[2/4", "[3/4", "[4/4"]
+    assert lines[-1].startswith("the whole run            [####################] 4/4  ")
+    assert len(lines) < len(done) + 6
+    log = max((edited.root / ".snakemake/log").iterdir())
+    assert "rule build_windows:" in log.read_text()
+    result = edited.run(tiny_config(), *arguments)
+    assert "rule build_windows:" in result.stderr
+    assert "build_windows banks: " in result.stdout
+
+
+def test_a_failure_is_as_visible_as_with_all_lines(edited):
+    """The job that failed, its log, and last its own message, as `tell_failures` has it."""
+    edited.results("panel/banks.parquet").write_text("not parquet")
+    status, lines = shown(edited, "results/tiny/banks/windows.parquet", "--forcerun", "check_panel")
+    assert status == 1
+    assert "check_panel banks FAILED, see results/tiny/logs/check_panel/banks.log" in lines
+    begin = lines.index("check_panel banks failed (results/tiny/logs/check_panel/banks.log):")
+    assert lines[begin + 1].startswith("error: results/tiny/panel/banks.parquet: not a readable parquet file")
+    assert not any("Traceback" in line for line in lines)
+
+
+def test_what_is_not_to_be_run_is_told_as_before(finished):
+    status, lines = shown(finished)
+    assert status == 0
+    assert any("Nothing to be done" in line for line in lines)
