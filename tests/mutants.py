@@ -57,6 +57,10 @@ LEDGER_SCORES = "holdings/evaluation/test_ledger_scores.py"
 NEUTRAL = 'neutral = {"model", "dataset"'
 
 MUTANTS = [
+    Mutant("a training on a GPU where the config says cpu", "training/options.py",
+           '{"use_cpu": True} if model', '{} if model', STORE),
+    Mutant("weights on a GPU where the config says cpu", "training/base_model.py",
+           'return "cpu" if model.device == "cpu" else None', 'return None', STORE),
     Mutant("fingerprint without the learning rate", "training/options.py",
            NEUTRAL, 'neutral = {"learning_rate", "model", "dataset"', FINGERPRINTS),
     Mutant("fingerprint without the seed", "training/options.py",
