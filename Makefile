@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 CORES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo rolling test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-rewards benchmark-overhead benchmark-sec demo-sec download-sec install install-gpu lock settings format lint clean-demo
+.PHONY: help demo rolling compare test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-rewards benchmark-overhead benchmark-sec demo-sec download-sec install install-gpu lock settings format lint clean-demo
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -56,6 +56,10 @@ YEARS ?= 2021 2022
 ARGS ?= --cores $(CORES)
 rolling: $(STAMP) ## rolling origin: train for each of YEARS anew, evaluate all together
 	$(BIN)/python -m workflow_scripts.settings.roll_origins --configfile $(CONFIG) --years $(YEARS) $(ARGS)
+
+# AGAINST names the run that the others are compared with, else the first; OUT the folder of the page.
+compare: $(STAMP) ## set finished runs side by side: make compare RUNS="a b c"
+	$(BIN)/python -m workflow_scripts.settings.compare_runs --runs $(RUNS) $(if $(AGAINST),--against $(AGAINST)) $(if $(OUT),--out $(OUT))
 
 demo-sec: $(STAMP) ## a panel from zips in the SEC's layout, which it writes itself: zips, slices, windows, datasets
 	$(BIN)/python -m tests.sec_zips --folder data/raw/demo_sec

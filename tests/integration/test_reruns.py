@@ -255,6 +255,11 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("settings/uses.py", "", SPARE, {}),
     ("settings/pages.py", "", SPARE, {}),
     ("settings/roll_origins.py", "", SPARE, {}),
+    # Runs beside each other are no part of one.
+    ("settings/compare_runs.py", "", SPARE, {}),
+    ("holdings/evaluation/run_comparison.py", "", SPARE, {}),
+    ("holdings/report/runs_figure.py", "", SPARE, {}),
+    ("holdings/report/runs_page.py", "", SPARE, {}),
     ("training/trainer.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/options.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/validation.py", "", SPARE, {**MODELS, **SUMMARY}),

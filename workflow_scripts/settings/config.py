@@ -43,12 +43,17 @@ MADE_PANELS = (SIMULATED, IMPORTED, SEC)
 OWN_SLICES = "slices"
 DEMO = "demo"
 FROM_FILINGS = "from_filings"
+# The folder of comparisons of runs, beside the folders of the runs.
+COMPARISONS = "compare"
 
 
 def is_run_name(text: str) -> bool:
-    """Whether a text is the name of one folder: letters, digits, `_`, `.` and `-`, the first a letter or a digit."""
+    """Whether a text is the name of one folder: letters, digits, `_`, `.` and `-`, the first a letter or a digit.
+
+    The folder of comparisons is nobody's.
+    """
     allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
-    return set(text) <= allowed and text[:1] not in ("", "_", ".", "-")
+    return set(text) <= allowed and text[:1] not in ("", "_", ".", "-") and text != COMPARISONS
 
 
 def is_forecaster_name(text: str) -> bool:

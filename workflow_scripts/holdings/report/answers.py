@@ -86,7 +86,7 @@ def answers(comparisons: pd.DataFrame) -> list[Answer]:
     places = (rows["metric"].map(list(ADVANTAGES).index), rows["role"].map(list(RIVALS).index))
     rows = rows.assign(metric_place=places[0], role_place=places[1])
     groups = rows.groupby(["candidate", "metric_place", "role_place"], sort=True)
-    return [_answer(group, group["metric"].iloc[0], group["role"].iloc[0]) for _, group in groups]
+    return [_answer(group, group["role"].iloc[0]) for _, group in groups]
 
 
 def caution(comparisons: pd.DataFrame, confidence: float) -> list[str]:
@@ -112,12 +112,22 @@ def caution(comparisons: pd.DataFrame, confidence: float) -> list[str]:
     return lines
 
 
-def _answer(rows: pd.DataFrame, metric: str, role: str) -> Answer:
+def _answer(rows: pd.DataFrame, role: str) -> Answer:
     """The sentence on one rival by one metric, over all firm types."""
-    candidate, of = words(rows["candidate"].iloc[0]), len(rows)
     rival = " or ".join(dict.fromkeys(map(words, rows["baseline"]))) if role == STAGE else RIVALS[role]
+    return sentence(rows, words(rows["candidate"].iloc[0]), rival, tell_rivals=role == BEST_BASELINE)
+
+
+def sentence(rows: pd.DataFrame, candidate: str, rival: str, *, tell_rivals: bool = False) -> Answer:
+    """What the rows of `primary_rows` say of a candidate and a rival by one metric, one row per firm type.
+
+    `candidate` and `rival` are what both are called. `tell_rivals`: each firm type has a rival of its own, to be named.
+    """
+    metric, of = rows["metric"].iloc[0], len(rows)
     groups = {kind: rows[rows["kind"] == kind] for kind in VERDICTS}
-    told = {kind: _listed([_told(row, metric, role) for row in group.itertuples()]) for kind, group in groups.items()}
+    told = {
+        kind: _listed([_told(row, metric, tell_rivals) for row in group.itertuples()]) for kind, group in groups.items()
+    }
     types = {kind: _listed(list(map(words, group["firm_type"]))) for kind, group in groups.items()}
     better, worse, unclear, same, undefined = (len(groups[kind]) for kind in VERDICTS)
     if same == of:
@@ -147,7 +157,7 @@ def _findable(rows: pd.DataFrame) -> pd.Series:
     return rows["detectable"] / rows["baseline_value"]
 
 
-def _told(row: Any, metric: str, role: str) -> str:
+def _told(row: Any, metric: str, tell_rivals: bool) -> str:
     """A firm type with its difference and interval, as `banks (error -6.1 % [-9.0, -3.2])`.
 
     A difference of errors is told as a share of the rival's error, one of correlations as it is.
@@ -162,7 +172,7 @@ def _told(row: Any, metric: str, role: str) -> str:
         *texts, findable = (number(value, RANK_DECIMALS) for value in values)
         name, unit = "RankIC", ""
     middle, low, high = (f"+{text}" if value > 0 else text for text, value in zip(texts, values, strict=False))
-    against = f" against {words(row.baseline)}" if role == BEST_BASELINE else ""
+    against = f" against {words(row.baseline)}" if tell_rivals else ""
     found = f"; {findable}{unit} could have been found" if row.kind == "not shown" and np.isfinite(values[-1]) else ""
     return f"{words(row.firm_type)}{against} ({name} {middle}{unit} [{low}, {high}]{found})"
 

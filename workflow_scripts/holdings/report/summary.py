@@ -1,6 +1,7 @@
 """Tables across firm types: headline, corrected comparisons with their verdicts, and the mean over seeds."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,7 +101,7 @@ def correct_comparisons(comparisons: pd.DataFrame, confidence: float) -> pd.Data
     return table
 
 
-def _marked(rows: pd.DataFrame) -> pd.DataFrame:
+def marked(rows: pd.DataFrame) -> pd.DataFrame:
     """Verdicts with a star for fewer than 10 quarters or managers, and a dagger for another base model."""
     few, other = rows["few_quarters"] | rows["few_managers"], rows["same_base_model"] == "no"
     return rows.assign(verdict=rows["verdict"] + np.where(few, " *", "") + np.where(other, " \N{DAGGER}", ""))
@@ -108,7 +109,7 @@ def _marked(rows: pd.DataFrame) -> pd.DataFrame:
 
 def primary_table(comparisons: pd.DataFrame) -> pd.DataFrame:
     """The comparisons that the run is made for, with PRIMARY_COLUMNS and marked verdicts."""
-    rows = _marked(comparisons[comparisons["family"] == PRIMARY])
+    rows = marked(comparisons[comparisons["family"] == PRIMARY])
     return rows[list(PRIMARY_COLUMNS)].sort_values("firm_type", kind="stable", ignore_index=True)
 
 
@@ -117,7 +118,7 @@ def verdict_table(comparisons: pd.DataFrame) -> pd.DataFrame:
 
     A column of marked verdicts per firm type.
     """
-    rows = _marked(comparisons[comparisons["metric"] == CAPPED_MAE])
+    rows = marked(comparisons[comparisons["metric"] == CAPPED_MAE])
     keys = ["target", "candidate", "baseline"]
     order = rows[keys].drop_duplicates()
     wide = rows.pivot(index=keys, columns="firm_type", values="verdict")[list(rows["firm_type"].unique())]
@@ -174,18 +175,27 @@ def _foreign(origins: pd.DataFrame) -> Iterator[str]:
             )
 
 
+def flat_settings(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """The settings of a resolved configuration by their whole key; a list is one value.
+
+    >>> flat_settings({"seed": 1, "grpo": {"beta": 0.1}})
+    {'seed': 1, 'grpo.beta': 0.1}
+    """
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        found |= flat_settings(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+    return found
+
+
 def check_same_settings(configs: Mapping[str, Mapping], apart: Sequence[str], setting: str) -> None:
     """Raise InputError unless the resolved configurations are the same, the keys `apart` left out (`a` or `a.b`).
 
     `configs` are by run; `setting` is the one that names the runs.
     """
 
-    def rest(config: Mapping, above: str = "") -> dict:
-        return {
-            key: rest(value, f"{above}{key}.") if isinstance(value, Mapping) else value
-            for key, value in config.items()
-            if f"{above}{key}" not in apart
-        }
+    def rest(config: Mapping) -> dict[str, Any]:
+        found = flat_settings(config)
+        return {key: found[key] for key in found if not any(f"{key}.".startswith(f"{one}.") for one in apart)}
 
     (first, expected), *others = ((name, rest(config)) for name, config in configs.items())
     for name, found in others:
