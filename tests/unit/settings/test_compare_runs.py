@@ -195,6 +195,17 @@ def test_runs_of_one_configuration_and_several_settings_at_once_are_told(folder)
     assert "c differs from a in 2 settings, and so by all of them together." in text
 
 
+def test_a_run_that_is_silent_is_told_before_anything_is_said_of_it(folder):
+    """Silence counts as no change, whose error can be smaller than that of a model that speaks."""
+    finish("a", forecasts(-3 * DELTA))
+    silent = forecasts(np.full(len(DELTA), np.nan))
+    finish("b", silent.assign(parsed_share=(silent["forecaster"] != "grpo").astype(float)))
+    html = compare(["a", "b"], "a", folder / "out").read_text()
+    said = "b, banks: only 0 % of the answers could be read."
+    assert html.index(said) < html.index("b has a smaller error than a in the one firm type")
+    assert "a, banks: only" not in html
+
+
 def test_a_curve_has_the_skill_of_each_run_with_its_interval(folder):
     finish_two()
     curve = Curve("windows", {"a": 100, "b": 300}, {"a": "small", "b": "small"})

@@ -9,9 +9,11 @@ import pandas as pd
 
 from workflow_scripts.holdings.evaluation.comparison import METRICS, PRIMARY
 from workflow_scripts.holdings.evaluation.metrics import CAPPED_MAE, RELATIVE_RANK_IC
+from workflow_scripts.holdings.evaluation.tables import CAPPED_SKILL
 from workflow_scripts.holdings.report.answers import ADVANTAGES, Answer, caution, primary_rows, sentence
 from workflow_scripts.holdings.report.chapters import FORMULAS
 from workflow_scripts.holdings.report.dictionary import MUSD
+from workflow_scripts.holdings.report.numbers import per_cent
 from workflow_scripts.holdings.report.page import Chapter, Page, Part, figure_part
 from workflow_scripts.holdings.report.run_facts import Fact
 from workflow_scripts.holdings.report.summary import MIN_PARSED, flat_settings, marked
@@ -20,7 +22,7 @@ from workflow_scripts.holdings.report.tables import Table, table, words
 # What every two runs differ in, and what makes no forecast another one: names of runs, and where stages are taken from.
 APART = ("run", "base_run", "seeds", "evaluation.seed_runs")
 # Beside the settings, what a row of a table of runs has.
-METRIC_COLUMNS = (CAPPED_MAE, RELATIVE_RANK_IC, "MAE", "parsed_share")
+METRIC_COLUMNS = (CAPPED_MAE, CAPPED_SKILL, RELATIVE_RANK_IC, "MAE", "parsed_share")
 DIFFERENCE_COLUMNS = ("difference", "interval_low", "interval_high", "p_holm", "verdict", "detectable")
 OTHERS_COLUMNS = ("forecaster", "target", "metric", "candidate", "baseline_value", "candidate_value")
 UNITS = {metric.name: metric.unit for metric in METRICS}
@@ -95,12 +97,15 @@ def run_notes(compared: Compared) -> list[str]:
     return notes
 
 
-def silent_runs(compared: Compared) -> list[str]:
-    """Warnings of runs whose answers could often not be read: their error is in part that of no change."""
+def silent_runs(compared: Compared) -> list[Answer]:
+    """What comes first: runs whose answers could often not be read, so that their error is partly no change's."""
     rows = compared.runs[compared.runs["forecaster"] == compared.forecaster]
     return [
-        f"{row.run}, {words(row.firm_type)}: only {row.parsed_share:.1%} of the answers could be read; the others "
-        "count as no change"
+        Answer(
+            f"{row.run}, {words(row.firm_type)}: only {per_cent(row.parsed_share)} % of the answers could be read. The "
+            "others count as no change, so that what is said of this run is said in part of no change.",
+            "bad",
+        )
         for row in rows[rows["parsed_share"] < MIN_PARSED].itertuples()
     ]
 
@@ -121,10 +126,9 @@ def _tables(compared: Compared, firm_type: str) -> list[Table]:
         shown = shown.iloc[np.argsort(place, kind="stable")].drop(columns="candidate")
         units = {"MAE": MUSD, "difference": UNITS[metric], "interval_low": UNITS[metric], "detectable": UNITS[metric]}
         title = words(firm_type) if metric == CAPPED_MAE else f"{words(firm_type)}: ranking"
-        tables.append(
-            table(title, shown, units=units, ranked=True, spread=("setting", keys), name=f"{firm_type}_{metric}",
-                  note=MARKS if shown["verdict"].str.contains("[*\N{DAGGER}]", na=False).any() else "")
-        )  # fmt: skip
+        few = shown["verdict"].str.contains("[*\N{DAGGER}]", na=False).any()
+        options = {"note": MARKS if few else "", "folded": metric != CAPPED_MAE, "name": f"{firm_type}_{metric}"}
+        tables.append(table(title, shown, units=units, ranked=True, spread=("setting", keys), **options))
     return tables
 
 
@@ -173,10 +177,10 @@ def runs_page(compared: Compared, confidence: float, out: Path, warnings: Sequen
             f"Asked: does {words(compared.forecaster)} of another run forecast what managers trade in the next quarter "
             f"(the active change) better than that of {against}?",
         ],
-        answers=run_answers(compared),
+        answers=[*silent_runs(compared), *run_answers(compared)],
         caution=[*caution(compared.comparisons, confidence), *run_notes(compared)],
         figure=figure_part(out / "differences.png"),
-        warnings=[*warnings, *silent_runs(compared)],
+        warnings=warnings,
         facts=_facts(compared, facts),
         chapters=chapters,
     )
