@@ -256,7 +256,9 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("settings/pages.py", "", SPARE, {}),
     ("settings/roll_origins.py", "", SPARE, {}),
     # Runs beside each other are no part of one.
-    ("settings/compare_runs.py", "", SPARE, {}),
+    *((f"settings/{name}.py", "", SPARE, {}) for name in ("compare_runs", "make_grid", "make_seeds", "several_runs")),
+    ("plumbing/base_run.py", "", SPARE, {}),
+    ("plumbing/flat_settings.py", "", SPARE, SUMMARY),
     ("holdings/evaluation/run_comparison.py", "", SPARE, {}),
     ("holdings/report/runs_figure.py", "", SPARE, {}),
     ("holdings/report/runs_page.py", "", SPARE, {}),

@@ -33,16 +33,15 @@ from workflow_scripts.holdings.report.summary import correct_comparisons, headli
 from workflow_scripts.holdings.report.tables import words
 from workflow_scripts.plumbing.errors import InputError, fail
 from workflow_scripts.plumbing.files import read_csv, read_json, write_csv, write_text
+from workflow_scripts.plumbing.flat_settings import is_below
+from workflow_scripts.settings.checks import OF_WINDOWS
 from workflow_scripts.settings.config import COMPARISONS, OWN_SLICES
 
 RESULTS = Path("results")
 # A run is finished when it has these.
 FINISHED = ("config.yaml", "summary/metrics.csv", "summary/origins.csv")
 # Settings that decide which windows are tested and what is true of them; below them, those that do not.
-CHOOSE_WINDOWS = (
-    *("seed", "panel", "panel_exits", "import", "sec", "simulation", "checks", "windows", "splits", "sample"),
-    "prompts.target",
-)
+CHOOSE_WINDOWS = (*OF_WINDOWS, "seed", "splits", "sample", "prompts.target")
 OF_TRAINING = ("sample.sft", "sample.grpo", "splits.sft", "splits.grpo")
 
 
@@ -117,9 +116,7 @@ def window_settings(settings: pd.DataFrame, names: tuple[str, str]) -> list[str]
     """Of the settings that differ between two runs, those that decide on the test windows."""
     first, second = (settings.loc[name] for name in names)
     keys = [key for key in settings.columns if first[key] != second[key]]
-    below = tuple(f"{name}." for name in CHOOSE_WINDOWS)
-    apart = tuple(f"{name}." for name in OF_TRAINING)
-    return [key for key in keys if f"{key}.".startswith(below) and not f"{key}.".startswith(apart)]
+    return [key for key in keys if is_below(key, CHOOSE_WINDOWS) and not is_below(key, OF_TRAINING)]
 
 
 def check_windows(runs: Sequence[FinishedRun], settings: pd.DataFrame, firm_type: str) -> None:

@@ -131,7 +131,8 @@ def sentence(rows: pd.DataFrame, candidate: str, rival: str, *, tell_rivals: boo
     types = {kind: _listed(list(map(words, group["firm_type"]))) for kind, group in groups.items()}
     better, worse, unclear, same, undefined = (len(groups[kind]) for kind in VERDICTS)
     if same == of:
-        return Answer(f"{candidate} makes exactly the same errors as {rival}: {types['same']}.", "open")
+        same_thing = "makes exactly the same errors as" if metric in ERRORS else "ranks exactly like"
+        return Answer(f"{candidate} {same_thing} {rival}: {types['same']}.", "open")
     if undefined == of:
         whether = f"Whether {candidate} has {ADVANTAGES[metric]} than {rival} cannot be tested"
         return Answer(f"{whether} ({types['undefined']}): {NO_TEST[metric in ERRORS]}.", "open")
@@ -145,7 +146,9 @@ def sentence(rows: pd.DataFrame, candidate: str, rival: str, *, tell_rivals: boo
             where = "in any of these" if unclear > 1 else "there"
             parts.append(f"A difference of {per_cent(WORTH_FINDING)} % could not have been found {where}.")
     if same:
-        parts.append(f"Both make exactly the same errors for {types['same']}.")
+        parts.append(
+            f"Both {'make exactly the same errors' if metric in ERRORS else 'rank alike'} for {types['same']}."
+        )
     if undefined:
         parts.append(f"There is no test for {types['undefined']}: {NO_TEST[metric in ERRORS]}.")
     tone = "good" if better and not worse else "bad" if worse and not better else "open"

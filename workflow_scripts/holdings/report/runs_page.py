@@ -16,8 +16,9 @@ from workflow_scripts.holdings.report.dictionary import MUSD
 from workflow_scripts.holdings.report.numbers import per_cent
 from workflow_scripts.holdings.report.page import Chapter, Page, Part, figure_part
 from workflow_scripts.holdings.report.run_facts import Fact
-from workflow_scripts.holdings.report.summary import MIN_PARSED, flat_settings, marked
+from workflow_scripts.holdings.report.summary import MIN_PARSED, marked
 from workflow_scripts.holdings.report.tables import Table, table, words
+from workflow_scripts.plumbing.flat_settings import flat_settings
 
 # What every two runs differ in, and what makes no forecast another one: names of runs, and where stages are taken from.
 APART = ("run", "base_run", "seeds", "evaluation.seed_runs")

@@ -14,6 +14,7 @@ from workflow_scripts.holdings.forecasts.forecasters import own_forecasters
 from workflow_scripts.holdings.forecasts.stages import TRAINED_STAGES
 from workflow_scripts.holdings.panel.checks import warning_lines
 from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.plumbing.flat_settings import flat_settings, is_below
 
 # The words for the targets and for the two changes. They stand here, because the rewards import texts/targets.py:
 # another word in a report must not train GRPO again.
@@ -50,7 +51,7 @@ HEADLINE_COLUMNS = (
 # How many quarters the metrics at k are means of, and why not of the others.
 RANKED = ("n_quarters_ranked", "not_ranked")
 # What runs that are averaged over seeds may differ in.
-SEED_KEYS = ("run", "seed", "evaluation.seed_runs")
+SEED_KEYS = ("run", "base_run", "seed", "seeds", "evaluation.seed_runs")
 # Metrics that the table over seeds has.
 SEED_METRICS = (
     *(CAPPED_MAE, CAPPED_SKILL, RELATIVE_RANK_IC),
@@ -175,18 +176,6 @@ def _foreign(origins: pd.DataFrame) -> Iterator[str]:
             )
 
 
-def flat_settings(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """The settings of a resolved configuration by their whole key; a list is one value.
-
-    >>> flat_settings({"seed": 1, "grpo": {"beta": 0.1}})
-    {'seed': 1, 'grpo.beta': 0.1}
-    """
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        found |= flat_settings(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
-    return found
-
-
 def check_same_settings(configs: Mapping[str, Mapping], apart: Sequence[str], setting: str) -> None:
     """Raise InputError unless the resolved configurations are the same, the keys `apart` left out (`a` or `a.b`).
 
@@ -195,7 +184,7 @@ def check_same_settings(configs: Mapping[str, Mapping], apart: Sequence[str], se
 
     def rest(config: Mapping) -> dict[str, Any]:
         found = flat_settings(config)
-        return {key: found[key] for key in found if not any(f"{key}.".startswith(f"{one}.") for one in apart)}
+        return {key: found[key] for key in found if not is_below(key, apart)}
 
     (first, expected), *others = ((name, rest(config)) for name, config in configs.items())
     for name, found in others:
@@ -215,14 +204,19 @@ def check_seed_runs(configs: Mapping[str, Mapping]) -> None:
         raise InputError(f"evaluation.seed_runs: the seeds {', '.join(map(str, seeds))} are not all different")
 
 
-def over_seeds(metrics: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Mean and standard deviation of SEED_METRICS over the runs' metrics tables, unparsed as no change.
+def over_seeds(metrics: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    """Mean and standard deviation of SEED_METRICS over the runs' metrics tables by seed, unparsed as no change.
 
-    Columns: firm_type, forecaster, target, metric, n_seeds, mean, sd (missing for one run). A seed draws the sample,
-    the training and, where the panel is simulated, the panel: sd is the spread of all that.
+    Columns: firm_type, forecaster, target, metric, n_seeds, mean, sd (missing for one run), by_seed (each seed's
+    value, as text). A seed draws the sample, the training and, where the panel is simulated, the panel: sd is the
+    spread of all that.
     """
-    rows = pd.concat([table[table["treatment"] == HEADLINE] for table in metrics], ignore_index=True)
+    tables = [table[table["treatment"] == HEADLINE].assign(seed=seed) for seed, table in metrics.items()]
+    rows = pd.concat(tables, ignore_index=True)
     keys = ["firm_type", "forecaster", "target"]
-    long = rows.melt(keys, list(SEED_METRICS), var_name="metric")
-    grouped = long.groupby([*keys, "metric"], sort=False)["value"]
-    return grouped.agg(n_seeds="count", mean="mean", sd="std").reset_index()
+    long = rows.melt([*keys, "seed"], list(SEED_METRICS), var_name="metric")
+    pairs = zip(long["seed"], long["value"], strict=True)
+    long["told"] = [None if np.isnan(value) else f"{seed}: {value:.4g}" for seed, value in pairs]
+    grouped = long.groupby([*keys, "metric"], sort=False)
+    found = grouped["value"].agg(n_seeds="count", mean="mean", sd="std")
+    return found.assign(by_seed=grouped["told"].agg(lambda texts: "; ".join(texts.dropna()))).reset_index()
