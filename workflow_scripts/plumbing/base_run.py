@@ -86,7 +86,9 @@ def let_go(run: str, base: str, outputs: Iterable[str]) -> None:
 
 def _outputs(folder: Path, memory: Memory) -> Iterator[Path]:
     """Files and folders of a run that Snakemake knows as finished outputs."""
-    for path in sorted(folder.rglob("*")):
+    # The store can hold many files.
+    tops = [top for top in folder.iterdir() if top.name not in OWN]
+    for path in sorted(path for top in tops for path in (top, *top.rglob("*"))):
         if OWN & {*path.relative_to(folder).parts} or not memory.record(str(path)).is_file():
             continue
         if not memory.unfinished(str(path)).is_file():
