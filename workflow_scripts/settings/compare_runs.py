@@ -223,7 +223,8 @@ def compare(names: Sequence[str], against: str, out: Path, curve: Curve | None =
     out.mkdir(parents=True, exist_ok=True)
     write_csv(out / "runs.csv", compared.runs)
     write_csv(out / "comparisons.csv", compared.comparisons)
-    primary = compared.comparisons[compared.comparisons["family"] == PRIMARY]
+    short = compared.shortened().comparisons
+    primary = short[short["family"] == PRIMARY]
     plot_differences(primary, out / "differences")
     for stale in out.glob("curve.*"):
         stale.unlink()

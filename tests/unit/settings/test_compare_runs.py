@@ -14,6 +14,7 @@ from workflow_scripts.holdings.evaluation.conditions import ORIGIN_COLUMNS
 from workflow_scripts.holdings.evaluation.metrics import holm
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
 from workflow_scripts.holdings.report.dictionary import COLUMNS
+from workflow_scripts.holdings.report.runs_page import Compared
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import read_csv, write_csv, write_json, write_text
 from workflow_scripts.settings.compare_runs import Curve, compare, finished_runs
@@ -192,7 +193,7 @@ def test_runs_of_one_configuration_and_several_settings_at_once_are_told(folder)
     finish("c", forecasts(FORECASTS["grpo"]), grpo={"learning_rate": 0.1, "beta": 0.5})
     text = text_of(compare(["a", "b", "c"], "a", folder / "out"))
     assert "b has the settings of a: a difference is one of code or machines." in text
-    assert "c differs from a in 2 settings, and so by all of them together." in text
+    assert "c differs from a in several settings, and so by all of them together." in text
 
 
 def test_a_run_that_is_silent_is_told_before_anything_is_said_of_it(folder):
@@ -201,9 +202,39 @@ def test_a_run_that_is_silent_is_told_before_anything_is_said_of_it(folder):
     silent = forecasts(np.full(len(DELTA), np.nan))
     finish("b", silent.assign(parsed_share=(silent["forecaster"] != "grpo").astype(float)))
     html = compare(["a", "b"], "a", folder / "out").read_text()
-    said = "b, banks: only 0 % of the answers could be read."
+    said = "b: of the answers only 0 % (banks) could be read."
     assert html.index(said) < html.index("b has a smaller error than a in the one firm type")
-    assert "a, banks: only" not in html
+    assert "a: of the answers" not in html
+
+
+def test_of_many_runs_those_are_told_that_differ_and_names_lose_what_all_share(folder):
+    """The tables name them all; files keep the whole names."""
+    shares = {"x-a": 0.0, "x-b": 0.0, "x-c": 0.6, "x-d": 0.01, "x-e": -0.02}
+    for name, share in shares.items():
+        grpo = (1 - share) * FORECASTS["sft"] + share * DELTA + 1e-3 * np.roll(DELTA, len(name) + ord(name[-1]))
+        finish(name, forecasts(grpo), grpo={"learning_rate": 1e-6 * ord(name[-1])})
+    text = text_of(compare(list(shares), "x-a", folder / "out"))
+    assert "c has a smaller error than a in the one firm type: banks" in text
+    assert re.search("Neither a smaller error than a nor a worse one is shown of [bde, and]+\\.", text)
+    assert "all names begin with x-, which is left out here" in text
+    assert "a beside 4 other runs" in text
+    assert set(read_csv(folder / "out/comparisons.csv")["candidate"]) == {"x-b", "x-c", "x-d", "x-e"}
+
+
+@pytest.mark.parametrize(
+    ("runs", "beginning"),
+    [
+        (["demo-a", "demo-b"], "demo-"),
+        (["demo", "demo-b"], ""),
+        (["demo-a-1", "demo-a-2"], "demo-a-"),
+        (["deal", "demo"], ""),
+        (["demo-a", "demo-a-b"], ""),
+    ],
+)
+def test_the_shared_beginning_of_names_ends_with_a_dash_and_leaves_all_of_them_a_name(runs, beginning):
+    settings = pd.DataFrame(index=pd.Index(runs, name="run"))
+    compared = Compared(runs[0], "grpo", settings, pd.DataFrame({"run": runs}), pd.DataFrame())
+    assert compared.beginning == beginning
 
 
 def test_a_curve_has_the_skill_of_each_run_with_its_interval(folder):

@@ -70,7 +70,7 @@ def question(comparisons: pd.DataFrame) -> str:
     if not len(rows):
         return ""
     candidates = " and ".join(dict.fromkeys(map(words, rows["candidate"])))
-    rivals = _listed([RIVALS[role] for role in RIVALS if role in set(rows["role"])])
+    rivals = listed([RIVALS[role] for role in RIVALS if role in set(rows["role"])])
     return (
         f"Asked: does {candidates} forecast what managers trade in the next quarter (the active change) better than "
         f"each of its rivals: {rivals}?"
@@ -104,7 +104,7 @@ def caution(comparisons: pd.DataFrame, confidence: float) -> list[str]:
     for flag, what in (("few_quarters", "quarters"), ("few_managers", "managers")):
         few = tested[tested[flag]]
         if len(few):
-            types = _listed([words(name) for name in few["firm_type"].unique()])
+            types = listed([words(name) for name in few["firm_type"].unique()])
             lines.append(f"Fewer than 10 {what} are behind the sentences on {types}: do not trust their intervals.")
     other = rows[rows["same_base_model"] == "no"]
     if len(other):
@@ -126,9 +126,9 @@ def sentence(rows: pd.DataFrame, candidate: str, rival: str, *, tell_rivals: boo
     metric, of = rows["metric"].iloc[0], len(rows)
     groups = {kind: rows[rows["kind"] == kind] for kind in VERDICTS}
     told = {
-        kind: _listed([_told(row, metric, tell_rivals) for row in group.itertuples()]) for kind, group in groups.items()
+        kind: listed([_told(row, metric, tell_rivals) for row in group.itertuples()]) for kind, group in groups.items()
     }
-    types = {kind: _listed(list(map(words, group["firm_type"]))) for kind, group in groups.items()}
+    types = {kind: listed(list(map(words, group["firm_type"]))) for kind, group in groups.items()}
     better, worse, unclear, same, undefined = (len(groups[kind]) for kind in VERDICTS)
     if same == of:
         same_thing = "makes exactly the same errors as" if metric in ERRORS else "ranks exactly like"
@@ -187,7 +187,7 @@ def _count(number_of: int, of: int) -> str:
     return f"{number_of or 'none'} of {of} firm types"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """`a`, `a and b`, or `a, b and c`."""
     *first, last = names or [""]
     return f"{', '.join(first)} and {last}" if first else last

@@ -1,7 +1,8 @@
 """The page that sets several runs side by side: sentences first, then a table per firm type."""
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from workflow_scripts.holdings.evaluation.comparison import METRICS, PRIMARY
 from workflow_scripts.holdings.evaluation.metrics import CAPPED_MAE, RELATIVE_RANK_IC
 from workflow_scripts.holdings.evaluation.tables import CAPPED_SKILL
-from workflow_scripts.holdings.report.answers import ADVANTAGES, Answer, caution, primary_rows, sentence
+from workflow_scripts.holdings.report.answers import ADVANTAGES, Answer, caution, listed, primary_rows, sentence
 from workflow_scripts.holdings.report.chapters import FORMULAS
 from workflow_scripts.holdings.report.dictionary import MUSD
 from workflow_scripts.holdings.report.numbers import per_cent
@@ -24,6 +25,8 @@ from workflow_scripts.plumbing.flat_settings import flat_settings
 APART = ("run", "base_run", "seeds", "evaluation.seed_runs")
 # Beside the settings, what a row of a table of runs has.
 METRIC_COLUMNS = (CAPPED_MAE, CAPPED_SKILL, RELATIVE_RANK_IC, "MAE", "parsed_share")
+# Of more runs than these only those are told of which a difference is shown.
+TOLD_RUNS = 3
 DIFFERENCE_COLUMNS = ("difference", "interval_low", "interval_high", "p_holm", "verdict", "detectable")
 OTHERS_COLUMNS = ("forecaster", "target", "metric", "candidate", "baseline_value", "candidate_value")
 UNITS = {metric.name: metric.unit for metric in METRICS}
@@ -43,6 +46,27 @@ class Compared:
     settings: pd.DataFrame
     runs: pd.DataFrame
     comparisons: pd.DataFrame
+
+    @property
+    def beginning(self) -> str:
+        """The beginning, up to a dash, that the names of all runs share; empty where there is none."""
+        runs = list(self.settings.index)
+        parts = zip(*(run.split("-") for run in runs), strict=False)
+        start = "".join(f"{part[0]}-" for part in itertools.takewhile(lambda part: len(set(part)) == 1, parts))
+        return start if all(run.startswith(start) for run in runs) else ""
+
+    def shortened(self) -> "Compared":
+        """The same, its runs called without the beginning that they share."""
+        cut = len(self.beginning)
+        return replace(
+            self,
+            against=self.against[cut:],
+            settings=self.settings.rename(index=lambda run: run[cut:]),
+            runs=self.runs.assign(run=self.runs["run"].str[cut:]),
+            comparisons=self.comparisons.assign(
+                **{side: self.comparisons[side].str[cut:] for side in ("baseline", "candidate")}
+            ),
+        )
 
 
 def differing_settings(configs: Mapping[str, Mapping]) -> pd.DataFrame:
@@ -71,25 +95,36 @@ def setting_lines(settings: pd.DataFrame) -> list[str]:
 
 
 def run_answers(compared: Compared) -> list[Answer]:
-    """A sentence per run and headline metric, over all firm types."""
+    """A sentence per run and headline metric, over all firm types; of many runs only where a difference is shown."""
     rows = primary_rows(compared.comparisons)
-    return [
-        sentence(found, run, compared.against)
-        for run in rows["candidate"].unique()
-        for metric in ADVANTAGES
-        if len(found := rows[(rows["candidate"] == run) & (rows["metric"] == metric)])
-    ]
+    runs = list(rows["candidate"].unique())
+    groups = dict(iter(rows.groupby(["candidate", "metric"], sort=False)))
+    if len(runs) <= TOLD_RUNS:
+        return [sentence(groups[run, metric], run, compared.against) for run in runs for metric in ADVANTAGES]
+    answers = []
+    for metric, advantage in ADVANTAGES.items():
+        clear = [run for run in runs if groups[run, metric]["kind"].isin(["better", "worse"]).any()]
+        answers += [sentence(groups[run, metric], run, compared.against) for run in clear]
+        if unclear := [run for run in runs if run not in clear]:
+            text = f"Neither {advantage} than {compared.against} nor a worse one is shown of {listed(unclear)}."
+            answers.append(Answer(text, "open"))
+    return answers
 
 
 def run_notes(compared: Compared) -> list[str]:
     """What to know before a difference is put down to a setting."""
     notes, own = [], compared.settings.loc[compared.against]
-    for run, row in compared.settings.drop(index=compared.against).iterrows():
-        number = int((row != own).sum())
-        if not number:
-            notes.append(f"{run} has the settings of {compared.against}: a difference is one of code or machines.")
-        elif number > 1:
-            notes.append(f"{run} differs from {compared.against} in {number} settings, and so by all of them together.")
+    differing = (compared.settings.drop(index=compared.against) != own).sum(axis=1)
+    if len(alike := list(differing.index[differing == 0])):
+        notes.append(
+            f"{listed(alike)} {'has' if len(alike) == 1 else 'have'} the settings of {compared.against}: a difference "
+            "is one of code or machines."
+        )
+    if len(several := list(differing.index[differing > 1])):
+        notes.append(
+            f"{listed(several)} {'differs' if len(several) == 1 else 'differ'} from {compared.against} in several "
+            "settings, and so by all of them together."
+        )
     if "seed" not in compared.settings:
         notes.append(
             "Each run is one training with one seed. Another seed gives another adapter: the intervals tell of other "
@@ -103,11 +138,12 @@ def silent_runs(compared: Compared) -> list[Answer]:
     rows = compared.runs[compared.runs["forecaster"] == compared.forecaster]
     return [
         Answer(
-            f"{row.run}, {words(row.firm_type)}: only {per_cent(row.parsed_share)} % of the answers could be read. The "
-            "others count as no change, so that what is said of this run is said in part of no change.",
+            f"{run}: of the answers only "
+            + listed([f"{per_cent(row.parsed_share)} % ({words(row.firm_type)})" for row in found.itertuples()])
+            + " could be read. The others count as no change, so that what is said of this run is partly said of that.",
             "bad",
         )
-        for row in rows[rows["parsed_share"] < MIN_PARSED].itertuples()
+        for run, found in rows[rows["parsed_share"] < MIN_PARSED].groupby("run", sort=False)
     ]
 
 
@@ -124,7 +160,9 @@ def _tables(compared: Compared, firm_type: str) -> list[Table]:
         pairs = found[found["metric"] == metric][["candidate", *DIFFERENCE_COLUMNS]]
         shown = runs[["run", *keys, *columns]].merge(pairs, left_on="run", right_on="candidate", how="left")
         place = (shown["run"] != compared.against).to_numpy()
-        shown = shown.iloc[np.argsort(place, kind="stable")].drop(columns="candidate")
+        # First what is asked.
+        order = [name for name in ("run", *keys, metric, *DIFFERENCE_COLUMNS, *columns) if name in shown]
+        shown = shown.iloc[np.argsort(place, kind="stable")][list(dict.fromkeys(order))]
         units = {"MAE": MUSD, "difference": UNITS[metric], "interval_low": UNITS[metric], "detectable": UNITS[metric]}
         title = words(firm_type) if metric == CAPPED_MAE else f"{words(firm_type)}: ranking"
         few = shown["verdict"].str.contains("[*\N{DAGGER}]", na=False).any()
@@ -142,6 +180,8 @@ def _others(compared: Compared) -> Table:
 
 
 def _facts(compared: Compared, facts: Sequence[Fact]) -> list[Fact]:
+    short, beginning = compared.shortened(), compared.beginning
+    shared = [f"all names begin with {beginning}, which is left out here"] * bool(beginning)
     rows = compared.comparisons[compared.comparisons["family"] == PRIMARY]
     rows = rows[rows["metric"] == CAPPED_MAE].drop_duplicates("firm_type")
     windows = [
@@ -149,7 +189,7 @@ def _facts(compared: Compared, facts: Sequence[Fact]) -> list[Fact]:
         for row in rows.itertuples()
     ]
     return [
-        Fact("Runs", setting_lines(compared.settings)),
+        Fact("Runs", [*shared, *setting_lines(short.settings)]),
         Fact("Judged", [f"the answers of {words(compared.forecaster)} of each run"]),
         Fact("Test", ["the same in all runs, to the last digit", *windows]),
         *facts,
@@ -159,6 +199,7 @@ def _facts(compared: Compared, facts: Sequence[Fact]) -> list[Fact]:
 
 def runs_page(compared: Compared, confidence: float, out: Path, warnings: Sequence[str], facts: Sequence[Fact]) -> Page:
     """The page, whose figures lie below `out`; `warnings` and `facts` are those that its tables do not say."""
+    whole, compared = compared, compared.shortened()
     against, others = compared.against, [run for run in compared.settings.index if run != compared.against]
     parts: list[Part] = [
         one for firm_type in compared.runs["firm_type"].unique() for one in _tables(compared, str(firm_type))
@@ -182,6 +223,6 @@ def runs_page(compared: Compared, confidence: float, out: Path, warnings: Sequen
         caution=[*caution(compared.comparisons, confidence), *run_notes(compared)],
         figure=figure_part(out / "differences.png"),
         warnings=warnings,
-        facts=_facts(compared, facts),
+        facts=_facts(whole, facts),
         chapters=chapters,
     )
