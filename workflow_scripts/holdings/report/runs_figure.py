@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from workflow_scripts.holdings.evaluation.metrics import CAPPED_MAE, RELATIVE_RANK_IC
 from workflow_scripts.holdings.report.figures import figure, figure_file, note
@@ -53,6 +53,8 @@ def _differences(axes: Axes, rows: pd.DataFrame, metric: str, places: dict[tuple
     if rows["difference"].isna().all():
         note(axes, "no ranking\nto compare")
     axes.set_xlabel(AXES[metric][0])
+    # Small differences have long labels.
+    axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.grid(visible=False, axis="y")
 
 

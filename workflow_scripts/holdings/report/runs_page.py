@@ -140,7 +140,7 @@ def silent_runs(compared: Compared) -> list[Answer]:
         Answer(
             f"{run}: of the answers only "
             + listed([f"{per_cent(row.parsed_share)} % ({words(row.firm_type)})" for row in found.itertuples()])
-            + " could be read. The others count as no change, so that what is said of this run is partly said of that.",
+            + " could be read. The others count as no change, whose error can be small.",
             "bad",
         )
         for run, found in rows[rows["parsed_share"] < MIN_PARSED].groupby("run", sort=False)
