@@ -134,17 +134,17 @@ def run_notes(compared: Compared) -> list[str]:
 
 
 def silent_runs(compared: Compared) -> list[Answer]:
-    """What comes first: runs whose answers could often not be read, so that their error is partly no change's."""
+    """What comes first: of which runs many answers could not be read, so that their error is partly no change's."""
     rows = compared.runs[compared.runs["forecaster"] == compared.forecaster]
-    return [
-        Answer(
-            f"{run}: of the answers only "
-            + listed([f"{per_cent(row.parsed_share)} % ({words(row.firm_type)})" for row in found.itertuples()])
-            + " could be read. The others count as no change, whose error can be small.",
-            "bad",
-        )
-        for run, found in rows[rows["parsed_share"] < MIN_PARSED].groupby("run", sort=False)
+    silent = rows[rows["parsed_share"] < MIN_PARSED].groupby("run", sort=False)
+    told = [
+        f"{run} {listed([f'{per_cent(one.parsed_share)} % ({words(one.firm_type)})' for one in found.itertuples()])}"
+        for run, found in silent
     ]
+    if not told:
+        return []
+    text = "Answers that could not be read count as no change, whose error can be smaller than that of a model that"
+    return [Answer(f"{text} speaks. Read was, of {'; '.join(told)}.", "bad")]
 
 
 def _tables(compared: Compared, firm_type: str) -> list[Table]:
