@@ -9,7 +9,7 @@ CORES ?= 2
 CONFIG ?= config/demo.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor demo rolling test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-rewards benchmark-overhead benchmark-sec demo-sec download-sec install install-gpu lock settings format lint clean-demo
+.PHONY: help doctor demo rolling compare seeds grid test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-rewards benchmark-overhead benchmark-sec demo-sec download-sec install install-gpu lock settings format lint clean-demo
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -60,6 +60,19 @@ YEARS ?= 2021 2022
 ARGS ?= --cores $(CORES)
 rolling: $(STAMP) ## rolling origin: train for each of YEARS anew, evaluate all together
 	$(BIN)/python -m workflow_scripts.settings.roll_origins --configfile $(CONFIG) --years $(YEARS) $(ARGS)
+
+# AGAINST names the run that the others are compared with, else the first; OUT the folder of the page.
+compare: $(STAMP) ## set finished runs side by side: make compare RUNS="a b c"
+	$(BIN)/python -m workflow_scripts.settings.compare_runs --runs $(RUNS) $(if $(AGAINST),--against $(AGAINST)) $(if $(OUT),--out $(OUT))
+
+# A run of each of the seeds that CONFIG names, and the mean over them.
+seeds: $(STAMP) ## train the run of CONFIG with each of its seeds
+	$(BIN)/python -m workflow_scripts.settings.make_seeds --configfile $(CONFIG) $(ARGS)
+
+# The runs of a grid, each only as far as it differs, and a page that compares them.
+GRID ?= config/grids/demo_scaling.yaml
+grid: $(STAMP) ## the runs of a grid file and their comparison: make grid GRID=... CONFIG=...
+	$(BIN)/python -m workflow_scripts.settings.make_grid --grid $(GRID) --configfile $(CONFIG) $(ARGS)
 
 demo-sec: $(STAMP) ## a panel from zips in the SEC's layout, which it writes itself: zips, slices, windows, datasets
 	$(BIN)/python -m tests.sec_zips --folder data/raw/demo_sec

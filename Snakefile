@@ -64,8 +64,8 @@ wildcard_constraints:
 
 onstart:
     check_machine()
-    if workflow.non_local_exec:
-        watch_cluster()
+    let_base_run_go()
+    watch_cluster()
 
 
 onerror:
@@ -117,4 +117,4 @@ rule evaluation:
 
 if workflow.is_main_process:
     check_targets()
-    mark_unrecorded_outputs()
+    recall_outputs()

@@ -31,7 +31,7 @@ from workflow_scripts.plumbing.run_start import (
     set_aside,
     target_faults,
 )
-from workflow_scripts.settings.checks import check_models, check_own_rewards, missing_inputs
+from workflow_scripts.settings.checks import check_base_run, check_models, check_own_rewards, missing_inputs
 from workflow_scripts.settings.config import resolved
 from workflow_scripts.settings.reading import read_config
 from workflow_scripts.training.hardware import has_gpu
@@ -104,19 +104,6 @@ def check_targets():
         fail(*faults)
 
 
-def mark_unrecorded_outputs():
-    """Make outputs again that were made here, but of which Snakemake has no record.
-
-    Ctrl-C on a cluster can come between the end of a job and Snakemake's next look at it. The outputs are then there, and
-    nothing says with which settings they were made, so that a changed setting would go unnoticed.
-    """
-    memory = FilePersistence(nolock=True)
-    patterns = [str(output) for rule in workflow.rules for output in rule.output]
-    for path in made_since_first_start(CONFIG.run, patterns):
-        if not Path(memory._record_path(memory._metadata_path, path)).is_file():
-            memory._mark_incomplete(path, None)
-
-
 def check_machine():
     """End a run before its first job where the machine or the model cannot do the later ones."""
     is_cluster = workflow.non_local_exec
@@ -140,6 +127,8 @@ def check_machine():
 
 def watch_cluster():
     """Report jobs that SLURM has forgotten. End a run that waits for nothing else: Snakemake would wait for ever."""
+    if not workflow.non_local_exec:
+        return
 
     def awaited():
         return [str(job.external_jobid) for job in list(workflow.scheduler._executor.active_jobs)]
@@ -156,3 +145,7 @@ def watch_cluster():
             os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=watch, args=(awaited, jobs_known_to_slurm, tell), daemon=True).start()
+
+
+# How it goes on after an earlier start, and after another run.
+include: "memory.smk"

@@ -54,6 +54,9 @@ PAGE = "holdings/report/test_page.py"
 LEDGER = "holdings/forecasts/test_ledger.py"
 NEWEST = "holdings/windows/test_newest.py"
 LEDGER_SCORES = "holdings/evaluation/test_ledger_scores.py"
+RUN_PAIRS = "holdings/evaluation/test_run_comparison.py"
+COMPARED_RUNS = "settings/test_compare_runs.py"
+BASE_RUN = "plumbing/test_base_run.py"
 NEUTRAL = 'neutral = {"model", "dataset"'
 
 MUTANTS = [
@@ -415,6 +418,20 @@ MUTANTS = [
            'if one["role"] != "assistant"', "", PAGE),
     Mutant("a gain of dollars is shown as the model's best", "holdings/report/samples.py",
            "/ read[\"holding_t\"]", "", PAGE),
+    Mutant("runs are compared whose truth differs", "holdings/evaluation/run_comparison.py",
+           "if not same.all():", "if not same.any():", RUN_PAIRS),
+    Mutant("runs are compared of which one lacks a window", "holdings/evaluation/run_comparison.py",
+           "table.index.difference(other.index)", "table.index[:0]", RUN_PAIRS),
+    Mutant("each run is compared with itself", "holdings/evaluation/run_comparison.py",
+           "kept.assign(forecaster=run + SEPARATOR", "kept.assign(forecaster='a' + SEPARATOR", RUN_PAIRS),
+    Mutant("a silent run is praised without a word", "holdings/report/runs_page.py",
+           'rows["parsed_share"] < MIN_PARSED', 'rows["parsed_share"] < 0', COMPARED_RUNS),
+    Mutant("the base run's outdated outputs stay under the new run's name", "plumbing/base_run.py",
+           "if not _is_same(path, source):", "if True:", BASE_RUN),
+    Mutant("a file is taken without its record", "plumbing/base_run.py",
+           "memory.record(str(path)).is_file()", "path.exists()", BASE_RUN),
+    Mutant("the base run's page stands under the new run's name", "plumbing/base_run.py",
+           '    "summary",\n', "", BASE_RUN),
 ]  # fmt: skip
 
 

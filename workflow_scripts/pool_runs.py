@@ -20,7 +20,7 @@ from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import iterate_jsonl, read_csv, read_json, write_csv, write_json, write_jsonl
 
 # What the runs of a rolling origin differ in.
-ROLLED_KEYS = ("run", "splits", "evaluation.rolling_runs")
+ROLLED_KEYS = ("run", "base_run", "splits", "evaluation.rolling_runs")
 
 
 @dataclass(frozen=True)

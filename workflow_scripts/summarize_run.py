@@ -63,12 +63,13 @@ class Settings:
     told: RunSettings
 
 
-def read_seeds(metrics: pd.DataFrame, folders: list[Path]) -> pd.DataFrame:
+def read_seeds(metrics: pd.DataFrame, seed: int, folders: list[Path]) -> pd.DataFrame:
     """`over_seeds` of this run, whose folder comes first, and of the others."""
     configs = {folder.name: yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) for folder in folders}
     if len(configs) > 1:
         check_seed_runs(configs)
-    return over_seeds([metrics, *(read_csv(folder / "summary/metrics.csv") for folder in folders[1:])])
+    others = {configs[folder.name]["seed"]: read_csv(folder / "summary/metrics.csv") for folder in folders[1:]}
+    return over_seeds({seed: metrics, **others})
 
 
 def summary_tables(inputs: Inputs, settings: Settings, folders: list[Path]) -> dict[str, pd.DataFrame]:
@@ -82,7 +83,7 @@ def summary_tables(inputs: Inputs, settings: Settings, folders: list[Path]) -> d
         "comparisons": correct_comparisons(inputs.table("evaluation/comparisons.csv"), settings.confidence),
         "combinations": inputs.table("evaluation/combinations.csv"),
         "metrics_by_period": inputs.table("evaluation/metrics_by_period.csv"),
-        "metrics_over_seeds": read_seeds(metrics, folders),
+        "metrics_over_seeds": read_seeds(metrics, settings.told.seed, folders),
         "rewards": inputs.table("evaluation/rewards_*.csv"),
         "preflight": inputs.table("preflight/*.csv"),
         "audit": inputs.table("audit/*.csv"),

@@ -263,6 +263,13 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("settings/pages.py", "", SPARE, {}),
     ("settings/roll_origins.py", "", SPARE, {}),
     ("settings/doctor.py", "", SPARE, {}),
+    # Runs beside each other are no part of one.
+    *((f"settings/{name}.py", "", SPARE, {}) for name in ("compare_runs", "make_grid", "make_seeds", "several_runs")),
+    ("plumbing/base_run.py", "", SPARE, {}),
+    ("plumbing/flat_settings.py", "", SPARE, SUMMARY),
+    ("holdings/evaluation/run_comparison.py", "", SPARE, {}),
+    ("holdings/report/runs_figure.py", "", SPARE, {}),
+    ("holdings/report/runs_page.py", "", SPARE, {}),
     ("training/trainer.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/options.py", "", SPARE, {**MODELS, **SUMMARY}),
     ("training/validation.py", "", SPARE, {**MODELS, **SUMMARY}),

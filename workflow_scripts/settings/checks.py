@@ -9,6 +9,8 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+import yaml
+
 from workflow_scripts.holdings.forecasts.forecasters import KNOWN
 from workflow_scripts.holdings.forecasts.stages import STAGES, TRAINED_STAGES
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES, KEYS
@@ -19,7 +21,8 @@ from workflow_scripts.holdings.sec.zip_names import zip_names
 from workflow_scripts.holdings.texts.conversations import check_think_template
 from workflow_scripts.holdings.windows.splits import SPLITS, SplitSettings
 from workflow_scripts.plumbing.errors import InputError
-from workflow_scripts.settings.config import DEMO, IMPORTED, SEC, SIMULATED, Config
+from workflow_scripts.plumbing.flat_settings import flat_settings, is_below
+from workflow_scripts.settings.config import DEMO, IMPORTED, SEC, SIMULATED, Config, resolved
 from workflow_scripts.settings.uses import (
     adapter_path,
     completions_per_step,
@@ -53,6 +56,8 @@ def check_config(config: Config) -> None:
         raise InputError(
             f"evaluation.rolling_runs: {config.run} is this run; name the runs whose tests it puts together"
         )
+    if config.base_run == config.run:
+        raise InputError(f"base_run: {config.run} is this run; name another one, or leave base_run out")
     _check_splits(config.splits)
     _check_forecasters(config)
     _check_trainings(config)
@@ -294,14 +299,43 @@ def missing_inputs(config: Config) -> list[str]:
         for firm_type in config.firm_types:
             folder = of_firm_type(adapter.path, firm_type)
             files += [(f"adapters.{name}.path", f"{folder}/{file}") for file in missing_files(folder)]
+    if config.base_run:
+        files.append(("base_run", f"results/{config.base_run}/config.yaml"))
     for run in config.evaluation.seed_runs:
-        files += [("evaluation.seed_runs", f"results/{run}/{name}") for name in SEED_RUN_FILES]
+        key = "seeds (make seeds makes their runs)" if config.seeds else "evaluation.seed_runs"
+        files += [(key, f"results/{run}/{name}") for name in SEED_RUN_FILES]
     files += [
         ("evaluation.rolling_runs", path) for firm_type in config.firm_types for path in rolled_paths(config, firm_type)
     ]
     faults = [f"{key}: {path} does not exist" for key, path in files if not Path(path).is_file()]
     faults += [*_missing_base_models(config), *_missing_sec_files(config)]
     return [fault for fault in (_missing_slices(config), *dict.fromkeys(faults)) if fault]
+
+
+# What the panel and its windows depend on: where they differ, nothing can be taken from another run.
+OF_WINDOWS = ("panel", "panel_exits", "import", "sec", "simulation", "checks", "windows")
+
+
+def check_base_run(config: Config) -> None:
+    """Raise InputError naming the settings in which a run and its base run differ so that nothing could be taken.
+
+    A key that one of them does not have, because an older version made it, is not compared.
+    """
+    path = Path(f"results/{config.base_run}/config.yaml")
+    ours, theirs = flat_settings(resolved(config)), flat_settings(yaml.safe_load(path.read_text(encoding="utf-8")))
+    names = (*OF_WINDOWS, *(["seed"] if config.panel == SIMULATED else []))
+    differing = [
+        f"{key} ({theirs[key]} there, {ours[key]} here)"
+        for key in ours
+        if is_below(key, names) and key in theirs and ours[key] != theirs[key]
+    ]
+    if differing:
+        raise InputError(
+            f"base_run: {config.base_run} has another panel or other windows, so that nothing of it can be taken: "
+            f"{', '.join(differing)}. Set that as in {path}, or leave base_run out"
+        )
+    if not set(config.firm_types) & set(theirs["firm_types"]):
+        raise InputError(f"base_run: {config.base_run} has none of the firm types {', '.join(config.firm_types)}")
 
 
 def _missing_base_models(config: Config) -> list[str]:

@@ -43,17 +43,31 @@ MADE_PANELS = (SIMULATED, IMPORTED, SEC)
 OWN_SLICES = "slices"
 DEMO = "demo"
 FROM_FILINGS = "from_filings"
+# The folder of comparisons of runs, beside the folders of the runs.
+COMPARISONS = "compare"
 
 
 def is_run_name(text: str) -> bool:
-    """Whether a text is the name of one folder: letters, digits, `_`, `.` and `-`, the first a letter or a digit."""
+    """Whether a text is the name of one folder: letters, digits, `_`, `.` and `-`, the first a letter or a digit.
+
+    The folder of comparisons is nobody's.
+    """
     allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
-    return set(text) <= allowed and text[:1] not in ("", "_", ".", "-")
+    return set(text) <= allowed and text[:1] not in ("", "_", ".", "-") and text != COMPARISONS
 
 
 def is_forecaster_name(text: str) -> bool:
     """Whether a text can name a forecaster, and so a file and a part of a pattern: as a run, without a dot."""
     return is_run_name(text) and "." not in text
+
+
+def seed_run(run: str, seed: int) -> str:
+    """The run of another seed of `seeds`.
+
+    >>> seed_run("mine", 2)
+    'mine-seed2'
+    """
+    return f"{run}-seed{seed}"
 
 
 RunName = Annotated[str, Predicate(is_run_name)]
@@ -187,7 +201,21 @@ class Config:
         RunName,
         Doc("Name of the run: letters, digits, `_`, `.` and `-`. All outputs go below results/<run>/."),
     ]
+    base_run: Annotated[
+        RunName | None,
+        Doc(
+            "Name of a run on the same panel and windows whose files are taken, not made again, wherever the settings "
+            "that they depend on are the same; only what differs is made (docs/compare.md)."
+        ),
+    ] = None
     seed: Annotated[int, Ge(0), Le(2**31 - 1), Doc("Seed of the simulation, the samples and the trainings.")] = 42
+    seeds: Annotated[
+        list[Annotated[int, Ge(0), Le(2**31 - 1)]],
+        Doc(
+            "Seeds to train with, such as [1, 2, 3]: `make seeds CONFIG=...` makes a run of each, and the summary of "
+            "this one, which has the first, gives mean, standard deviation and each. Empty: seed alone."
+        ),
+    ] = field(default_factory=list)
     firm_types: Annotated[
         list[FirmType], MinLen(1), Doc("The firm types to run, each with a row of artefacts of its own.")
     ] = field(default_factory=lambda: list(FIRM_TYPES))

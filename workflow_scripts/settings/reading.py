@@ -10,14 +10,14 @@ import math
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.settings.checks import check_config
-from workflow_scripts.settings.config import Config, key_of
+from workflow_scripts.settings.config import Config, key_of, seed_run
 
 
 def read_config(content: Mapping[str, Any]) -> Config:
@@ -29,9 +29,24 @@ def read_config(content: Mapping[str, Any]) -> Config:
     endless = list(_not_finite(typed))
     if endless:
         raise InputError("; ".join(endless))
-    config = _validated(typed)
+    config = _with_seeds(_validated(typed), "seed" in typed)
     check_config(config)
     return config
+
+
+def _with_seeds(config: Config, says_seed: bool) -> Config:
+    """`seeds` written out: this run has the first one, and is averaged with the runs of the others."""
+    if not config.seeds:
+        return config
+    first, *others = config.seeds
+    if len(set(config.seeds)) < len(config.seeds):
+        raise InputError(f"seeds: {config.seeds} has a seed more than once; name it once")
+    if says_seed and config.seed != first:
+        raise InputError(f"seed is {config.seed}, and the first of seeds {first}; leave seed out")
+    runs = [seed_run(config.run, seed) for seed in others]
+    if config.evaluation.seed_runs not in ([], runs):
+        raise InputError("evaluation.seed_runs follows from seeds; leave one of the two out")
+    return replace(config, seed=first, evaluation=replace(config.evaluation, seed_runs=runs))
 
 
 @functools.cache

@@ -7,18 +7,10 @@ kill, and does again only what is not valid any more. Further arguments go to Sn
 """
 
 import argparse
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-import yaml
 
 from workflow_scripts.plumbing.errors import InputError, fail
-
-# Beside what Snakemake remembers of a folder.
-FOLDER = Path(".snakemake/rolling")
+from workflow_scripts.settings.several_runs import read_content, start_all
 
 
 def year_splits(year: int, grpo_years: int, start: str | None) -> dict:
@@ -39,8 +31,6 @@ def overrides(config: dict, years: Sequence[int], grpo_years: int) -> list[dict]
     """What each run has of its own beside the config file, the one of all years last."""
     if len(years) < 2 or list(years) != sorted(set(years)):
         raise InputError(f"--years {' '.join(map(str, years))}: give at least two years, ascending")
-    if not config.get("run"):
-        raise InputError("the config file has no run; name it there")
     start = (config.get("splits") or {}).get("sft", {}).get("start")
     runs = [{"run": f"{config['run']}-{year}", "splits": year_splits(year, grpo_years, start)} for year in years]
     splits = year_splits(years[0], grpo_years, start)
@@ -57,18 +47,10 @@ def main() -> None:
     parser.add_argument("--grpo-years", type=int, default=2, help="years before the test that GRPO learns (2)")
     args, further = parser.parse_known_args()
     try:
-        config = yaml.safe_load(Path(args.configfile).read_text(encoding="utf-8"))
-        runs = overrides(config, args.years, args.grpo_years)
-    except (InputError, OSError) as error:
-        fail(InputError(str(error)))
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for one in runs:
-        path = FOLDER / f"{one['run']}.json"
-        path.write_text(json.dumps(one), encoding="utf-8")
-        command = [Path(sys.executable).parent / "snakemake", *further, "--configfile", args.configfile, str(path)]
-        print(f"roll_origins: {one['run']}", flush=True)
-        if status := subprocess.run(command).returncode:
-            sys.exit(status)
+        runs = overrides(read_content(args.configfile), args.years, args.grpo_years)
+    except InputError as error:
+        fail(error)
+    start_all(runs, args.configfile, further, "roll_origins")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ def test_each_year_learns_what_came_before_it_and_nothing_later():
         ({"run": "mine"}, [2019], "at least two years"),
         ({"run": "mine"}, [2020, 2019], "ascending"),
         ({"run": "mine"}, [2019, 2019], "ascending"),
-        ({}, [2019, 2020], "has no run"),
     ],
 )
 def test_what_cannot_be_rolled_is_refused(config, years, said):

@@ -101,7 +101,7 @@ SIZE_GROUPS = 10
 FAULT = "fault"
 SHARES = ("parsed_share", "valid_share", "bound_share", "truncated_share")
 # What came true of a window, $ million.
-_TRUTH = ("holding_t", "label_tp1", *(change.label for change in CHANGES.values()))
+TRUTH = ("holding_t", "label_tp1", *(change.label for change in CHANGES.values()))
 PERIODS = ("label_before_cutoff", "label_after_cutoff")
 
 
@@ -118,11 +118,11 @@ def join_predictions(test_rows: Iterable[dict], predictions: Mapping[str, pd.Dat
     label_active, predicted_delta ($ million), parsed, samples, the SHARES of its samples, and their faults. Every
     forecaster must cover exactly the test windows; InputError otherwise.
     """
-    names = ("window_id", "mgrno", "permno", "quarter", *_TRUTH)
+    names = ("window_id", "mgrno", "permno", "quarter", *TRUTH)
     truth = pd.DataFrame([{name: row[name] for name in names} for row in test_rows])
     truth["quarter"] = quarter_labels(truth["quarter"])
     # Labels that no window has are null in all rows.
-    truth = truth.astype(dict.fromkeys(_TRUTH, float))
+    truth = truth.astype(dict.fromkeys(TRUTH, float))
     # Ties in a ranking fall back on the order of the rows, which must not follow managers or stocks.
     truth = truth.sort_values("window_id", key=lambda ids: ids.map(json_digest), ignore_index=True)
     tables = []
@@ -139,7 +139,7 @@ def join_predictions(test_rows: Iterable[dict], predictions: Mapping[str, pd.Dat
     return pd.concat(tables, ignore_index=True)
 
 
-_MONEY = (*_TRUTH, "predicted_delta")
+_MONEY = (*TRUTH, "predicted_delta")
 
 
 def with_units(joined: pd.DataFrame) -> pd.DataFrame:

@@ -70,7 +70,7 @@ def question(comparisons: pd.DataFrame) -> str:
     if not len(rows):
         return ""
     candidates = " and ".join(dict.fromkeys(map(words, rows["candidate"])))
-    rivals = _listed([RIVALS[role] for role in RIVALS if role in set(rows["role"])])
+    rivals = listed([RIVALS[role] for role in RIVALS if role in set(rows["role"])])
     return (
         f"Asked: does {candidates} forecast what managers trade in the next quarter (the active change) better than "
         f"each of its rivals: {rivals}?"
@@ -86,7 +86,7 @@ def answers(comparisons: pd.DataFrame) -> list[Answer]:
     places = (rows["metric"].map(list(ADVANTAGES).index), rows["role"].map(list(RIVALS).index))
     rows = rows.assign(metric_place=places[0], role_place=places[1])
     groups = rows.groupby(["candidate", "metric_place", "role_place"], sort=True)
-    return [_answer(group, group["metric"].iloc[0], group["role"].iloc[0]) for _, group in groups]
+    return [_answer(group, group["role"].iloc[0]) for _, group in groups]
 
 
 def caution(comparisons: pd.DataFrame, confidence: float) -> list[str]:
@@ -104,7 +104,7 @@ def caution(comparisons: pd.DataFrame, confidence: float) -> list[str]:
     for flag, what in (("few_quarters", "quarters"), ("few_managers", "managers")):
         few = tested[tested[flag]]
         if len(few):
-            types = _listed([words(name) for name in few["firm_type"].unique()])
+            types = listed([words(name) for name in few["firm_type"].unique()])
             lines.append(f"Fewer than 10 {what} are behind the sentences on {types}: do not trust their intervals.")
     other = rows[rows["same_base_model"] == "no"]
     if len(other):
@@ -112,16 +112,27 @@ def caution(comparisons: pd.DataFrame, confidence: float) -> list[str]:
     return lines
 
 
-def _answer(rows: pd.DataFrame, metric: str, role: str) -> Answer:
+def _answer(rows: pd.DataFrame, role: str) -> Answer:
     """The sentence on one rival by one metric, over all firm types."""
-    candidate, of = words(rows["candidate"].iloc[0]), len(rows)
     rival = " or ".join(dict.fromkeys(map(words, rows["baseline"]))) if role == STAGE else RIVALS[role]
+    return sentence(rows, words(rows["candidate"].iloc[0]), rival, tell_rivals=role == BEST_BASELINE)
+
+
+def sentence(rows: pd.DataFrame, candidate: str, rival: str, *, tell_rivals: bool = False) -> Answer:
+    """What the rows of `primary_rows` say of a candidate and a rival by one metric, one row per firm type.
+
+    `candidate` and `rival` are what both are called. `tell_rivals`: each firm type has a rival of its own, to be named.
+    """
+    metric, of = rows["metric"].iloc[0], len(rows)
     groups = {kind: rows[rows["kind"] == kind] for kind in VERDICTS}
-    told = {kind: _listed([_told(row, metric, role) for row in group.itertuples()]) for kind, group in groups.items()}
-    types = {kind: _listed(list(map(words, group["firm_type"]))) for kind, group in groups.items()}
+    told = {
+        kind: listed([_told(row, metric, tell_rivals) for row in group.itertuples()]) for kind, group in groups.items()
+    }
+    types = {kind: listed(list(map(words, group["firm_type"]))) for kind, group in groups.items()}
     better, worse, unclear, same, undefined = (len(groups[kind]) for kind in VERDICTS)
     if same == of:
-        return Answer(f"{candidate} makes exactly the same errors as {rival}: {types['same']}.", "open")
+        same_thing = "makes exactly the same errors as" if metric in ERRORS else "ranks exactly like"
+        return Answer(f"{candidate} {same_thing} {rival}: {types['same']}.", "open")
     if undefined == of:
         whether = f"Whether {candidate} has {ADVANTAGES[metric]} than {rival} cannot be tested"
         return Answer(f"{whether} ({types['undefined']}): {NO_TEST[metric in ERRORS]}.", "open")
@@ -135,7 +146,9 @@ def _answer(rows: pd.DataFrame, metric: str, role: str) -> Answer:
             where = "in any of these" if unclear > 1 else "there"
             parts.append(f"A difference of {per_cent(WORTH_FINDING)} % could not have been found {where}.")
     if same:
-        parts.append(f"Both make exactly the same errors for {types['same']}.")
+        parts.append(
+            f"Both {'make exactly the same errors' if metric in ERRORS else 'rank alike'} for {types['same']}."
+        )
     if undefined:
         parts.append(f"There is no test for {types['undefined']}: {NO_TEST[metric in ERRORS]}.")
     tone = "good" if better and not worse else "bad" if worse and not better else "open"
@@ -147,7 +160,7 @@ def _findable(rows: pd.DataFrame) -> pd.Series:
     return rows["detectable"] / rows["baseline_value"]
 
 
-def _told(row: Any, metric: str, role: str) -> str:
+def _told(row: Any, metric: str, tell_rivals: bool) -> str:
     """A firm type with its difference and interval, as `banks (error -6.1 % [-9.0, -3.2])`.
 
     A difference of errors is told as a share of the rival's error, one of correlations as it is.
@@ -162,7 +175,7 @@ def _told(row: Any, metric: str, role: str) -> str:
         *texts, findable = (number(value, RANK_DECIMALS) for value in values)
         name, unit = "RankIC", ""
     middle, low, high = (f"+{text}" if value > 0 else text for text, value in zip(texts, values, strict=False))
-    against = f" against {words(row.baseline)}" if role == BEST_BASELINE else ""
+    against = f" against {words(row.baseline)}" if tell_rivals else ""
     found = f"; {findable}{unit} could have been found" if row.kind == "not shown" and np.isfinite(values[-1]) else ""
     return f"{words(row.firm_type)}{against} ({name} {middle}{unit} [{low}, {high}]{found})"
 
@@ -174,7 +187,7 @@ def _count(number_of: int, of: int) -> str:
     return f"{number_of or 'none'} of {of} firm types"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """`a`, `a and b`, or `a, b and c`."""
     *first, last = names or [""]
     return f"{', '.join(first)} and {last}" if first else last

@@ -20,6 +20,18 @@ CAPTIONS = {
         "points has an interval of its own, which the sentences above give.",
         "Points with intervals, by firm type: skill of the models and of the best baseline against no change",
     ),
+    "differences": Caption(
+        "The runs beside the one that they are compared with",
+        "The line is that run. Left of it in the first panel is a smaller error, in per cent of its error; right of it "
+        "in the second a better ranking. Where an interval crosses the line, no difference is shown.",
+        "Points with intervals, by firm type: difference of each run's error and RankIC from those of one run",
+    ),
+    "curve": Caption(
+        "Skill over the grid",
+        "Above the dotted line is better than no change. A line that still rises at its right end says that more would "
+        "help; the intervals are each point's own, and the differences between runs stand in the tables.",
+        "Lines with intervals, by firm type: skill against no change over a setting on a logarithmic axis",
+    ),
     "skill": Caption(
         "All forecasters",
         "Above the line is better than no change. The upper panel is the headline; in the lower one a few giant "

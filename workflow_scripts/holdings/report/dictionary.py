@@ -139,9 +139,12 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "share": (SHARE, "samples that come as far as this step, or that have this fault"),
     "chosen": (NONE, "whether this baseline was the best but no_change, fitted on windows of the SFT quarters and "
                      "scored on those of the GRPO quarters: the one of the primary comparisons"),
-    "baseline": (NONE, "forecaster that the candidate is compared with"),
-    "candidate": (NONE, "forecaster that is judged"),
+    "baseline": (NONE, "forecaster that the candidate is compared with; of several runs the run"),
+    "candidate": (NONE, "forecaster that is judged; of several runs the run"),
     "metric": (NONE, "metric that is compared"),
+    "run": (NONE, "run, as its config file names it"),
+    "setting": (NONE, "what the run's config.yaml says of the setting; in tables of runs a column per setting that "
+                      "differs between them, headed by its key; empty where the run has no such setting"),
     "n_managers": (COUNT, "managers among the windows"),
     "baseline_value": (UNIT, "the baseline's metric on the windows or quarters compared"),
     "candidate_value": (UNIT, "the candidate's metric on the same"),
@@ -165,11 +168,13 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "p_holm": (NONE, "p_value after Holm's correction over all rows of the family"),
     "detectable": (UNIT, "true difference that is found with a probability of .8 at the level of Holm's first step"),
     "family": (NONE, "primary: the last stage against no_change, the best baseline (baseline_choice.csv) and the "
-                     "trained stage before it, by the headline's metrics; secondary: all others. Corrected apart"),
+                     "trained stage before it, by the headline's metrics; of several runs: their last stage against "
+                     "that of one run; secondary: all others. Corrected apart"),
     "verdict": (NONE, "candidate better or worse than baseline after the correction, or not shown, or undefined"),
     "same_base_model": (NONE, "whether both sit on the same base model; empty where one of them is no model"),
     "few_quarters": (NONE, "fewer than 10 quarters: intervals are not to be trusted"),
     "few_managers": (NONE, "fewer than 10 managers: nothing can be said about other managers"),
+    "by_seed": (NONE, "value of each seed, as seed: value"),
     "n_seeds": (COUNT, "runs behind mean and sd"),
     "mean": (NONE, "mean over seeds (metrics_over_seeds), quarters (ic_by_quarter) or completions (rewards)"),
     "band_low": ("correlation", "mean - t * Newey-West standard error, at evaluation.confidence"),
@@ -388,6 +393,7 @@ NAMES: dict[str, str] = {
     "p_adds_nothing": "p: adds nothing", "p_baseline_adds_nothing": "p: the rival adds nothing",
     "average_value": "of the average", "average_difference": "average - rival", "average_low": "interval of that",
     "average_high": "interval of that", "same_base_model": "same base model", "n_seeds": "seeds",
+    "by_seed": "of each seed",
     "sd": "standard deviation", "std": "standard deviation", "zero_share": "exactly 0", "min": "least", "max": "most",
     "self_scaled": "own errors are the scale", "mean_abs_error": "mean error",
     "dead_groups": "groups that teach nothing",
@@ -453,13 +459,13 @@ def without_k(column: str) -> str:
 
 
 def name_of(column: str) -> str:
-    """What a person calls a column of a table.
+    """What a person calls a column of a table; a setting, whose name has a dot, is called as in a config file.
 
-    >>> name_of("Recall@10%_by_chance"), name_of("macro_F1")
-    ('recall by chance', 'macro F1')
+    >>> name_of("Recall@10%_by_chance"), name_of("macro_F1"), name_of("grpo.learning_rate")
+    ('recall by chance', 'macro F1', 'grpo.learning_rate')
     """
     plain = without_k(column)
-    return NAMES.get(plain, plain.replace("_", " "))
+    return NAMES.get(plain, plain if "." in plain else plain.replace("_", " "))
 
 
 def data_dictionary(

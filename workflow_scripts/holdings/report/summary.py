@@ -1,6 +1,7 @@
 """Tables across firm types: headline, corrected comparisons with their verdicts, and the mean over seeds."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from workflow_scripts.holdings.forecasts.forecasters import own_forecasters
 from workflow_scripts.holdings.forecasts.stages import TRAINED_STAGES
 from workflow_scripts.holdings.panel.checks import warning_lines
 from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.plumbing.flat_settings import flat_settings, is_below
 
 # The words for the targets and for the two changes. They stand here, because the rewards import texts/targets.py:
 # another word in a report must not train GRPO again.
@@ -49,7 +51,7 @@ HEADLINE_COLUMNS = (
 # How many quarters the metrics at k are means of, and why not of the others.
 RANKED = ("n_quarters_ranked", "not_ranked")
 # What runs that are averaged over seeds may differ in.
-SEED_KEYS = ("run", "seed", "evaluation.seed_runs")
+SEED_KEYS = ("run", "base_run", "seed", "seeds", "evaluation.seed_runs")
 # Metrics that the table over seeds has.
 SEED_METRICS = (
     *(CAPPED_MAE, CAPPED_SKILL, RELATIVE_RANK_IC),
@@ -100,7 +102,7 @@ def correct_comparisons(comparisons: pd.DataFrame, confidence: float) -> pd.Data
     return table
 
 
-def _marked(rows: pd.DataFrame) -> pd.DataFrame:
+def marked(rows: pd.DataFrame) -> pd.DataFrame:
     """Verdicts with a star for fewer than 10 quarters or managers, and a dagger for another base model."""
     few, other = rows["few_quarters"] | rows["few_managers"], rows["same_base_model"] == "no"
     return rows.assign(verdict=rows["verdict"] + np.where(few, " *", "") + np.where(other, " \N{DAGGER}", ""))
@@ -108,7 +110,7 @@ def _marked(rows: pd.DataFrame) -> pd.DataFrame:
 
 def primary_table(comparisons: pd.DataFrame) -> pd.DataFrame:
     """The comparisons that the run is made for, with PRIMARY_COLUMNS and marked verdicts."""
-    rows = _marked(comparisons[comparisons["family"] == PRIMARY])
+    rows = marked(comparisons[comparisons["family"] == PRIMARY])
     return rows[list(PRIMARY_COLUMNS)].sort_values("firm_type", kind="stable", ignore_index=True)
 
 
@@ -117,7 +119,7 @@ def verdict_table(comparisons: pd.DataFrame) -> pd.DataFrame:
 
     A column of marked verdicts per firm type.
     """
-    rows = _marked(comparisons[comparisons["metric"] == CAPPED_MAE])
+    rows = marked(comparisons[comparisons["metric"] == CAPPED_MAE])
     keys = ["target", "candidate", "baseline"]
     order = rows[keys].drop_duplicates()
     wide = rows.pivot(index=keys, columns="firm_type", values="verdict")[list(rows["firm_type"].unique())]
@@ -180,12 +182,9 @@ def check_same_settings(configs: Mapping[str, Mapping], apart: Sequence[str], se
     `configs` are by run; `setting` is the one that names the runs.
     """
 
-    def rest(config: Mapping, above: str = "") -> dict:
-        return {
-            key: rest(value, f"{above}{key}.") if isinstance(value, Mapping) else value
-            for key, value in config.items()
-            if f"{above}{key}" not in apart
-        }
+    def rest(config: Mapping) -> dict[str, Any]:
+        found = flat_settings(config)
+        return {key: found[key] for key in found if not is_below(key, apart)}
 
     (first, expected), *others = ((name, rest(config)) for name, config in configs.items())
     for name, found in others:
@@ -205,14 +204,19 @@ def check_seed_runs(configs: Mapping[str, Mapping]) -> None:
         raise InputError(f"evaluation.seed_runs: the seeds {', '.join(map(str, seeds))} are not all different")
 
 
-def over_seeds(metrics: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Mean and standard deviation of SEED_METRICS over the runs' metrics tables, unparsed as no change.
+def over_seeds(metrics: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    """Mean and standard deviation of SEED_METRICS over the runs' metrics tables by seed, unparsed as no change.
 
-    Columns: firm_type, forecaster, target, metric, n_seeds, mean, sd (missing for one run). A seed draws the sample,
-    the training and, where the panel is simulated, the panel: sd is the spread of all that.
+    Columns: firm_type, forecaster, target, metric, n_seeds, mean, sd (missing for one run), by_seed (each seed's
+    value, as text). A seed draws the sample, the training and, where the panel is simulated, the panel: sd is the
+    spread of all that.
     """
-    rows = pd.concat([table[table["treatment"] == HEADLINE] for table in metrics], ignore_index=True)
+    tables = [table[table["treatment"] == HEADLINE].assign(seed=seed) for seed, table in metrics.items()]
+    rows = pd.concat(tables, ignore_index=True)
     keys = ["firm_type", "forecaster", "target"]
-    long = rows.melt(keys, list(SEED_METRICS), var_name="metric")
-    grouped = long.groupby([*keys, "metric"], sort=False)["value"]
-    return grouped.agg(n_seeds="count", mean="mean", sd="std").reset_index()
+    long = rows.melt([*keys, "seed"], list(SEED_METRICS), var_name="metric")
+    pairs = zip(long["seed"], long["value"], strict=True)
+    long["told"] = [None if np.isnan(value) else f"{seed}: {value:.4g}" for seed, value in pairs]
+    grouped = long.groupby([*keys, "metric"], sort=False)
+    found = grouped["value"].agg(n_seeds="count", mean="mean", sd="std")
+    return found.assign(by_seed=grouped["told"].agg(lambda texts: "; ".join(texts.dropna()))).reset_index()

@@ -68,10 +68,11 @@ def metrics(value: float) -> pd.DataFrame:
 
 
 def test_mean_and_spread_over_seeds():
-    table = summary.over_seeds([metrics(1.0), metrics(2.0), metrics(6.0)]).set_index("metric")
+    table = summary.over_seeds({7: metrics(1.0), 8: metrics(2.0), 9: metrics(6.0)}).set_index("metric")
+    assert table.loc["MAE", "by_seed"] == "7: 1; 8: 2; 9: 6"
     assert table.loc["MAE", ["n_seeds", "mean"]].tolist() == [3, 3.0]
     assert table.loc["MAE", "sd"] == pytest.approx(np.sqrt(7))
-    assert np.isnan(summary.over_seeds([metrics(1.0)])["sd"]).all()
+    assert np.isnan(summary.over_seeds({7: metrics(1.0)})["sd"]).all()
 
 
 def test_only_runs_that_differ_in_the_seed_are_averaged():
