@@ -114,6 +114,8 @@ class Job:
     log: str
     started: float
     begun: float | None = None
+    # When which share of it was done, as first seen.
+    first: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         self._left = _written(self.log)
@@ -124,6 +126,19 @@ class Job:
             return ""
         self.begun = now if self.begun is None else self.begun
         return last_line(self.log)
+
+    def left(self, now: float) -> float | None:
+        """Seconds that it needs at its pace since the first step that was seen; None before the second one.
+
+        What came before the first, such as imports, tells nothing of the others.
+        """
+        share = share_done(self.line(now))
+        if share is None:
+            return None
+        if self.first is None or share < self.first[1]:
+            self.first = now, share
+        since, before = self.first
+        return (1 - share) * (now - since) / (share - before) if share > before else None
 
     def elapsed(self, now: float) -> float:
         """Seconds at work, as far as its log was looked at; else since it was started."""
@@ -181,11 +196,10 @@ class Progress:
         whole = list(stage.seconds)
         left = []
         for job in running:
-            share = share_done(job.line(now))
-            elapsed = job.elapsed(now)
-            if share:
-                whole.append(elapsed / share)
-                left.append(elapsed / share - elapsed)
+            elapsed, seconds = job.elapsed(now), job.left(now)
+            if seconds is not None:
+                whole.append(elapsed + seconds)
+                left.append(seconds)
             elif stage.seconds:
                 left.append(max(sum(stage.seconds) / len(stage.seconds) - elapsed, 0.0))
         if not whole or len(left) < len(running):
@@ -205,7 +219,7 @@ class Progress:
         seconds = self.seconds_left(name, now)
         times = duration(now - min(job.started for job in running))
         times += f", about {duration(seconds)} left" if seconds is not None else ""
-        return f"{head}  {times}  {lines[-1] or running[-1].words}"
+        return f"{head}  {times}  {lines[-1].removeprefix(f'{name} ') or running[-1].words}"
 
     def run_line(self, now: float) -> str:
         """The line of the whole run."""

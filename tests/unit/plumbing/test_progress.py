@@ -44,7 +44,7 @@ class Run:
         self.tell("job_info", jobid=number, rule_name=stage, wildcards=wildcards, log=[str(path)])
         path.write_text(log)
         for job in self.handler.progress.jobs.values():
-            job.line(self.now)
+            job.left(self.now)
 
 
 @pytest.fixture
@@ -89,13 +89,14 @@ def test_on_a_terminal_stages_at_work_are_redrawn_and_finished_ones_stay(run, mo
     here.tell("job_finished", job_id=1)
     here.start(2, "train_sft", "train_sft banks: step 10/40\n", firm_type="banks")
     here.now = 12.0
+    (here.folder / "2.log").write_text("train_sft banks: step 20/40 ...\n")
     here.tell(text="Nothing of note")
     assert here.stream.screen() == [
         "3 jobs in 2 stages",
         "check_panel              [####################] 1/1  0:02",
         "Nothing of note",
-        # 30 s for what this one still has to do, 40 for the other.
-        "train_sft                [##------------------] 0/2  0:10, about 1:10 left  train_sft banks: step 10/40",
+        # 20 s for the other half of this one, 30 for the other.
+        "train_sft                [#####---------------] 0/2  0:10, about 0:50 left  banks: step 20/40 ...",
         "the whole run            [######--------------] 1/3  0:12",
     ]
     here.handler.close()
@@ -151,7 +152,9 @@ def test_a_time_left_is_given_only_where_something_is_known(tmp_path):
     os.utime(log, (1, 1))
     assert progress.seconds_left("train_grpo", 600.0) is None, "no step yet"
     log.write_text("starts\ntrain_grpo banks: step 5/20 loss 1\n")
-    assert progress.seconds_left("train_grpo", 610.0) == 30.0 + 2 * 40.0, "of 10 s at work"
+    assert progress.seconds_left("train_grpo", 610.0) is None, "10 s of imports are no pace"
+    log.write_text("starts\ntrain_grpo banks: step 10/20 loss 1\n")
+    assert progress.seconds_left("train_grpo", 620.0) == 20.0 + 2 * 40.0, "of 10 s for 5 steps, and 20 s at work"
     progress.end(1, 640.0)
     progress.start(2, Job("train_grpo", "other", "not there", 40.0))
     assert progress.seconds_left("train_grpo", 50.0) == 30.0 + 40.0, "as long as the first one took"
