@@ -23,7 +23,11 @@ html_title = f"{project} {release}"
 html_additional_pages = {"index": "redirect.html"}
 templates_path = ["."]
 html_copy_source = False
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
 
+# A folder's page is named after the folder in the repository; here it says what it is about.
+TITLES = {"data/README": "Your own data", "config/README": "Configuration", "results/README": "Results"}
 CHAPTERS = {
     "Use it": ("data/README", "config/README", "docs/recipes", "docs/cluster", "docs/forecast", "docs/probes",
                "results/README", "docs/troubleshooting", "docs/reruns"),
@@ -37,7 +41,7 @@ def with_contents(app, docname: str, source: list[str]) -> None:
     """The site's contents, at the end of its first page: in the repository they would be noise."""
     if docname == root_doc:
         for title, pages in CHAPTERS.items():
-            entries = "\n".join(f"/{page}" for page in pages)
+            entries = "\n".join(f"{TITLES[page]} </{page}>" if page in TITLES else f"/{page}" for page in pages)
             source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n{entries}\n```\n"
 
 
