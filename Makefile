@@ -9,7 +9,7 @@ CORES ?= 2
 CONFIG ?= config/demo.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor demo rolling compare seeds grid test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-rewards benchmark-overhead benchmark-sec demo-sec download-sec install install-gpu lock settings format lint clean-demo
+.PHONY: help doctor demo rolling compare seeds grid test test-all mutants test-slurm chaos benchmark-data benchmark-evaluation benchmark-inference benchmark-rewards benchmark-overhead benchmark-sec demo-sec download-sec docs pictures install install-gpu lock settings format lint clean-demo
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -137,6 +137,17 @@ download-sec: $(STAMP) ## the SEC's files for panel: sec; it goes on where it br
 # Jobs, process starts and seconds of overhead in the demo.
 benchmark-overhead: $(STAMP) ## seconds in which no stage computes
 	$(BIN)/python -m tests.benchmarks.overhead
+
+# Sphinx in an environment of its own; a warning, such as a link that leads nowhere, ends the build.
+DOCS := .venv-docs
+docs: ## these pages as a site: site/index.html
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet -r docs/site/requirements.txt
+	$(DOCS)/bin/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs/site --doctree-dir $(DOCS)/doctrees . site
+	@echo "Open site/index.html"
+
+pictures: demo ## the README's pictures, prompt and answer, from the rules and from the demo
+	$(BIN)/python -m docs.site.pictures
 
 format: $(STAMP) ## format code and rules
 	$(BIN)/ruff format .

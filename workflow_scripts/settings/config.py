@@ -1,8 +1,8 @@
 """The configuration of a run: every section with its type, composed of the settings that stand beside the code.
 
 A field's annotation holds its bounds and the sentence that explains it; its value is the default. From these come the
-checks, the types of settings given on the command line, `config/config.schema.yaml` and the tables of
-`config/README.md` (`settings/pages.py`).
+checks, the types of settings given on the command line, `config/config.schema.yaml` and
+`docs/settings.md` (`settings/pages.py`).
 """
 
 from dataclasses import asdict, dataclass, field, fields, make_dataclass

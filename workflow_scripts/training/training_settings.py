@@ -126,7 +126,7 @@ class GrpoSettings(LoraSettings):
     beta: Annotated[float, Ge(0), Doc("Weight of the KL divergence from the start model.")] = 0.02
     loss_type: Annotated[
         Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo"],
-        Doc("How the losses of the tokens are clipped and averaged, in ms-swift's words (config/recipes/README.md)."),
+        Doc("How the losses of the tokens are clipped and averaged, in ms-swift's words (docs/recipes.md)."),
     ] = "grpo"
     scale_rewards: Annotated[
         Literal["group", "batch", "none", "gdpo"],
