@@ -29,8 +29,8 @@ html_css_files = ["site.css"]
 # A folder's page is named after the folder in the repository; here it says what it is about.
 TITLES = {"data/README": "Your own data", "config/README": "Configuration", "results/README": "Results"}
 CHAPTERS = {
-    "Use it": ("data/README", "config/README", "docs/recipes", "docs/cluster", "docs/forecast", "docs/compare", "docs/probes",
-               "results/README", "docs/troubleshooting", "docs/reruns"),
+    "Use it": ("data/README", "config/README", "docs/recipes", "docs/cluster", "docs/forecast", "docs/compare",
+               "docs/probes", "results/README", "docs/troubleshooting", "docs/reruns"),
     "Understand it": ("docs/glossary", "docs/methods", "docs/evaluation", "docs/demo", "docs/architecture"),
     "Look it up": ("docs/settings", "docs/columns", "docs/names"),
     "Work on it": ("CONTRIBUTING", "CHANGELOG"),
