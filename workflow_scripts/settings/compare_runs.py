@@ -177,7 +177,14 @@ def compared_runs(runs: Sequence[FinishedRun], against: str) -> Compared:
 
 
 def left_out(runs: Sequence[FinishedRun], compared: Compared) -> Iterator[str]:
-    """What not all runs have, and other versions behind the answers: warnings."""
+    """What not all runs have, other versions behind the answers, and results that may be of earlier settings."""
+    for run in runs:
+        written, scored = ((run.folder / name).stat().st_mtime_ns for name in FINISHED[:2])
+        if written > scored:
+            yield (
+                f"{run.name}: config.yaml is newer than summary/metrics.csv. If the run was broken off since, its "
+                "results are those of other settings than the page says; give its command again, and compare then"
+            )
     against = next(run for run in runs if run.name == compared.against)
     for what, names in (("firm types", "firm_types"), ("forecasters", "forecasters")):
         some = {name for run in runs for name in getattr(run, names)}

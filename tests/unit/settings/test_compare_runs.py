@@ -1,5 +1,6 @@
 """Finished runs side by side: what is compared, what is refused and why, and what the page says of it."""
 
+import os
 import re
 
 import numpy as np
@@ -204,6 +205,20 @@ def test_a_run_that_is_silent_is_told_before_anything_is_said_of_it(folder):
     html = compare(["a", "b"], "a", folder / "out").read_text()
     said = "that of a model that speaks. Read was, of b 0 % (banks)."
     assert html.index(said) < html.index("b has a smaller error than a in the one firm type")
+
+
+def test_results_that_are_older_than_the_settings_are_told(folder):
+    """A run that was started with other settings and broken off has a new config.yaml and old tables."""
+    finish_two()
+    said = "b: config.yaml is newer than summary/metrics.csv. If the run was broken off since"
+    for name in ("a", "b"):
+        os.utime(f"results/{name}/config.yaml", ns=(10**18, 10**18))
+    assert said not in text_of(compare(["a", "b"], "a", folder / "out"))
+    os.utime("results/b/config.yaml")
+    os.utime("results/b/summary/metrics.csv", ns=(10**18, 10**18))
+    text = text_of(compare(["a", "b"], "a", folder / "out"))
+    assert said in text
+    assert "a: config.yaml is newer" not in text
 
 
 def test_of_many_runs_those_are_told_that_differ_and_names_lose_what_all_share(folder):
