@@ -265,6 +265,7 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("settings/doctor.py", "", SPARE, {}),
     # Runs beside each other are no part of one.
     *((f"settings/{name}.py", "", SPARE, {}) for name in ("compare_runs", "make_grid", "make_seeds", "several_runs")),
+    ("settings/config_files.py", "", SPARE, {}),
     ("plumbing/base_run.py", "", SPARE, {}),
     ("plumbing/flat_settings.py", "", SPARE, SUMMARY),
     ("holdings/evaluation/run_comparison.py", "", SPARE, {}),

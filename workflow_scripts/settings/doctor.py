@@ -15,9 +15,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from workflow_scripts.plumbing.errors import InputError
 
@@ -92,28 +92,10 @@ def _some(names: list[str]) -> str:
 
 def settings_of_files(paths: list[str]) -> "Config":
     """The checked settings of config files, a later one over those before it; InputError in the workflow's words."""
-    import yaml
-
+    from workflow_scripts.settings.config_files import read_content
     from workflow_scripts.settings.reading import read_config
 
-    content: dict[str, Any] = {}
-    for path in paths:
-        try:
-            read = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read ({error}); name a YAML file") from error
-        if not isinstance(read, dict):
-            raise InputError(f"{path} holds no settings; write keys with values")
-        content = _merged(content, read)
-    return read_config(content)
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """As Snakemake merges config files: sections key by key, any other value as a whole."""
-    return {**base, **{
-        key: _merged(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
-        for key, value in over.items()
-    }}  # fmt: skip
+    return read_config(read_content(paths))
 
 
 def check_gpu(config: "Config") -> Iterator[Finding]:

@@ -20,8 +20,9 @@ from workflow_scripts.plumbing.errors import InputError, fail
 from workflow_scripts.plumbing.flat_settings import is_below
 from workflow_scripts.settings.compare_runs import CHOOSE_WINDOWS, OF_TRAINING, RESULTS, Curve, compare
 from workflow_scripts.settings.config import COMPARISONS
+from workflow_scripts.settings.config_files import merged, read_content
 from workflow_scripts.settings.reading import read_config
-from workflow_scripts.settings.several_runs import merged, read_content, start_all
+from workflow_scripts.settings.several_runs import start_all
 
 KEYS = {"axes", "curve"}
 Settings = dict[str, Any]
@@ -159,7 +160,7 @@ def main() -> None:
     """Make and compare; ends with the status of the first run that fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--grid", required=True, help="the file of the axes")
-    parser.add_argument("--configfile", required=True, help="the configuration that all runs share")
+    parser.add_argument("--configfile", required=True, nargs="+", help="the configuration that all runs share")
     args, further = parser.parse_known_args()
     try:
         config, grid = read_content(args.configfile), read_grid(args.grid)

@@ -11,8 +11,9 @@ from typing import Any
 
 from workflow_scripts.plumbing.errors import InputError, fail
 from workflow_scripts.settings.config import SIMULATED, Config, seed_run
+from workflow_scripts.settings.config_files import read_content
 from workflow_scripts.settings.reading import read_config
-from workflow_scripts.settings.several_runs import read_content, start_all
+from workflow_scripts.settings.several_runs import start_all
 
 
 def seed_overrides(config: Config) -> list[Mapping[str, Any]]:
@@ -30,7 +31,7 @@ def seed_overrides(config: Config) -> list[Mapping[str, Any]]:
 def main() -> None:
     """Run Snakemake for each seed; ends with the status of the first that fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--configfile", required=True, help="the configuration, with its seeds")
+    parser.add_argument("--configfile", required=True, nargs="+", help="the configuration, with its seeds")
     args, further = parser.parse_known_args()
     try:
         runs = seed_overrides(read_config(read_content(args.configfile)))

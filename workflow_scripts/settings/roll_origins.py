@@ -10,7 +10,8 @@ import argparse
 from collections.abc import Sequence
 
 from workflow_scripts.plumbing.errors import InputError, fail
-from workflow_scripts.settings.several_runs import read_content, start_all
+from workflow_scripts.settings.config_files import read_content
+from workflow_scripts.settings.several_runs import start_all
 
 
 def year_splits(year: int, grpo_years: int, start: str | None) -> dict:
@@ -42,7 +43,7 @@ def overrides(config: dict, years: Sequence[int], grpo_years: int) -> list[dict]
 def main() -> None:
     """Run Snakemake for each year and for all; ends with the status of the first that fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--configfile", required=True, help="the configuration that all runs share")
+    parser.add_argument("--configfile", required=True, nargs="+", help="the configuration that all runs share")
     parser.add_argument("--years", required=True, type=int, nargs="+", help="test years, ascending")
     parser.add_argument("--grpo-years", type=int, default=2, help="years before the test that GRPO learns (2)")
     args, further = parser.parse_known_args()

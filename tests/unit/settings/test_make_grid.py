@@ -7,8 +7,8 @@ import yaml
 
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.settings.config_files import read_content
 from workflow_scripts.settings.make_grid import Grid, curve_of, grid_runs, read_grid
-from workflow_scripts.settings.several_runs import read_content
 
 TWO_AXES = {
     "axes": {
@@ -95,7 +95,7 @@ def test_the_grids_of_the_project_fit_their_configurations(path):
     """As the command in each file says."""
     config = "demo" if "demo" in path.stem else "config"
     found = read_grid(path)
-    runs = grid_runs(found, read_content(ROOT / f"config/{config}.yaml"))
+    runs = grid_runs(found, read_content([ROOT / f"config/{config}.yaml"]))
     assert len(runs) == len({run["run"] for run in runs}) > 2
     assert f"CONFIG=config/{config}.yaml" in path.read_text()
     assert f"GRID=config/grids/{path.name}" in path.read_text()

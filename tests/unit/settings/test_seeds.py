@@ -1,13 +1,16 @@
 """One line, `seeds: [1, 2, 3]`, gives a run per seed and a summary over them."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from workflow_scripts.plumbing.errors import InputError
+from workflow_scripts.settings import make_seeds, several_runs
 from workflow_scripts.settings.checks import missing_inputs
 from workflow_scripts.settings.config import resolved
+from workflow_scripts.settings.config_files import merged, read_content
 from workflow_scripts.settings.make_seeds import seed_overrides
 from workflow_scripts.settings.reading import read_config
-from workflow_scripts.settings.several_runs import merged, read_content
 
 
 def test_a_run_per_seed_and_one_that_averages_them(tmp_path):
@@ -65,6 +68,24 @@ def test_a_config_file_without_a_run_is_refused(tmp_path):
     for text in ("seed: 1", "- 1", "a: [", ""):
         (tmp_path / "config.yaml").write_text(text)
         with pytest.raises(InputError, match=r"config\.yaml"):
-            read_content(tmp_path / "config.yaml")
+            read_content([tmp_path / "config.yaml"])
     with pytest.raises(InputError, match=r"never\.yaml"):
-        read_content(tmp_path / "never.yaml")
+        read_content([tmp_path / "never.yaml"])
+
+
+def test_the_runs_of_two_config_files_get_both(tmp_path, monkeypatch):
+    """As `make seeds CONFIG="config/demo.yaml mine.yaml"` gives them; the second one is laid over the first."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base.yaml").write_text("run: base\npanel: slices\nseeds: [1, 2]\n")
+    (tmp_path / "mine.yaml").write_text("run: mine\n")
+    commands = []
+    monkeypatch.setattr(
+        several_runs.subprocess, "run", lambda command: commands.append(command) or SimpleNamespace(returncode=0)
+    )
+    monkeypatch.setattr("sys.argv", ["make_seeds", "--configfile", "base.yaml", "mine.yaml", "--cores", "2"])
+    make_seeds.main()
+    last = ".snakemake/several_runs"
+    assert [command[1:] for command in commands] == [
+        ["--cores", "2", "--configfile", "base.yaml", "mine.yaml", f"{last}/{name}.json"]
+        for name in ("mine-seed2", "mine")
+    ]
