@@ -18,6 +18,8 @@ include_patterns = ["*.md", "config/*.md", "data/README.md", "docs/*.md", "resul
 # Headings are named as GitHub names them, so that links to #headings are checked, too.
 myst_heading_anchors = 4
 suppress_warnings = ["misc.highlighting_failure"]
+# Blocks without a language are commands, and no Python.
+highlight_language = "none"
 html_theme = "furo"
 html_title = f"{project} {release}"
 html_additional_pages = {"index": "redirect.html"}
