@@ -3,13 +3,14 @@
 A command that none of these knows fails, so that no page shows one that nobody has tried.
 """
 
+import re
 import subprocess
 import sys
+import textwrap
 
 import pytest
-import yaml
 
-from tests.pages import Command, commands, pages
+from tests.pages import Command, blocks, commands, pages, text_of
 from tests.plans import snakemake_in_a_fork
 from tests.project import Project, checkout
 from workflow_scripts.plumbing.code_digest import ROOT
@@ -52,10 +53,20 @@ def is_listed(command: Command) -> bool:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Project:
-    """A checkout with the README's config/mine.yaml over a panel that is not there: plans need none."""
+    """A checkout with the configurations that pages show by name, and no data: plans need none.
+
+    A YAML block that begins with a comment of a path is that file; the README's example is config/mine.yaml.
+    """
     project = checkout(tmp_path_factory.mktemp("pages"))
-    mine = {"run": "mine", "firm_types": ["banks", "mutual_funds"], "panel": "data/mine"}
-    (project.root / "config/mine.yaml").write_text(yaml.safe_dump(mine))
+    shown = {
+        "config/mine.yaml": next(content for language, content in blocks(text_of("README.md")) if language == "yaml")
+    }
+    for page in pages():
+        for _, content in blocks(text_of(page)):
+            if name := re.match(r"# (\S+\.yaml)\n", content):
+                shown[name[1]] = content
+    for name, content in shown.items():
+        (project.root / name).write_text(textwrap.dedent(content))
     (project.root / "a.jsonl").write_text("")
     return project
 
