@@ -189,7 +189,7 @@ def test_a_python_without_any_package_gets_lines(tmp_path):
 
 def test_make_doctor_makes_no_environment(tmp_path):
     """Who asks what is missing must not start a download of gigabytes."""
-    command = ["make", "doctor", f"PYTHON={sys.executable}", f"VENV={tmp_path / 'venv'}"]
+    command = ["make", "--no-print-directory", "doctor", f"PYTHON={sys.executable}", f"VENV={tmp_path / 'venv'}"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.startswith("ok    Python"), result.stderr
     assert list(tmp_path.iterdir()) == []
