@@ -15,6 +15,8 @@ from tests.plans import snakemake_in_a_fork
 from tests.project import Project, checkout
 from workflow_scripts.plumbing.code_digest import ROOT
 
+pytestmark = pytest.mark.slow
+
 # One page shows what another one does: each text is tried once. What has changed in the past is no offer.
 COMMANDS = {one.text: one for page in pages() if page != "CHANGELOG.md" for one in commands(page)}
 # Words that stand for the reader's own: what they are here.
@@ -104,7 +106,6 @@ def test_what_is_listed_as_not_testable_stands_on_a_page():
         assert any(line.startswith(beginning) for line in lines), beginning
 
 
-@pytest.mark.slow
 def test_the_site_is_built_without_a_warning(project):
     """`make docs`, in an environment of its own; a link that leads nowhere would end it."""
     result = subprocess.run(
