@@ -142,8 +142,10 @@ def watch_cluster():
             flush=True,
         )
         if nothing_else:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGUSR2)
 
+    # As a Ctrl-C, which a run that a script has put into the background does not hear.
+    signal.signal(signal.SIGUSR2, signal.default_int_handler)
     threading.Thread(target=watch, args=(awaited, jobs_known_to_slurm, tell), daemon=True).start()
 
 

@@ -60,12 +60,20 @@ def edit_profile(project: Project, **values: object) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def start(project: Project, *arguments: str) -> subprocess.Popen:
+def start(project: Project, *arguments: str, heeds_interrupt: bool = True) -> subprocess.Popen:
+    """The cluster command. What a script puts into the background ignores Ctrl-C; the tests may run like that, too."""
     command = [SNAKEMAKE, "--profile", "slurm", *arguments]
+    answer = signal.SIG_DFL if heeds_interrupt else signal.SIG_IGN
     with (project.root / "snakemake.log").open("a") as log:
         # A session of its own: signals of the tests reach Snakemake and not pytest.
         return subprocess.Popen(
-            command, cwd=project.root, env=project.environment | WHO, stdout=log, stderr=log, start_new_session=True
+            command,
+            cwd=project.root,
+            env=project.environment | WHO,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, answer),
         )
 
 
@@ -274,11 +282,11 @@ def test_what_is_edited_while_jobs_wait_reaches_none_of_them(slurm, finished, tm
 
 
 def test_a_run_ends_when_slurm_has_forgotten_its_jobs(slurm, tmp_path):
-    """Snakemake alone would wait for ever; the same command then goes on."""
+    """Snakemake alone would wait for ever; the same command then goes on. A script had put it into the background."""
     project = project_in(tmp_path)
     edit_module(project, "plumbing/lost_jobs.py", "EVERY, LOOKS = 60, 3", "EVERY, LOOKS = 2, 3")
     edit_module(project, "simulate_panel.py", "def main(", "import time\n\ntime.sleep(60)\n\n\ndef main(")
-    process = start(project, WINDOWS)
+    process = start(project, WINDOWS, heeds_interrupt=False)
     job_in(project, "simulate_panel", 0, "RUNNING")
     cluster.forget_all_jobs(slurm)
     assert process.wait(300) != 0
