@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make install brings it")
 
-from tests.integration.test_report_page import NOT_LOADED, SIZES, TOO_WIDE, UNFOLD, WIDTHS, Opened, browser  # noqa: F401
+from tests.integration.test_report_page import WIDTHS, Opened, browser  # noqa: F401
 from tests.unit.holdings.evaluation.test_run_comparison import DELTA, FORECASTS
 from tests.unit.settings.test_compare_runs import finish, forecasts
 from workflow_scripts.settings.compare_runs import Curve, compare
@@ -28,14 +28,7 @@ def page(tmp_path, monkeypatch) -> str:
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_the_page_of_runs_is_as_wide_as_the_screen_and_readable_by_all(browser, page, width):  # noqa: F811
     with Opened(browser, page, width) as opened:
-        for unfold in (False, True):
-            if unfold:
-                opened.page.evaluate(UNFOLD)
-            scroll, client = opened.page.evaluate(SIZES)
-            assert scroll <= client == width
-            assert opened.page.evaluate(TOO_WIDE) == []
+        opened.assert_it_fits(width)
         assert opened.page.evaluate("() => document.images.length") == 2
-        assert opened.page.evaluate(NOT_LOADED) == 0
         assert opened.serious() == []
-        assert opened.errors == []
-        assert [one for one in opened.asked if not one.startswith(("file:", "data:"))] == []
+        opened.assert_it_is_whole()

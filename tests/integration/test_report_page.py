@@ -81,6 +81,21 @@ class Opened:
     def __exit__(self, *_):
         self.context.close()
 
+    def assert_it_fits(self, width: int) -> None:
+        """Folded and unfolded, nothing is wider than the window."""
+        for unfold in (False, True):
+            if unfold:
+                self.page.evaluate(UNFOLD)
+            scroll, client = self.page.evaluate(SIZES)
+            assert scroll <= client == width
+            assert self.page.evaluate(TOO_WIDE) == []
+
+    def assert_it_is_whole(self) -> None:
+        """Every figure is there, nothing was complained of, and nothing was asked for from outside."""
+        assert self.page.evaluate(NOT_LOADED) == 0
+        assert self.errors == []
+        assert [one for one in self.asked if not one.startswith(("file:", "data:"))] == []
+
     def serious(self) -> list[str]:
         """Findings of axe-core that shut readers out."""
         found = Axe().run(self.page).response["violations"]
@@ -91,16 +106,9 @@ class Opened:
 def test_nothing_is_wider_than_the_page(browser, report, width):
     """Folded and unfolded: a wide table scrolls in its box, nothing else moves; every figure is there, with words."""
     with Opened(browser, report, width) as opened:
-        for unfold in (False, True):
-            if unfold:
-                opened.page.evaluate(UNFOLD)
-            scroll, client = opened.page.evaluate(SIZES)
-            assert scroll <= client == width
-            assert opened.page.evaluate(TOO_WIDE) == []
+        opened.assert_it_fits(width)
         assert opened.page.evaluate("() => document.images.length") > 20
-        assert opened.page.evaluate(NOT_LOADED) == 0
-        assert opened.errors == []
-        assert [one for one in opened.asked if not one.startswith(("file:", "data:"))] == []
+        opened.assert_it_is_whole()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
