@@ -135,8 +135,9 @@ POLICIES = (
 
 @dataclass(frozen=True)
 class Run:
-    """What the chapters are made of: files, tables over all firm types, the folder of the page, target, seeds or "
-    "not."""
+    """What the chapters are made of; `tables` are over all firm types, `out` is the folder of the page, and `seeds`
+    says whether there are runs of several seeds.
+    """
 
     inputs: Inputs
     tables: Mapping[str, pd.DataFrame]

@@ -93,8 +93,10 @@ def run_facts(
     manifests: Sequence[Mapping],
     base_models: Sequence[str],
 ) -> list[Fact]:
-    """What was run; `samples` and `manifests` are empty where another run sampled or trained, `base_models` without "
-    "any."""
+    """What was run.
+
+    `samples` and `manifests` are empty where another run sampled or trained, `base_models` where no model answered.
+    """
     drawn = "the likeliest answer" if settings.temperature == 0 else f"temperature {settings.temperature:g}"
     number = "one answer" if settings.samples == 1 else f"{settings.samples} answers"
     facts = [
