@@ -8,6 +8,8 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from workflow_scripts.plumbing.flat_settings import flat_settings
+
 # A value in a line, and the changes in one; what is cut off stands in the configuration.
 LONGEST_VALUE, MOST_CHANGES = 60, 10
 CODE = "code of "
@@ -25,7 +27,10 @@ def param_changes(before: Collection[str], now: Collection[str]) -> str:
     old, new = ([_read(text) for text in texts] for texts in (before, now))
     old_settings, new_settings = ([one for one in values if isinstance(one, dict)] for values in (old, new))
     found = {
-        line: None for one in old_settings for other in new_settings for line in _differences(_flat(one), _flat(other))
+        line: None
+        for one in old_settings
+        for other in new_settings
+        for line in _differences(flat_settings(one), flat_settings(other))
     }
     words, new_words = ([str(one) for one in values if not isinstance(one, dict)] for values in (old, new))
     found |= {one.rpartition(" ")[0]: None for one in sorted(new_words) if one.startswith(CODE)}
@@ -49,14 +54,6 @@ def _read(text: str) -> Any:
         except ValueError:
             return value
     return value if isinstance(value, dict) else str(value)
-
-
-def _flat(content: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Values by their dotted names; a list is one value."""
-    found: dict[str, Any] = {}
-    for key, value in content.items():
-        found |= _flat(value, f"{path}{key}.") if isinstance(value, Mapping) and value else {f"{path}{key}": value}
-    return found
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
