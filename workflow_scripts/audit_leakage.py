@@ -17,7 +17,7 @@ from workflow_scripts.holdings.evaluation import text_audit as audit
 from workflow_scripts.holdings.evaluation.audit_checks import Check, checks_table, found_by
 from workflow_scripts.holdings.texts.conversations import ThinkStyle
 from workflow_scripts.holdings.texts.prompts import PromptSettings
-from workflow_scripts.holdings.texts.tickers import read_tickers
+from workflow_scripts.holdings.texts.tickers import named_tickers
 from workflow_scripts.holdings.windows.splits import Period
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_jsonl, read_table, write_csv
@@ -39,7 +39,7 @@ class Settings:
 def audit_split(args: Namespace, sample: pa.Table, dataset: list[dict], rng: np.random.Generator) -> list[Check]:
     """The checks of one split by itself."""
     settings = args.settings
-    tickers = read_tickers(args.tickers[0]) if args.tickers else None
+    tickers = named_tickers(args.tickers)
     history, stocks = map(read_table, args.data)
     unknown = list(audit.samples_without_future(sample, history, stocks, args.firm_type, rng))
     checks = [
@@ -94,7 +94,7 @@ if __name__ == "__main__":
         },
         samples={**cli.FILES, "help": "of this split, or of all splits for what needs them"},
         datasets={**cli.FILES, "help": "of the same splits"},
-        tickers={**cli.OPTIONAL_FILES, "help": "CSV permno,ticker,company"},
+        tickers=cli.TICKERS,
         firm_type=cli.TEXT,
         split=cli.TEXT,
         settings=cli.settings_option(Settings),

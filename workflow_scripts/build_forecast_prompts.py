@@ -4,7 +4,7 @@ from argparse import Namespace
 
 from workflow_scripts.holdings.texts.conversations import forecast_rows
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
-from workflow_scripts.holdings.texts.tickers import read_tickers
+from workflow_scripts.holdings.texts.tickers import named_tickers
 from workflow_scripts.holdings.windows.history import prompt_columns
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_table, write_jsonl
@@ -15,7 +15,7 @@ def main(args: Namespace) -> str:
     # Of what is not known at t only the columns would be there.
     names = dict.fromkeys([*prompt_columns(args.settings.history_quarters), "mgrno", "quarter", "holding_t"])
     sample = read_table(args.sample, columns=list(names))
-    tickers = read_tickers(args.tickers[0]) if args.tickers else None
+    tickers = named_tickers(args.tickers)
     rows = forecast_rows(build_prompts(sample, args.settings, tickers), sample)
     write_jsonl(args.out, rows)
     return f"build_forecast_prompts {args.firm_type}: {len(rows):,} prompts"
@@ -29,6 +29,6 @@ if __name__ == "__main__":
         sample=cli.TEXT,
         firm_type=cli.TEXT,
         settings=cli.settings_option(PromptSettings),
-        tickers={**cli.OPTIONAL_FILES, "help": "CSV permno,ticker,company"},
+        tickers=cli.TICKERS,
         out=cli.TEXT,
     )

@@ -11,7 +11,7 @@ from workflow_scripts.holdings.texts.conversations import ThinkStyle
 from workflow_scripts.holdings.texts.probe_answers import AnswerStyle, answer_rows
 from workflow_scripts.holdings.texts.probe_prompts import ProbeSettings, factors, probe_rows, probed_rows
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
-from workflow_scripts.holdings.texts.tickers import read_tickers
+from workflow_scripts.holdings.texts.tickers import named_tickers
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_table, write_jsonl
 from workflow_scripts.plumbing.random_streams import random_stream
@@ -34,7 +34,7 @@ def main(args: Namespace) -> str:
     rng = random_stream(settings.seed, args.firm_type, "probes")
     sample = read_table(args.sample)
     sample = sample.take(probed_rows(sample.num_rows, settings.probes.windows, rng))
-    tickers = read_tickers(args.tickers[0]) if args.tickers else None
+    tickers = named_tickers(args.tickers)
     factor = factors(sample.num_rows, settings.probes.largest_factor, rng)
     questions = probe_rows(sample, factor, settings.prompts, tickers)
     style = AnswerStyle(settings.prompts.target, settings.decimals, settings.think)
@@ -54,7 +54,7 @@ if __name__ == "__main__":
         sample=cli.TEXT,
         firm_type=cli.TEXT,
         settings=cli.settings_option(Settings),
-        tickers={**cli.OPTIONAL_FILES, "help": "CSV permno,ticker,company"},
+        tickers=cli.TICKERS,
         questions=cli.TEXT,
         ranked=cli.TEXT,
     )

@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
-from workflow_scripts.holdings.texts.tickers import read_tickers
+from workflow_scripts.holdings.texts.tickers import named_tickers
 from workflow_scripts.holdings.windows.history import prompt_columns
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_table, write_jsonl
@@ -13,7 +13,7 @@ def main(args: Namespace) -> str:
     """Write the prompts to `--out`."""
     # Reading only these columns keeps the label out of reach.
     sample = read_table(args.sample, columns=prompt_columns(args.settings.history_quarters))
-    tickers = read_tickers(args.tickers[0]) if args.tickers else None
+    tickers = named_tickers(args.tickers)
     prompts = build_prompts(sample, args.settings, tickers)
     write_jsonl(args.out, prompts)
     return f"build_prompts {args.firm_type} {args.split}: {len(prompts):,} prompts"
@@ -28,6 +28,6 @@ if __name__ == "__main__":
         firm_type=cli.TEXT,
         split=cli.TEXT,
         settings=cli.settings_option(PromptSettings),
-        tickers={**cli.OPTIONAL_FILES, "help": "CSV permno,ticker,company"},
+        tickers=cli.TICKERS,
         out=cli.TEXT,
     )

@@ -11,7 +11,7 @@ from workflow_scripts.holdings.evaluation.ledger_scores import past_accuracy
 from workflow_scripts.holdings.forecasts import ledger
 from workflow_scripts.holdings.forecasts.next_quarter import forecast_table
 from workflow_scripts.holdings.report.dictionary import FORECAST_COLUMNS, data_dictionary
-from workflow_scripts.holdings.texts.tickers import read_tickers
+from workflow_scripts.holdings.texts.tickers import named_tickers
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import json_digest, read_csv, read_json, read_table, write_csv, write_json
 
@@ -20,7 +20,7 @@ def main(args: Namespace) -> str:
     """Write forecasts, past accuracy, the ledger's entry and the columns' meaning to the four files of `--out`."""
     forecasts, accuracy, entry, dictionary = args.out
     report = read_json(args.report)
-    tickers = read_tickers(args.tickers[0]) if args.tickers else None
+    tickers = named_tickers(args.tickers)
     predictions = {Path(path).stem: read_csv(path) for path in args.predictions}
     table = forecast_table(read_table(args.sample), predictions, tickers)
     write_csv(forecasts, table)
@@ -45,6 +45,6 @@ if __name__ == "__main__":
         predictions=cli.FILES,
         conditions={**cli.OPTIONAL_FILES, "help": "of the forecasters that complete prompts"},
         metrics=cli.TEXT,
-        tickers={**cli.OPTIONAL_FILES, "help": "CSV permno,ticker,company"},
+        tickers=cli.TICKERS,
         out={"nargs": 4, "metavar": ("FORECASTS", "ACCURACY", "ENTRY", "DICTIONARY")},
     )

@@ -101,3 +101,5 @@ JSON: dict = {"type": json.loads, "metavar": "JSON"}
 FILES: dict = {"nargs": "+"}
 # For files that some jobs do not have.
 OPTIONAL_FILES: dict = {"nargs": "*", "default": []}
+# The user's names of stocks, if there are some.
+TICKERS: dict = {**OPTIONAL_FILES, "help": "CSV permno,ticker,company"}

@@ -3,6 +3,7 @@
 import csv
 import io
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from workflow_scripts.plumbing.errors import InputError
@@ -11,6 +12,11 @@ from workflow_scripts.plumbing.errors import InputError
 FORMULA_MARKS = ("=", "+", "@")
 # Chat templates, our answers and the blocks of a prompt are marked by these; no company needs them.
 MARKUP = frozenset("<>{}[]|")
+
+
+def named_tickers(paths: Sequence[str]) -> dict[int, tuple[str, str]] | None:
+    """`read_tickers` of the file that the settings name, the only one of `paths`; None where they name none."""
+    return read_tickers(paths[0]) if paths else None
 
 
 def read_tickers(path: str) -> dict[int, tuple[str, str]]:
