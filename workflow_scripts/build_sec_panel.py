@@ -56,6 +56,11 @@ def describe_stocks(positions: str, settings: Settings, report: dict[str, Any]) 
     cusip_rows = cusip_quarters(positions, settings.min_price_filers)
     replaced = successions(cusip_rows, positions, settings.min_price_filers)
     stocks = make_stocks(cusip_rows, replaced)
+    if not len(stocks.permno):
+        raise InputError(
+            f"{positions}: none of the {len(stocks.cusips):,} texts that stand for a CUSIP is one (nine letters and "
+            "digits), so that there is no stock: look at the CUSIP column of the INFOTABLE in sec.zips"
+        )
     table = stock_map(stocks, cusip_rows, replaced, identifiers, companies)
     report["files"] = identifiers.files
     report["facts"] = len(facts)
@@ -91,6 +96,21 @@ def slice_tables(path: Path) -> Iterator[pa.Table]:
         yield from read_batches(path, SCHEMA.names)
 
 
+def no_rows(assembly: Assembly, positions: str) -> InputError:
+    """What to say where all positions are outside assets: how much of what managers hold has each characteristic."""
+    needed = needed_of(assembly.settings)
+    if not needed:
+        return InputError(f"{positions}: no position becomes a row of the panel ({assembly.counts})")
+    known = coverage(assembly.stocks)
+    shares = ", ".join(f"{name} for {known[name]:.0%}" for name in needed)
+    return InputError(
+        f"{positions}: no position becomes a row of the panel, because no stock has all that sec.needed asks for in a "
+        f"quarter: of what managers hold, by value, the company reports and your own values have {shares}. Add reports "
+        "of these companies and years to sec.fundamentals, what leads from CUSIP to company to sec.identifiers, or "
+        "set sec.needed, which may be []"
+    )
+
+
 def write_slices(assembly: Assembly, positions: str, out: Path) -> dict[str, int]:
     """Write `{firm_type}.parquet` below `out`; rows by firm type."""
     out.mkdir(parents=True, exist_ok=True)
@@ -104,7 +124,7 @@ def write_slices(assembly: Assembly, positions: str, out: Path) -> dict[str, int
             for name in FIRM_TYPES
         }
         if not any(rows.values()):
-            raise InputError(f"{positions}: no position becomes a row of the panel ({assembly.counts})")
+            raise no_rows(assembly, positions)
         for name in FIRM_TYPES:
             os.replace(slices / f"{name}.parquet", out / f"{name}.parquet")
     return rows

@@ -1,13 +1,15 @@
-"""Wall time and peak memory of the reading of Form 13F data sets, whole processes, on generated zips.
+"""Wall time, CPU time and peak memory from Form 13F data sets to the panel, whole processes, on generated zips.
 
-    make benchmark-sec                               one zip of 4 million rows, as the largest of the SEC
-    make benchmark-sec SEC_ROWS=1000000 SEC_ZIPS=8   8 quarters, and the positions of all of them
+    make benchmark-sec                                one zip of 4 million rows, as the largest of the SEC
+    make benchmark-sec SEC_ROWS=3000000 SEC_ZIPS=50   50 quarters: some 15 GB of disk, half an hour
 
 The zips have the columns, the lengths of the names and the duplicates of the SEC's; the first half of the quarters is
-in thousands. With `--keep FOLDER` zips and outputs stay there.
+in thousands. Managers keep their stocks: a position is held for HELD quarters, its shares move by a tenth a quarter.
+With `--keep FOLDER` zips and outputs stay there, and zips and quarters that lie there are not made again.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -15,17 +17,23 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
+from scipy.stats import norm
 
 from workflow_scripts.plumbing.code_digest import ROOT
+from workflow_scripts.settings.reading import read_config
+from workflow_scripts.settings.uses import USES
 
 ROWS_PER_FILING = 400
 CUSIPS = 20_000
 CHUNK = 500_000
+# Quarters after which a line of a manager's table is another stock.
+HELD = 12
 QUARTER_DAYS = ("31-MAR", "30-JUN", "30-SEP", "31-DEC")
 FILED = ("14-MAY", "13-AUG", "13-NOV", "13-FEB")
 HEADERS = {
@@ -39,6 +47,18 @@ def text(numbers: np.ndarray, before: str, width: int, after: str = "") -> pa.Ar
     """Numbers with leading zeros between two texts."""
     digits = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), width, "0")
     return pc.binary_join_element_wise(before, digits, after, "")
+
+
+def uniform(line: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """A number in [0, 1) for each line of a table and each of its turns, the same in every quarter; shape (n,).
+
+    The finaliser of MurmurHash3 (Appleby 2011), so that a quarter can be written without those before it.
+    """
+    with np.errstate(over="ignore"):
+        bits = line.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + turn.astype(np.uint64)
+        for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+            bits = (bits ^ (bits >> np.uint64(33))) * np.uint64(factor)
+    return (bits >> np.uint64(11)) / 2.0**53
 
 
 def lines(member, table: pa.Table, header: bool) -> None:
@@ -70,13 +90,17 @@ def write_zip(path: Path, quarter: int, rows: int) -> None:
         with archive.open("INFOTABLE.tsv", "w", force_zip64=True) as member:
             for start in range(0, rows, CHUNK):
                 n = min(CHUNK, rows - start)
-                cusip = (CUSIPS * generator.beta(1, 4, n)).astype(int)
-                shares = np.exp(generator.normal(8, 2, n)).astype(int)
+                line = np.arange(start, start + n)
+                turn = (quarter + (HELD * uniform(line, np.zeros(n))).astype(int)) // HELD
+                # A few stocks are held by most: the distribution function of Beta(1, 4), turned round.
+                cusip = (CUSIPS * (1 - uniform(line, turn) ** 0.25)).astype(int)
+                size = 8 + 2 * norm.ppf(np.clip(uniform(line, turn + 1_000_000), 1e-9, 1 - 1e-9))
+                shares = np.exp(size + generator.normal(0, 0.1, n)).astype(int)
                 put = pa.array(np.where(generator.random(n) < 0.08, "Put", ""))
-                filing = np.minimum(np.arange(start, start + n) // ROWS_PER_FILING, filings - 1)
+                filing = np.minimum(line // ROWS_PER_FILING, filings - 1)
                 table = {
                     "ACCESSION_NUMBER": accession.take(pa.array(filing)),
-                    "INFOTABLE_SK": pa.array(np.arange(start, start + n) + 100_000_000),
+                    "INFOTABLE_SK": pa.array(line + 100_000_000),
                     "NAMEOFISSUER": text(cusip, "INTERNATIONAL BUSINESS ", 5),
                     "TITLEOFCLASS": pa.array(["COM"] * n),
                     "CUSIP": text(cusip, "0", 5, "100"),
@@ -97,12 +121,14 @@ def write_zip(path: Path, quarter: int, rows: int) -> None:
 def measured(command: list[str]) -> str:
     """Run a command; wall time, CPU time and peak memory as a text."""
     started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    said = process.stdout.read().splitlines()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{command[0]} failed")
     wall = time.perf_counter() - started
-    return f"{wall:7.1f} s, {usage.ru_utime + usage.ru_stime:7.1f} s CPU, {usage.ru_maxrss / 2**20:5.2f} GiB"
+    cost = f"{wall:7.1f} s, {usage.ru_utime + usage.ru_stime:7.1f} s CPU, {usage.ru_maxrss / 2**20:5.2f} GiB"
+    return f"{cost}\n  {said[-1]}"
 
 
 def main() -> None:
@@ -111,6 +137,10 @@ def main() -> None:
     parser.add_argument("--zips", type=int, default=1)
     parser.add_argument("--keep", type=Path)
     args = parser.parse_args()
+    config = read_config({"run": "benchmark", "panel": "sec", "sec": {"zips": "zips"}})
+    settings = {
+        rule: json.dumps(USES[rule](config, SimpleNamespace())) for rule in ("build_sec_positions", "build_sec_panel")
+    }
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,16 +148,29 @@ def main() -> None:
         for number in range(args.zips):
             quarter = 4 * 2023 - args.zips // 2 + number
             path = folder / f"{quarter // 4}q{quarter % 4 + 1}_form13f.zip"
+            made.append([folder / f"{path.stem}.{name}.parquet" for name in ("positions", "filings")])
+            if made[-1][1].is_file():
+                continue
             if not path.is_file():
                 write_zip(path, quarter, args.rows)
-            outputs = [folder / f"{path.stem}.{name}.parquet" for name in ("positions", "filings")]
-            options = ["--zip", str(path), "--positions", str(outputs[0]), "--filings", str(outputs[1])]
+            options = ["--zip", str(path), "--positions", str(made[-1][0]), "--filings", str(made[-1][1])]
             print(f"{path.name}: {args.rows:,} rows, {path.stat().st_size / 1e6:.0f} MB", flush=True)
             print(f"read_sec_zip        {measured(['workflow_scripts.read_sec_zip', *options])}", flush=True)
-            made.append(outputs)
         positions, filings = ([str(one) for one in files] for files in zip(*made, strict=True))
-        options = ["--positions", *positions, "--filings", *filings, "--settings", "{}", "--out", str(folder)]
-        print(f"build_sec_positions {measured(['workflow_scripts.build_sec_positions', *options])}")
+        options = [
+            "--positions",
+            *positions,
+            "--filings",
+            *filings,
+            "--settings",
+            settings["build_sec_positions"],
+            "--out",
+            str(folder),
+        ]
+        print(f"build_sec_positions {measured(['workflow_scripts.build_sec_positions', *options])}", flush=True)
+        options = ["--positions", str(folder / "positions.parquet"), "--managers", str(folder / "managers.parquet")]
+        options += ["--settings", settings["build_sec_panel"], "--slices", str(folder / "panel"), "--out", str(folder)]
+        print(f"build_sec_panel     {measured(['workflow_scripts.build_sec_panel', *options])}")
 
 
 if __name__ == "__main__":

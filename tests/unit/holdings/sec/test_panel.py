@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.holdings.sec.conftest import AAPL, AMZN, MSFT, cell, holding
 from workflow_scripts.holdings.sec.stocks import permno_of
+from workflow_scripts.plumbing.errors import InputError
 
 Q = [f"20{year}Q{quarter}" for year in range(20, 26) for quarter in range(1, 5)]
 
@@ -156,3 +157,19 @@ def test_the_same_panel_comes_out_of_rows_in_blocks_of_any_size(make_panel, monk
     pd.testing.assert_frame_equal(make_panel(positions), whole)
     monkeypatch.setattr("workflow_scripts.holdings.sec.cusip_quarters.PART_ROWS", 50)
     pd.testing.assert_frame_equal(make_panel(positions), whole)
+
+
+def test_a_panel_without_a_row_says_what_is_missing(make_panel, tmp_path):
+    """All positions are outside, because me is known for half of what is held, by value, and be for none of it."""
+    values = tmp_path / "values.csv"
+    values.write_text(f"cusip,date,me\n{AAPL},2020-03-31,500\n", encoding="utf-8")
+    positions = [(1, AAPL, Q[0], 1000, 0.1), (1, MSFT, Q[0], 1000, 0.1)]
+    with pytest.raises(InputError, match=r"have me for 50%, be for 0%. Add reports .* or set sec.needed"):
+        make_panel(positions, values=str(values), needed=["me", "be"])
+    assert not list((tmp_path / "panel").glob("*.parquet"))
+
+
+def test_positions_in_no_stock_make_no_panel(make_panel):
+    """What has no CUSIP is in no stock, whatever is needed of one."""
+    with pytest.raises(InputError, match="none of the 1 texts that stand for a CUSIP is one"):
+        make_panel([(1, "CASH", Q[0], 1000, 0.1)])
