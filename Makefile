@@ -122,10 +122,10 @@ TARGET ?= holding_delta
 benchmark-rewards: $(STAMP) ## what the rewards teach, on the windows of a panel
 	$(BIN)/python -m tests.benchmarks.rewards --panel $(PANEL) --target $(TARGET)
 
-# Reading of generated Form 13F data sets; SEC_ROWS rows in each of SEC_ZIPS zips.
+# From generated Form 13F data sets to a panel; SEC_ROWS rows in each of SEC_ZIPS zips.
 SEC_ROWS ?= 4000000
 SEC_ZIPS ?= 1
-benchmark-sec: $(STAMP) ## time and memory of the reading of Form 13F data sets
+benchmark-sec: $(STAMP) ## time and memory from Form 13F data sets to a panel
 	$(BIN)/python -m tests.benchmarks.sec --rows $(SEC_ROWS) --zips $(SEC_ZIPS)
 
 # From the SEC, with SEC_USER_AGENT="name address" in the environment, as the SEC asks; gigabytes for all years.
