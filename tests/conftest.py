@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 
 from tests.project import Project, checkout, copy_of, tiny_config
 from workflow_scripts.holdings.panel.slices import check_keys, panel_blocks, typed_table
@@ -107,15 +108,23 @@ def one_window_panel() -> pa.Table:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Project:
+def finished(tmp_path_factory, worker_id) -> Project:
     """The whole workflow has run once, on tiny input, with the real ms-swift.
 
-    Nothing may change its results: tests that edit code work on a copy (`edited`).
+    Nothing may change its results: tests that edit code work on a copy (`edited`). Of several workers (pytest-xdist)
+    the first one makes it for all.
     """
-    project = checkout(tmp_path_factory.mktemp("workflow"))
-    result = project.run(tiny_config())
-    assert result.returncode == 0, result.stdout + result.stderr
-    return project
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "workflow"
+    with FileLock(folder.with_suffix(".lock")):
+        if folder.is_dir():
+            return Project(folder)
+        # It gets its name where it has succeeded: the next worker tries again, and says the same.
+        project = checkout(tmp_path_factory.mktemp("workflow"))
+        result = project.run(tiny_config())
+        assert result.returncode == 0, result.stdout + result.stderr
+        project.root.rename(folder)
+    return Project(folder)
 
 
 @pytest.fixture

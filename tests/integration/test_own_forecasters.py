@@ -13,6 +13,7 @@ from workflow_scripts.holdings.evaluation.forecaster_pairs import forecaster_pai
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.plumbing.files import read_json
 
+pytestmark = pytest.mark.slow
 ADAPTERS = {
     "first_sft": {"path": "results/tiny/{firm_type}/adapters/sft", "base_model": "results/tiny/demo_model"},
     "first_grpo": {
@@ -131,7 +132,6 @@ def test_without_a_model_forecasts_are_judged_by_the_baselines(second):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.slow
 def test_sft_without_grpo_gets_its_metrics(edited):
     config = tiny_config(evaluation={"stages": ["base", "sft"]})
     result = edited.run(config)
