@@ -259,7 +259,7 @@ MUTANTS = [
     Mutant("the sample's audit overlooks windows that labels have brought in", "holdings/evaluation/sample_audit.py",
            "set(drawn) ^ set(", "set(drawn) - set(", "holdings/evaluation/test_sample_audit.py"),
     Mutant("the sample's audit overlooks windows that labels have kept out", "holdings/evaluation/sample_audit.py",
-           "key not in expected or key not in found or", "key not in expected or key in found and",
+           "np.setxor1d(expected, there)", "np.setdiff1d(there, expected)",
            "holdings/evaluation/test_sample_audit.py"),
     Mutant("a price of the next quarter is no fault", "holdings/panel/timing.py",
            'shift < 0 or column == "prc"', "shift > 0", "holdings/panel/test_timing.py"),
