@@ -199,15 +199,17 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Tab
         return file.read(columns)
 
 
-def read_batches(path: str | Path, columns: Sequence[str], **options: Any) -> Iterator[pa.Table]:
+def read_batches(
+    path: str | Path, columns: Sequence[str], row_groups: Sequence[int] | None = None, **options: Any
+) -> Iterator[pa.Table]:
     """A parquet file in its order, `ROW_GROUP_ROWS` rows at a time, the next of them read while these are used.
 
-    InputError if it is none.
+    Of all row groups or of some. `options` are those of pyarrow's reader. InputError if it is none.
     """
     with _reading(path):
         # With a buffer a row group's columns are read piece by piece, however large it is.
         file = pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BUFFER, **options)
-        batches = _ahead(file.iter_batches(ROW_GROUP_ROWS, columns=list(columns)))
+        batches = _ahead(file.iter_batches(ROW_GROUP_ROWS, row_groups, list(columns)))
     while True:
         with _reading(path):
             batch = next(batches, None)
