@@ -147,7 +147,10 @@ def differing_windows(
 def wrong_labels(sample: pa.Table, history: pa.Table) -> list[str]:
     """window_ids whose holding_t1 is not the position that the pair's row of t+1 has."""
     numbers, of_sample = pair_numbers(history, sample)
-    rows, following = _codes(numbers, history["quarter"].to_numpy()), _codes(of_sample, sample["quarter"].to_numpy()) + 1
+    rows, following = (
+        _codes(numbers, history["quarter"].to_numpy()),
+        _codes(of_sample, sample["quarter"].to_numpy()) + 1,
+    )
     order = np.argsort(rows, kind="stable")
     at = order[np.minimum(np.searchsorted(rows[order], following), len(rows) - 1)]
     held = np.where(rows[at] == following, history["holding_t"].to_numpy()[at], np.nan)

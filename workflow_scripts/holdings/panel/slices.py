@@ -154,9 +154,7 @@ def check_keys(path: str | Path) -> bool:
     return is_sorted
 
 
-def _batches(
-    path: str | Path, columns: Sequence[str], row_groups: Sequence[int] | None = None
-) -> Iterator[pa.Table]:
+def _batches(path: str | Path, columns: Sequence[str], row_groups: Sequence[int] | None = None) -> Iterator[pa.Table]:
     """The slice in its own order, part by part; of all row groups or of some."""
     # Dictionaries make the firm type, one word in every row, cheap to read.
     dictionary = ["type"] if "type" in columns else None
@@ -190,7 +188,9 @@ def read_managers(path: str | Path, columns: Sequence[str], managers: NDArray[np
     ]
     wanted = pa.array(managers)
     parts = _batches(path, columns, row_groups=groups or None)
-    return typed_table(pa.concat_tables(part.filter(pc.is_in(pc.cast(part["mgrno"], pa.int64()), wanted)) for part in parts))
+    return typed_table(
+        pa.concat_tables(part.filter(pc.is_in(pc.cast(part["mgrno"], pa.int64()), wanted)) for part in parts)
+    )
 
 
 def _may_hold(statistics: pq.Statistics | None, managers: NDArray[np.int64]) -> bool:

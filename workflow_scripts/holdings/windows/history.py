@@ -57,7 +57,7 @@ def attach_history(sample: pa.Table, panel: pa.Table, firm_type: str, history_qu
                 f"{firm_type}: rows of sampled windows are no longer in the panel; build the windows again"
             )
         rows[lag] = order[at]
-    features = {}
+    features: dict[str, NDArray] = {}
     for feature in FEATURES:
         values = panel[feature].to_numpy()
         features |= {lagged(feature, lag): values[at] for lag, at in rows.items()}
