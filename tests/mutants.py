@@ -303,7 +303,7 @@ MUTANTS = [
     Mutant("a manager's own position is elsewhere", "holdings/windows/managers.py",
            "_means(total - mine, others,", "_means(total, others,", "holdings/windows/test_managers.py"),
     Mutant("a manager's trades are dated a quarter early", "holdings/windows/managers.py",
-           "mgrno[known], quarter[known] + 1", "mgrno[known], quarter[known]", "holdings/windows/test_managers.py"),
+           '"quarter": quarter[known] + 1', '"quarter": quarter[known]', "holdings/windows/test_managers.py"),
     Mutant("all comparisons are one family", "holdings/report/summary.py",
            'table.groupby("family")', 'table.groupby(table["family"] == "")', "holdings/report/test_summary.py"),
     Mutant("no-change is the best baseline", "holdings/evaluation/baseline_choice.py",
