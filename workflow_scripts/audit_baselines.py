@@ -19,7 +19,7 @@ from workflow_scripts.holdings.evaluation.text_audit import (
     samples_without_future,
     windows_outside_their_split,
 )
-from workflow_scripts.holdings.panel.slices import panel_batches
+from workflow_scripts.holdings.panel.slices import read_managers
 from workflow_scripts.holdings.texts.targets import TargetName
 from workflow_scripts.holdings.windows.splits import SplitSettings
 from workflow_scripts.plumbing import cli
@@ -57,7 +57,7 @@ def main(args: Namespace) -> str:
         checks.append(found_by(f"{split}: splits of the past, for the baselines, that are not the stock's", splits))
     train = pa.concat_tables(training.values())
     known = pa.concat_tables([train, *samples.values()])
-    facts = baseline_audit.differing_facts(known, partial(panel_batches, panel), stocks, rng)
+    facts = baseline_audit.differing_facts(known, partial(read_managers, panel), stocks, rng)
     checks.append(found_by("facts about managers that change with what is dated after t", facts))
     moved = baseline_audit.differing_baselines(train, samples["test"], settings.target, predictions, rng)
     checks.append(found_by("baselines that depend on test labels or other test windows", moved))

@@ -40,11 +40,9 @@ def main(args: Namespace) -> str:
     known = StockQuarters(read_table(args.stocks)).has_active_change if settings.needs_active_change else None
     parts = [*IDS, "quarter", "zero_holding", "delta_sign"]
     quarters = audit.quarters_of(settings.period, settings.next_start, settings.embargo_quarters)
-    eligible = audit.eligible_windows(
-        read_batches(args.windows, parts), quarters, settings.sample.drop_zero_holding, known
-    )
+    finder = audit.WindowFinder(sample, quarters, settings.sample.drop_zero_holding, known)
+    eligible, theirs = finder.find(read_batches(args.windows, parts))
     rng = random_stream(settings.seed, firm_type, args.split)
-    theirs = audit.windows_of_pairs(read_batches(args.windows, parts), sample)
     checks = [
         found_by(
             "windows that a draw without labels does not give",
@@ -61,6 +59,7 @@ def main(args: Namespace) -> str:
 
 
 if __name__ == "__main__":
+    cli.without_pandas()
     cli.run(
         main,
         __doc__,

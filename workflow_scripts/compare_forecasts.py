@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from workflow_scripts.holdings.evaluation.baseline_choice import chosen_baseline
 from workflow_scripts.holdings.evaluation.combination import combinations
-from workflow_scripts.holdings.evaluation.comparison import PRIMARY, compare_forecasts, skill_intervals
+from workflow_scripts.holdings.evaluation.comparison import PRIMARY, compare_forecasts, compared_cases, skill_intervals
 from workflow_scripts.holdings.evaluation.conditions import with_base_models
 from workflow_scripts.holdings.evaluation.forecaster_pairs import combined_pairs, forecaster_pairs, primary_pairs
 from workflow_scripts.holdings.evaluation.tables import read_forecasts
@@ -25,13 +25,14 @@ class Settings:
 
 def main(args: Namespace) -> str:
     """Write the comparisons, the skills and the combinations to the three files of `--out`."""
-    confidence, joined, known = args.settings.confidence, read_forecasts(args.forecasts), read_csv(args.origins)
+    confidence, known = args.settings.confidence, read_csv(args.origins)
+    compared = compared_cases(read_forecasts(args.forecasts))
     names = list(known["forecaster"])
     best = chosen_baseline(read_csv(args.choice))
     pairs, primary = forecaster_pairs(names), primary_pairs(names, best)
-    comparisons = with_base_models(compare_forecasts(joined, pairs, primary, confidence), known)
-    combined = combinations(joined, combined_pairs(names, best), confidence)
-    for path, table in zip(args.out, (comparisons, skill_intervals(joined, confidence), combined), strict=True):
+    comparisons = with_base_models(compare_forecasts(compared, pairs, primary, confidence), known)
+    combined = combinations(compared, combined_pairs(names, best), confidence)
+    for path, table in zip(args.out, (comparisons, skill_intervals(compared, confidence), combined), strict=True):
         table.insert(0, "firm_type", args.firm_type)
         write_csv(path, table)
     return (

@@ -4,9 +4,12 @@
     make benchmark-data ROWS="0.2 5 20 100"  with 100 million: some 10 GB of disk, a quarter of an hour
 
 Every process runs `--repeat` times (once beyond 5 million rows), in turn, on a simulated slice; the table shows the
-fastest. All must find the same number of windows. The line `all stages that read the slice` is the sum of check,
-windows, stock-quarters, the three samples and the four audits, to be held against `read`, which only reads the six
-columns that windows need. `--shuffled` measures the stages on an unsorted copy as well.
+fastest. All must find the same number of windows. The line `all stages that read the slice` is the sum of the stages
+up to the samples, of the windows for the baselines and of the audits, to be held against `read`, which only reads the
+six columns that windows need; `their start` is what these processes take to begin, which no slice is too small for, and
+`start` is Python with numpy and pyarrow alone. Linear algebra and Arrow have one thread, as in a job of Snakemake.
+`in one process` are stages in a process that has loaded them, to be held against `loop`. `--shuffled` measures the
+stages on an unsorted copy as well.
 """
 
 import argparse
@@ -14,6 +17,7 @@ import functools
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import time
@@ -29,6 +33,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PEERS = ["read", "pandas", "polars", "polars-trusting", "duckdb", "loop"]
 # Rows of a manager in the simulated panel: 100 stocks, 80 quarters, most of them held.
 ROWS_PER_MANAGER = 6170
+# What Snakemake gives a job of one thread.
+ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
+START = ["-c", "import numpy, pyarrow.compute, pyarrow.parquet"]
+# Windows, stocks, managers and one sample.
+SAMPLED = slice(1, 5)
 # Millions of rows up to which a peer takes part: the loop takes minutes beyond, pandas more memory than a laptop has.
 LARGEST = {"loop": 0.2, "pandas": 20}
 # Up to here processes run several times.
@@ -66,7 +75,9 @@ HEADER = f"{'process':<32}{'wall':>9}{'user':>9}{'system':>9}{'/ read':>9}{'CPU 
 def measured(command: list) -> tuple[Cost, str]:
     """Cost and output of a process."""
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *map(str, command)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, *map(str, command)], cwd=ROOT, env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, text=True
+    )
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -195,7 +206,7 @@ def benchmark(millions: float, folder: Path, repeat: int, shuffled: bool) -> Non
     chain = {**ours, **audits(slice_path, folder)}
     peers = [name for name in PEERS if millions <= LARGEST.get(name, millions)]
     repeat = repeat if millions <= REPEATED else 1
-    stages = ours | between | chain
+    stages = {"start": START} | ours | between | chain
     stages |= {
         name: [Path(__file__).with_name("peers.py"), name, slice_path, folder / "peer.parquet"] for name in peers
     }
@@ -218,12 +229,18 @@ def benchmark(millions: float, folder: Path, repeat: int, shuffled: bool) -> Non
     if len(set(windows.values())) != 1:
         sys.exit(f"the numbers of windows differ: {windows}")
     print(f"{next(iter(windows.values())):,} windows, found by {', '.join(windows)}")
-    sums = {"all stages that read the slice": chain, "windows, stocks, managers, one sample": list(ours)[1:5]}
+    one_sample = list(ours)[SAMPLED]
+    sums = {"all stages that read the slice": chain, "windows, stocks, managers, one sample": one_sample}
     print(HEADER)
     for name, cost in best.items():
         print(cost.row(name, best["read"]))
     for name, parts in sums.items():
         print(functools.reduce(Cost.__add__, (best[part] for part in parts)).row(name, best["read"]))
+        starts = (measured([*stages[part][:2], "--help"])[0] for part in parts)
+        print(functools.reduce(Cost.__add__, starts).row("  their start", best["read"]))
+    commands = json.dumps([list(map(str, ours[part])) for part in one_sample])
+    _, output = measured(["-m", "tests.benchmarks.data_stages", "--in-one-process", commands])
+    print(f"{'  in one process':<32}{float(output.splitlines()[-1]):>9.2f}")
     prompts(slice_path, folder)
 
 
@@ -239,6 +256,16 @@ def prompts(slice_path: Path, folder: Path) -> None:
     cost, output = measured(texts(folder_of_many)["build_prompts sft"])
     count = int(re.search(r"([\d,]+) prompts", output)[1].replace(",", ""))
     print(f"build_prompts: {count:,} prompts in {cost.wall:.2f} s, {count / cost.wall:,.0f} per second")
+
+
+def in_one_process(commands: list[list[str]]) -> None:
+    """Run stages in this process, and once more when it has loaded all that they need; prints the seconds of that."""
+    for _ in range(2):
+        start = time.perf_counter()
+        for _, name, *options in commands:
+            sys.argv = [name, *options]
+            runpy.run_module(name, run_name="__main__")
+    print(time.perf_counter() - start)
 
 
 def shuffle(source: str, target: str) -> None:
@@ -260,8 +287,11 @@ if __name__ == "__main__":
     parser.add_argument("--shuffled", action="store_true", help="also on an unsorted slice")
     parser.add_argument("--folder", type=Path, default=ROOT / "results/benchmark-data")
     parser.add_argument("--shuffle", nargs=2, metavar=("SOURCE", "TARGET"), help=argparse.SUPPRESS)
+    parser.add_argument("--in-one-process", type=json.loads, metavar="COMMANDS", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.shuffle:
+    if arguments.in_one_process:
+        in_one_process(arguments.in_one_process)
+    elif arguments.shuffle:
         shuffle(*arguments.shuffle)
     else:
         for size in arguments.rows:

@@ -125,7 +125,7 @@ def commands(folder: Path) -> dict[str, list]:
         "compare_forecasts": [
             *(*forecasts, "--origins", out / "origins.csv"),
             *("--choice", folder / "baseline_choice.csv", "--settings", json.dumps({"confidence": 0.95})),
-            *("--out", out / "comparisons.csv", "--skill", out / "skill.csv"),
+            *("--out", *(out / f"{name}.csv" for name in ("comparisons", "skill", "combinations"))),
         ],
         "evaluate_distributions": [
             *(*forecasts, "--predictions", *files),

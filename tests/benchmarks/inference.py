@@ -20,7 +20,7 @@ import pandas as pd
 import scipy.stats
 
 from tests.benchmarks.evaluation import test_rows
-from workflow_scripts.holdings.evaluation.comparison import compare_forecasts
+from workflow_scripts.holdings.evaluation.comparison import compare_forecasts, compared_cases
 from workflow_scripts.holdings.evaluation.inference import (
     MANAGER,
     QUARTER,
@@ -114,7 +114,7 @@ def power(rows: list[dict], gain: float, rounds: int, seed: int) -> dict[str, fl
         factor = 1 - gain + sum(effects(generator, one, sd) for one, sd in zip(labels, EFFECTS, strict=True))
         forecasts = {"no_change": 0 * true, "candidate": true * (1 - factor)}
         joined = join_predictions(rows, {k: prediction_table(ids, held, v) for k, v in forecasts.items()})
-        table = compare_forecasts(joined, [("no_change", "candidate")], [], 1 - LEVEL)
+        table = compare_forecasts(compared_cases(joined), [("no_change", "candidate")], [], 1 - LEVEL)
         for row in table[table["target"] == HEADLINE_TARGET].itertuples():
             better = row.p_value < LEVEL / FAMILY and row.difference < 0
             found[row.metric] = found.get(row.metric, 0) + better

@@ -24,16 +24,16 @@ FORECAST = {"seed": 1, "history_quarters": 4, "drop_zero_holding": True, "foreca
 
 @pytest.fixture
 def stages(tmp_path) -> dict[str, dict]:
-    """The options of the stages up to the SFT data, each of which reads what those before it wrote."""
+    """The options of the stages up to the SFT data and their audits, each of which reads what those before it wrote."""
     names = ("banks", "windows", "stocks", "managers", "sft")
     panel, windows, stocks, managers, sample = (tmp_path / f"{name}.parquet" for name in names)
     report, prompts = tmp_path / "report.json", tmp_path / "prompts.jsonl"
     pq.write_table(make_panel([row for m in range(1, 9) for row in make_run(m, 7, [1.0, 2, 3, 4, 5, 6])]), panel)
     read = {"panel": panel, "firm-type": "banks"}
     texts = {"sample": sample, "firm-type": "banks"}
-    labels = json.dumps(
-        {"target": "holding_delta", "decimals": 2, "think": {"template": "", "decimals": 2, "ratio_decimals": 4}}
-    )
+    think = {"template": "", "decimals": 2, "ratio_decimals": 4}
+    labels = json.dumps({"target": "holding_delta", "decimals": 2, "think": think})
+    history = tmp_path / "history.parquet"
     return {
         "check_panel": {**read, "settings": "{}", "out": report, "text": tmp_path / "report.txt"},
         "build_windows": {**read, "report": report, "settings": "{}", "out": windows},
@@ -42,7 +42,7 @@ def stages(tmp_path) -> dict[str, dict]:
         "collect_training_windows": {**read, "tables": [windows, stocks, managers], "split": "sft",
                                      "settings": json.dumps(TRAINING), "out": tmp_path / "training.parquet"},
         "sample_windows": {**read, "tables": [windows, stocks, managers], "split": "sft",
-                           "out": [sample, tmp_path / "history.parquet"], "settings": json.dumps(SAMPLE),
+                           "out": [sample, history], "settings": json.dumps(SAMPLE),
                            "report": tmp_path / "sample.json"},
         "sample_forecast_windows": {**read, "tables": [windows, stocks, managers], "settings": json.dumps(FORECAST),
                                     "out": tmp_path / "newest.parquet", "report": tmp_path / "newest.json"},
@@ -51,6 +51,14 @@ def stages(tmp_path) -> dict[str, dict]:
         "build_prompts": {**texts, "split": "sft", "settings": "{}", "out": prompts},
         "build_sft_dataset": {**texts, "prompts": prompts, "settings": labels, "out": tmp_path / "sft.jsonl",
                               "report": tmp_path / "sft.json"},
+        "audit_sample": {"windows": windows, "stocks": stocks, "sample": [sample, history], "firm-type": "banks",
+                         "split": "sft", "settings": json.dumps({**SAMPLE, "set_aside": []}),
+                         "out": tmp_path / "sample.csv"},
+        "audit_leakage": {"data": [history, stocks], "samples": sample, "datasets": tmp_path / "sft.jsonl",
+                          "firm-type": "banks", "split": "sft",
+                          "settings": json.dumps({"seed": 1, "prompts": {}, "think": think, "period": {},
+                                                  "next_start": None, "embargo_quarters": 0}),
+                          "out": tmp_path / "leakage.csv"},
     }  # fmt: skip
 
 

@@ -199,15 +199,17 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Tab
         return file.read(columns)
 
 
-def read_batches(path: str | Path, columns: Sequence[str], **options: Any) -> Iterator[pa.Table]:
+def read_batches(
+    path: str | Path, columns: Sequence[str], row_groups: Sequence[int] | None = None, **options: Any
+) -> Iterator[pa.Table]:
     """A parquet file in its order, `ROW_GROUP_ROWS` rows at a time, the next of them read while these are used.
 
-    InputError if it is none.
+    Of all row groups or of some. `options` are those of pyarrow's reader. InputError if it is none.
     """
     with _reading(path):
         # With a buffer a row group's columns are read piece by piece, however large it is.
         file = pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BUFFER, **options)
-        batches = _ahead(file.iter_batches(ROW_GROUP_ROWS, columns=list(columns)))
+        batches = _ahead(file.iter_batches(ROW_GROUP_ROWS, row_groups, list(columns)))
     while True:
         with _reading(path):
             batch = next(batches, None)
@@ -224,29 +226,34 @@ def _csv_fields(values: Iterable) -> list[str]:
     return [line.removesuffix(",\n") for line in lines]
 
 
-def _csv_column(column: "pandas.Series") -> pa.DictionaryArray:
+def _csv_column(column: "pandas.Series | pa.ChunkedArray") -> pa.DictionaryArray:
     """A column as fields of a CSV; each distinct value is put into words once."""
-    values = pa.array(column, from_pandas=True)
+    values = column if isinstance(column, pa.ChunkedArray) else pa.array(column, from_pandas=True)
     values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     encoded = values.dictionary_encode(null_encoding="encode")
     fields = _csv_fields(encoded.dictionary.to_pylist())
     return pa.DictionaryArray.from_arrays(encoded.indices, pa.array(fields, pa.string()))
 
 
-def write_csv(path: str | Path, frame: "pandas.DataFrame") -> None:
+def write_csv(path: str | Path, frame: "pandas.DataFrame | pa.Table") -> None:
     """Write a CSV with a header and without an index; missing values are empty.
 
-    The bytes are those of pandas' `to_csv`, which takes three times as long for a table of many rows.
+    The bytes are those of pandas' `to_csv`, which takes three times as long for a table of many rows. A stage that uses
+    no pandas gives an Arrow table, of two columns at least and without NaN.
     """
     import pyarrow.compute as pc  # Like that of pandas: most stages write no CSV.
 
     with whole_file(path) as temporary:
-        if len(frame.columns) < 2 or not {str(dtype) for dtype in frame.dtypes} <= CSV_TYPES:
+        if isinstance(frame, pa.Table):
+            named = dict(zip(frame.column_names, frame.columns, strict=True))
+        elif len(frame.columns) > 1 and {str(dtype) for dtype in frame.dtypes} <= CSV_TYPES:
+            named = dict(frame.items())
+        else:
             frame.to_csv(temporary, index=False, lineterminator="\n")
             return
-        columns = [_csv_column(column) for _, column in frame.items()]
+        columns = [_csv_column(column) for column in named.values()]
         with temporary.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow(frame.columns)
+            csv.writer(file, lineterminator="\n").writerow(named)
             for start in range(0, len(frame), CSV_ROWS):
                 fields = (column.slice(start, CSV_ROWS).dictionary_decode() for column in columns)
                 lines = pc.binary_join_element_wise(*fields, ",").to_pylist()

@@ -197,3 +197,11 @@ def test_a_csv_has_the_bytes_that_pandas_writes(tmp_path_factory, columns, rows)
             patch.setattr(files, "CSV_ROWS", size)
             write_csv(folder / "ours.csv", frame)
         assert (folder / "ours.csv").read_bytes() == (folder / "pandas.csv").read_bytes()
+
+
+def test_an_arrow_table_gives_the_csv_of_its_frame(tmp_path):
+    """For stages without pandas."""
+    table = pa.table({"check, name": ['a "b"', "", None], "count": [0, -3, 2**62], "must_be_zero": [True, False, True]})
+    write_csv(tmp_path / "table.csv", table)
+    write_csv(tmp_path / "frame.csv", table.to_pandas())
+    assert (tmp_path / "table.csv").read_bytes() == (tmp_path / "frame.csv").read_bytes()

@@ -10,7 +10,7 @@ import yaml
 
 from tests.unit.holdings.evaluation.test_run_comparison import DELTA, FORECASTS, table
 from workflow_scripts.holdings.evaluation import tables as evaluation
-from workflow_scripts.holdings.evaluation.comparison import compare_forecasts, skill_intervals
+from workflow_scripts.holdings.evaluation.comparison import compare_forecasts, compared_cases, skill_intervals
 from workflow_scripts.holdings.evaluation.conditions import ORIGIN_COLUMNS
 from workflow_scripts.holdings.evaluation.metrics import holm
 from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
@@ -39,7 +39,7 @@ def finish(name: str, frame: pd.DataFrame, versions=OLDER, **changes) -> None:
     write_csv(f"results/{name}/banks/evaluation/forecasts.csv", evaluation.with_units(frame))
     for path, found in (
         ("summary/metrics.csv", evaluation.metrics_table(frame, EvaluationSettings())),
-        ("banks/evaluation/skill.csv", skill_intervals(frame, 0.95)),
+        ("banks/evaluation/skill.csv", skill_intervals(compared_cases(frame), 0.95)),
         ("summary/origins.csv", origins(frame)),
     ):
         found.insert(0, "firm_type", "banks")
@@ -78,7 +78,7 @@ def test_two_runs_are_compared_as_two_stages_of_one_would_be(folder):
     found = read_csv(folder / "out/comparisons.csv")
     one = table(a=FORECASTS["sft"], b=FORECASTS["grpo"], c=0.3 * FORECASTS["grpo"])
     pairs = [("a", "b"), ("a", "c")]
-    expected = compare_forecasts(one, pairs, pairs, 0.95)
+    expected = compare_forecasts(compared_cases(one), pairs, pairs, 0.95)
     kept = ["candidate", "metric", "difference", "interval_low", "interval_high", "p_value"]
     primary = found[found["family"] == "primary"].reset_index(drop=True)
     theirs = expected[expected["family"] == "primary"].reset_index(drop=True)
@@ -256,7 +256,7 @@ def test_a_curve_has_the_skill_of_each_run_with_its_interval(folder):
     curve = Curve("windows", {"a": 100, "b": 300}, {"a": "small", "b": "small"})
     page = compare(["a", "b"], "a", folder / "out", curve)
     rows = read_csv(folder / "out/curve.csv").set_index("run")
-    skills = skill_intervals(forecasts(FORECASTS["grpo"]), 0.95)
+    skills = skill_intervals(compared_cases(forecasts(FORECASTS["grpo"])), 0.95)
     row = skills[(skills["forecaster"] == "grpo") & (skills["target"] == "active_change")]
     row = row[row["metric"] == "capped_relative_MAE"].iloc[0]
     assert rows.loc["b", "skill"] == pytest.approx(row["skill"])

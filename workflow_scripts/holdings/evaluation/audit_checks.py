@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from workflow_scripts.plumbing.errors import InputError
@@ -18,16 +18,16 @@ def found_by(name: str, found: Sequence[str]) -> Check:
     return name, len(found), ", ".join(found[:EXAMPLES]), True
 
 
-def checks_table(checks: Sequence[Check], firm_type: str, split: str) -> pd.DataFrame:
+def checks_table(checks: Sequence[Check], firm_type: str, split: str) -> pa.Table:
     """One row per check: firm_type, split, check, count, detail, must_be_zero; InputError where one fails."""
-    table = pd.DataFrame(checks, columns=["check", "count", "detail", "must_be_zero"])
-    failed = table[table["must_be_zero"] & (table["count"] > 0)]
-    if len(failed):
-        faults = "; ".join(f"{row.check}: {row.count} ({row.detail})" for row in failed.itertuples(index=False))
-        raise InputError(f"leak in {firm_type}, {split}: {faults}. Nothing of this run can be believed: mend it first")
-    table.insert(0, "split", split)
-    table.insert(0, "firm_type", firm_type)
-    return table
+    faults = [f"{name}: {count} ({detail})" for name, count, detail, must_be_zero in checks if must_be_zero and count]
+    if faults:
+        raise InputError(
+            f"leak in {firm_type}, {split}: {'; '.join(faults)}. Nothing of this run can be believed: mend it first"
+        )
+    columns = zip(*((firm_type, split, *check) for check in checks), strict=True)
+    names = ("firm_type", "split", "check", "count", "detail", "must_be_zero")
+    return pa.table(dict(zip(names, map(list, columns), strict=True)))
 
 
 def differ(a: NDArray, b: NDArray) -> NDArray[np.bool_]:

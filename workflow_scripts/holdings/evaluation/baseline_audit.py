@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from workflow_scripts.holdings.evaluation.audit_checks import differ
 from workflow_scripts.holdings.evaluation.text_audit import scramble_labels
@@ -24,7 +25,7 @@ from workflow_scripts.holdings.windows.managers import (
 )
 from workflow_scripts.holdings.windows.splits import SPLITS
 
-AUDITED_MANAGERS, AUDITED_QUARTERS = 20, 4
+AUDITED_RUNS, MANAGERS_OF_RUN, AUDITED_QUARTERS = 4, 5, 4
 
 
 def differing_features(sample: pa.Table, samples: Iterable[pa.Table], target: str) -> list[str]:
@@ -86,17 +87,22 @@ def differing_bands(
 
 
 def differing_facts(
-    windows: pa.Table, read: Callable[[Sequence[str]], Iterable[pa.Table]], stocks: pa.Table, rng: np.random.Generator
+    windows: pa.Table,
+    read: Callable[[Sequence[str], NDArray[np.int64]], pa.Table],
+    stocks: pa.Table,
+    rng: np.random.Generator,
 ) -> list[str]:
     """window_ids whose facts about the manager are others where the panel and the prices end at t.
 
-    Looked at are the windows of at most AUDITED_MANAGERS managers in AUDITED_QUARTERS quarters, drawn at random.
-    `read` gives columns of the slice's rows (typed, with `quarter`), `stocks` is the table of `stock_quarters`.
+    Looked at are the windows of AUDITED_RUNS runs of MANAGERS_OF_RUN managers, by their ids, in AUDITED_QUARTERS
+    quarters, all drawn at random. `read` gives columns of the rows of some managers (typed, with `quarter`): of
+    neighbours, because these stand together in a sorted slice. `stocks` is the table of `stock_quarters`.
     """
     managers = np.unique(windows["mgrno"].to_numpy())
-    managers = pa.array(rng.permutation(managers)[:AUDITED_MANAGERS])
-    windows = windows.filter(pc.is_in(windows["mgrno"], managers))
-    rows = pa.concat_tables(part.filter(pc.is_in(part["mgrno"], managers)) for part in read(MANAGER_COLUMNS))
+    starts = rng.permutation(len(managers))[:AUDITED_RUNS]
+    managers = managers[np.unique((starts[:, None] + np.arange(MANAGERS_OF_RUN)) % len(managers))]
+    windows = windows.filter(pc.is_in(windows["mgrno"], pa.array(managers)))
+    rows = read(MANAGER_COLUMNS, managers)
     found: list[str] = []
     for quarter in rng.permutation(np.unique(windows["quarter"].to_numpy()))[:AUDITED_QUARTERS]:
         asked = windows.filter(pc.equal(windows["quarter"], int(quarter)))

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from workflow_scripts.holdings.evaluation.comparison import inference_columns, ordered
+from workflow_scripts.holdings.evaluation.comparison import ComparedTables, inference_columns
 from workflow_scripts.holdings.evaluation.inference import (
     NOTHING,
     Clusters,
@@ -22,11 +22,9 @@ from workflow_scripts.holdings.evaluation.inference import (
     estimate,
     mean_estimate,
     ratio_without,
-    two_way_clusters,
 )
 from workflow_scripts.holdings.evaluation.metrics import Array, capped, capped_errors
-from workflow_scripts.holdings.evaluation.settings import EvaluationSettings
-from workflow_scripts.holdings.evaluation.tables import HEADLINE_TARGET, cases
+from workflow_scripts.holdings.evaluation.tables import HEADLINE_TARGET
 
 COLUMNS = (
     *("baseline", "candidate", "n_windows", "weight"),
@@ -45,17 +43,15 @@ def encompassing_weight(true: Array, baseline: Array, candidate: Array, clusters
     return estimate(above.sum() / below.sum(), ratio_without(above, below, clusters))
 
 
-def combinations(joined: pd.DataFrame, pairs: Sequence[tuple[str, str]], confidence: float) -> pd.DataFrame:
+def combinations(compared: ComparedTables, pairs: Sequence[tuple[str, str]], confidence: float) -> pd.DataFrame:
     """One row per pair (baseline, candidate), of the windows with a position and a known active change.
 
     weight with its two-way inference, p_adds_nothing (of weight 0) and p_baseline_adds_nothing (of weight 1);
     baseline_value, candidate_value and average_value are mean capped errors, average_difference is average - baseline
     (negative: the average is better). p-values are not corrected for several pairs.
     """
-    found = {one.forecaster: one.relative() for one in cases(ordered(joined), EvaluationSettings(), (HEADLINE_TARGET,))}
-    # Every forecaster has the same windows.
-    first = next(iter(found.values()))
-    true, clusters = first.true, two_way_clusters(first.quarter, first.column("mgrno"))
+    table = next(tables[True] for tables in compared if tables[True].target == HEADLINE_TARGET)
+    found, true, clusters = table.cases, table.true, table.clusters
     rows = []
     for baseline, candidate in pairs:
         row = {"baseline": baseline, "candidate": candidate, "n_windows": len(true)}

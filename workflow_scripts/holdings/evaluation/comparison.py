@@ -4,7 +4,7 @@ Four metrics of each change are compared. The headline is the first two on the a
 holding_t: in dollars a thousand windows count like a hundred, because a few giants own nearly all of what changes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -60,7 +60,7 @@ METRICS = (
 ERRORS = tuple(metric.name for metric in METRICS if not metric.ranking)
 
 
-class _Table:
+class ComparedCases:
     """The cases of one quantity by forecaster, in dollars or relative to holding_t, and what several pairs share."""
 
     def __init__(self, cases: dict[str, Case], relative: bool):
@@ -122,16 +122,20 @@ def ordered(joined: pd.DataFrame) -> pd.DataFrame:
     return joined[columns].iloc[np.argsort(window, kind="stable")]
 
 
-def _tables(joined: pd.DataFrame) -> Iterator[dict[bool, _Table]]:
-    """By change of CHANGES, and then by whether it is relative."""
+# By change of CHANGES, and then by whether it is relative.
+ComparedTables = Sequence[dict[bool, ComparedCases]]
+
+
+def compared_cases(joined: pd.DataFrame) -> ComparedTables:
+    """What the forecasters of a long table are compared on; made once for all that is asked of it."""
     joined = ordered(joined)
-    for name in CHANGES:
-        found = {one.forecaster: one for one in cases(joined, EvaluationSettings(), (name,))}
-        yield {relative: _Table(found, relative) for relative in (True, False)}
+    by_change = (cases(joined, EvaluationSettings(), (name,)) for name in CHANGES)
+    found = ({one.forecaster: one for one in of_change} for of_change in by_change)
+    return [{relative: ComparedCases(one, relative) for relative in (True, False)} for one in found]
 
 
 def compare_forecasts(
-    joined: pd.DataFrame,
+    compared: ComparedTables,
     pairs: Sequence[tuple[str, str]],
     primary: Sequence[tuple[str, str]],
     confidence: float,
@@ -144,7 +148,7 @@ def compare_forecasts(
     `p_value` is not corrected for several comparisons: `report/summary.py` does that over all firm types, by family.
     """
     rows = []
-    for tables in _tables(joined):
+    for tables in compared:
         for metric in METRICS:
             table = tables[metric.relative]
             compare = table.compare_rankings if metric.ranking else table.compare_errors
@@ -190,10 +194,10 @@ def inference_columns(found: Estimate, confidence: float) -> dict[str, object]:
 SKILL_COLUMNS = ("forecaster", "target", "metric", "n_windows", "skill", *inference_columns(NOTHING, 0.95))
 
 
-def skill_intervals(joined: pd.DataFrame, confidence: float) -> pd.DataFrame:
+def skill_intervals(compared: ComparedTables, confidence: float) -> pd.DataFrame:
     """Skill = 1 - error / error of no-change per forecaster, change of CHANGES and metric in ERRORS."""
     rows = []
-    for tables in _tables(joined):
+    for tables in compared:
         for metric in METRICS:
             table = tables[metric.relative]
             for forecaster in table.cases if table.size and not metric.ranking else ():

@@ -10,7 +10,7 @@ from operator import attrgetter
 
 import pandas as pd
 
-from workflow_scripts.holdings.evaluation.comparison import compare_forecasts
+from workflow_scripts.holdings.evaluation.comparison import compare_forecasts, compared_cases
 from workflow_scripts.holdings.evaluation.conditions import with_base_models
 from workflow_scripts.holdings.evaluation.tables import TRUTH
 
@@ -76,7 +76,7 @@ def compare_runs(
     others = [run for run in runs if run != against]
     pairs = {name: [(against + SEPARATOR + name, run + SEPARATOR + name) for run in others] for name in forecasters}
     every = [pair for name in forecasters for pair in pairs[name]]
-    found = compare_forecasts(joined, every, pairs[forecasters[-1]], confidence)
+    found = compare_forecasts(compared_cases(joined), every, pairs[forecasters[-1]], confidence)
     found = with_base_models(found, origins)
     first, second = (found[side].str.split(SEPARATOR, n=1, expand=True) for side in ("baseline", "candidate"))
     found = found.assign(baseline=first[0], candidate=second[0])

@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.evaluation.audit_checks import day_quarter
+from workflow_scripts.holdings.panel.contract import IDS
 from workflow_scripts.holdings.panel.pairs import key_arrays, pair_numbers, same_pair
 from workflow_scripts.holdings.panel.quarters import label_ids
 from workflow_scripts.holdings.windows.sampling import Candidates, SampleSettings, sample_windows
 from workflow_scripts.holdings.windows.splits import Period
 from workflow_scripts.holdings.windows.windows import window_ids
 
-Window = tuple[int, int, int]
+# More quarter ids than there are, and signs of a label with that of none.
+QUARTERS, SIGNS = 1 << 16, 4
 
 
 def quarters_of(period: Period, next_start: str | None, embargo_quarters: int) -> tuple[int, int]:
@@ -33,33 +34,57 @@ def quarters_of(period: Period, next_start: str | None, embargo_quarters: int) -
     return first, min(last, number(next_start) - embargo_quarters - 1) if next_start else last
 
 
-def eligible_windows(
-    windows: Iterable[pa.Table],
-    quarters: tuple[int, int],
-    drop_zero_holding: bool,
-    has_active_change: Callable[[NDArray, NDArray], NDArray[np.bool_]] | None,
-) -> Candidates:
-    """All windows of a split that have a label, without the labels; `windows` are parts of what `build_windows` gives.
+class WindowFinder:
+    """Finds, in one reading of what `build_windows` gives, the windows that may be sampled and those of sampled pairs.
 
-    `has_active_change` is given where windows without one may not be sampled.
+    `quarters` are those of the split; `has_active_change` is given where windows without one may not be sampled.
     """
-    first, last = quarters
-    parts: list[tuple[NDArray, ...]] = []
-    before, pairs = (None, None), 0
-    for part in windows:
-        mgrno, permno, quarter = key_arrays(part)
+
+    def __init__(
+        self,
+        sample: pa.Table,
+        quarters: tuple[int, int],
+        drop_zero_holding: bool,
+        has_active_change: Callable[[NDArray, NDArray], NDArray[np.bool_]] | None,
+    ) -> None:
+        self.sample, self.quarters = sample, quarters
+        self.drop_zero_holding, self.has_active_change = drop_zero_holding, has_active_change
+
+    def find(self, windows: Iterable[pa.Table]) -> tuple[Candidates, pa.Table]:
+        """All windows of the split that have a label, without the labels; all of the sampled pairs, in any split.
+
+        `windows` come in parts, sorted. The second result has the columns mgrno, permno, quarter and delta_sign.
+        """
+        parts: list[tuple[NDArray, ...]] = []
+        of_pairs: list[pa.Table] = []
+        before, pairs = (None, None), 0
+        for part in windows:
+            of_pairs.append(part.select([*IDS, "quarter", "delta_sign"]).filter(pa.array(self._is_of_pairs(part))))
+            kept = self._is_eligible(part)
+            mgrno, permno, quarter = (key[kept] for key in key_arrays(part))
+            if len(quarter):
+                begins = np.append((mgrno[0], permno[0]) != before, ~same_pair(mgrno, permno, 1))
+                parts.append((mgrno[begins], permno[begins], (pairs - 1 + np.cumsum(begins)).astype(np.int32), quarter))
+                before, pairs = (mgrno[-1], permno[-1]), int(parts[-1][2][-1]) + 1
+        mgrno, permno, pair, quarter = (np.concatenate(one) for one in zip(*parts, strict=True))
+        eligible = Candidates(mgrno, permno, pair, quarter, np.zeros(len(quarter), dtype=np.int8))
+        return eligible, pa.concat_tables(of_pairs)
+
+    def _is_eligible(self, part: pa.Table) -> NDArray[np.bool_]:
+        _, permno, quarter = key_arrays(part)
+        first, last = self.quarters
         kept = (quarter >= first) & (quarter <= last) & part["delta_sign"].is_valid().to_numpy()
-        if drop_zero_holding:
+        if self.drop_zero_holding:
             kept &= ~part["zero_holding"].to_numpy()
-        if has_active_change:
-            kept &= has_active_change(permno, quarter)
-        mgrno, permno, quarter = mgrno[kept], permno[kept], quarter[kept]
-        if len(quarter):
-            begins = np.append((mgrno[0], permno[0]) != before, ~same_pair(mgrno, permno, 1))
-            parts.append((mgrno[begins], permno[begins], (pairs - 1 + np.cumsum(begins)).astype(np.int32), quarter))
-            before, pairs = (mgrno[-1], permno[-1]), int(parts[-1][2][-1]) + 1
-    mgrno, permno, pair, quarter = (np.concatenate(one) for one in zip(*parts, strict=True))
-    return Candidates(mgrno, permno, pair, quarter, np.zeros(len(quarter), dtype=np.int8))
+        if self.has_active_change:
+            kept &= self.has_active_change(permno, quarter)
+        return kept
+
+    def _is_of_pairs(self, part: pa.Table) -> NDArray[np.bool_]:
+        mgrno, permno, _ = key_arrays(part)
+        begins = np.flatnonzero(np.append(True, ~same_pair(mgrno, permno, 1))[: len(mgrno)])
+        theirs, wanted = pair_numbers(pa.table({"mgrno": mgrno[begins], "permno": permno[begins]}), self.sample)
+        return np.repeat(np.isin(theirs, wanted), np.diff(begins, append=len(mgrno)))
 
 
 def chosen_by_label(
@@ -74,60 +99,60 @@ def chosen_by_label(
     return sorted(set(drawn) ^ set(sample["window_id"].to_pylist()))
 
 
-def windows_of_pairs(windows: Iterable[pa.Table], pairs: pa.Table) -> dict[Window, int | None]:
-    """(mgrno, permno, quarter) -> delta_sign of all windows of some pairs, in any split."""
-    found: dict[Window, int | None] = {}
-    managers = pa.array(np.unique(pairs["mgrno"].to_numpy()))
-    for part in windows:
-        part = part.filter(pc.is_in(part["mgrno"], value_set=managers))
-        theirs, wanted = pair_numbers(part, pairs)
-        part = part.filter(pa.array(np.isin(theirs, wanted)))
-        found |= dict(zip(_keys(part), part["delta_sign"].to_pylist(), strict=True))
-    return found
+def _codes(numbers: NDArray[np.intp], quarter: NDArray[np.int32]) -> NDArray[np.int64]:
+    """One number for a pair's quarter: the quarters of a pair follow each other, and no other's lie between."""
+    return numbers.astype(np.int64) * QUARTERS + quarter
 
 
-def _keys(table: pa.Table) -> Iterable[Window]:
-    return zip(*(table[name].to_pylist() for name in ("mgrno", "permno", "quarter")), strict=True)
+def _signed(codes: NDArray[np.int64], sign: NDArray) -> NDArray[np.int64]:
+    """One number for a window and the sign of its label, which is NaN where there is no label."""
+    return codes * SIGNS + np.where(np.isnan(sign), SIGNS - 1, sign + 1).astype(np.int64)
+
+
+def _is_set_aside(permno: NDArray, quarter: NDArray, set_aside: Sequence[str]) -> NDArray[np.bool_]:
+    odd = np.zeros(len(permno), dtype=bool)
+    for stock, of in map(str.split, set_aside):
+        odd |= (permno == int(stock)) & (quarter == label_ids([of])[0])
+    return odd
 
 
 def differing_windows(
-    found: dict[Window, int | None],
-    sample: pa.Table,
-    history: pa.Table,
-    history_quarters: int,
-    set_aside: Sequence[str],
+    found: pa.Table, sample: pa.Table, history: pa.Table, history_quarters: int, set_aside: Sequence[str]
 ) -> list[str]:
     """window_ids of the sampled pairs that the panel gives and `found` lacks, has too many, or with another sign.
 
-    `found` is of `windows_of_pairs`; `history` holds at least all rows of these pairs (`read_history`). A quarter that
+    `found` is of `WindowFinder`; `history` holds at least all rows of these pairs (`read_history`). A quarter that
     `set_aside` names gives no row and no label.
     """
-    pairs = {(m, p) for m, p, _ in _keys(sample)}
-    odd = {(int(one.split()[0]), int(label_ids([one.split()[1]])[0])) for one in set_aside}
-    label = {
-        key: None if np.isnan(after) or (key[1], key[2] + 1) in odd else int(np.sign(after - before))
-        for key, before, after in zip(
-            _keys(history), history["holding_t"].to_pylist(), history["holding_t1"].to_pylist(), strict=True
-        )
-        if key[:2] in pairs and (key[1], key[2]) not in odd
-    }
-    lags = range(1, history_quarters)
-    expected = {(m, p, q): sign for (m, p, q), sign in label.items() if all((m, p, q - lag) in label for lag in lags)}
-    different = [
-        key
-        for key in expected.keys() | found.keys()
-        if key not in expected or key not in found or expected[key] != found[key]
-    ]
-    columns = np.array(sorted(different), dtype=np.int64).reshape(-1, 3).T
-    return window_ids(sample["firm_type"][0].as_py(), *columns)
+    numbers, of_sample, of_found = pair_numbers(history, sample, found)
+    _, permno, quarter = key_arrays(history)
+    held, after = (history[name].to_numpy() for name in ("holding_t", "holding_t1"))
+    sign = np.where(_is_set_aside(permno, quarter + 1, set_aside), np.nan, np.sign(after - held))
+    kept = np.isin(numbers, of_sample) & ~_is_set_aside(permno, quarter, set_aside)
+    rows, sign = _codes(numbers, quarter)[kept], sign[kept]
+    is_window = np.all([np.isin(rows - lag, rows) for lag in range(1, history_quarters)], axis=0)
+    expected = _signed(rows[is_window], sign[is_window])
+    there = _signed(_codes(of_found, found["quarter"].to_numpy()), found["delta_sign"].to_numpy())
+    different = np.unique(np.setxor1d(expected, there) // SIGNS)
+    pair, quarter = np.divmod(different, QUARTERS)
+    ids = []
+    for name in IDS:
+        id_of = np.zeros(max(numbers.max(), of_found.max(initial=0)) + 1, dtype=np.int64)
+        id_of[numbers], id_of[of_found] = history[name].to_numpy(), found[name].to_numpy()
+        ids.append(id_of[pair])
+    order = np.lexsort((quarter, *ids[::-1]))
+    return window_ids(sample["firm_type"][0].as_py(), *(column[order] for column in (*ids, quarter)))
 
 
 def wrong_labels(sample: pa.Table, history: pa.Table) -> list[str]:
     """window_ids whose holding_t1 is not the position that the pair's row of t+1 has."""
-    held = dict(zip(_keys(history), history["holding_t"].to_pylist(), strict=True))
-    labels = zip(sample["window_id"].to_pylist(), _keys(sample), sample["holding_t1"].to_pylist(), strict=True)
-    return [
-        name
-        for name, (m, p, q), label in labels
-        if not np.isclose(held.get((m, p, q + 1), np.nan), label, rtol=1e-6, atol=1e-6)
-    ]
+    numbers, of_sample = pair_numbers(history, sample)
+    rows, following = (
+        _codes(numbers, history["quarter"].to_numpy()),
+        _codes(of_sample, sample["quarter"].to_numpy()) + 1,
+    )
+    order = np.argsort(rows, kind="stable")
+    at = order[np.minimum(np.searchsorted(rows[order], following), len(rows) - 1)]
+    held = np.where(rows[at] == following, history["holding_t"].to_numpy()[at], np.nan)
+    wrong = ~np.isclose(held, sample["holding_t1"].to_numpy(), rtol=1e-6, atol=1e-6)
+    return sample["window_id"].filter(pa.array(wrong)).to_pylist()

@@ -4,10 +4,10 @@ Each check rebuilds texts or forecasts from data in which everything that must n
 them with what is in the files.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -60,13 +60,12 @@ def scramble_labels(sample: pa.Table, rng: np.random.Generator) -> pa.Table:
 
 def past_splits(sample: pa.Table, stocks: pa.Table) -> dict[str, NDArray[np.float64]]:
     """The columns `split_ratio_lag{k}` of a sample, looked up in `stock_quarters` by another way than the sample's."""
-    keys = ["permno", "quarter"]
-    ratio = stocks.select([*keys, "split_ratio"]).to_pandas().set_index(keys)["split_ratio"]
-    windows = sample.select(keys).to_pandas()
+    permno, quarter, ratio = (stocks[name].to_numpy() for name in ("permno", "quarter", "split_ratio"))
+    splits = np.flatnonzero(~np.isnan(ratio))
+    known = dict(zip(zip(permno[splits].tolist(), quarter[splits].tolist(), strict=True), ratio[splits], strict=True))
+    windows = list(zip(sample["permno"].to_pylist(), sample["quarter"].to_pylist(), strict=True))
     return {
-        lagged("split_ratio", lag): ratio.reindex(
-            pd.MultiIndex.from_arrays([windows["permno"], windows["quarter"] - lag])
-        ).to_numpy()
+        lagged("split_ratio", lag): np.array([known.get((stock, t - lag), np.nan) for stock, t in windows], dtype=float)
         for lag in sample_lags(sample)
         if lag
     }
@@ -79,11 +78,13 @@ def differing_splits(sample: pa.Table, stocks: pa.Table) -> list[str]:
     there only where the price, which is known at t, fell or rose by about as much.
     """
     differs = np.zeros(sample.num_rows, dtype=bool)
-    for lag, (name, expected) in enumerate(sorted(past_splits(sample, stocks).items()), start=1):
+    known = past_splits(sample, stocks)
+    for lag in range(1, len(known) + 1):
+        name = lagged("split_ratio", lag)
         found, before, after = (
             sample[column].to_numpy() for column in (name, lagged("prc", lag), lagged("prc", lag - 1))
         )
-        differs |= differ(found, expected)
+        differs |= differ(found, known[name])
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio, moved = np.log(found), np.log(after / before)
         # A row's price may differ a little from the one that all holders' rows agree on.
@@ -168,8 +169,8 @@ def _prompt(row: Mapping) -> tuple[str, ...]:
 
 def repeated_labels(samples: Mapping[str, pa.Table]) -> list[str]:
     """window_ids, that is (mgrno, permno, quarter), that occur more than once over all splits."""
-    ids = pd.Series([window_id for sample in samples.values() for window_id in sample["window_id"].to_pylist()])
-    return sorted(ids[ids.duplicated()].unique())
+    times = Counter(window_id for sample in samples.values() for window_id in sample["window_id"].to_pylist())
+    return sorted(window_id for window_id, number in times.items() if number > 1)
 
 
 def _id_quarter(window_id: str) -> tuple[int, int]:

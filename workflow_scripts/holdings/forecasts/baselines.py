@@ -18,7 +18,8 @@ changes and features between the 1st and 99th percentile of the training windows
 dollar change they expect no return.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,31 +132,36 @@ def _mean(train: Array, relative: Array) -> Callable[[Array], Array]:
 
 
 def _ridge(train: Array, relative: Array) -> Callable[[Array], Array]:
+    """Ridge regression; of RIDGE_PENALTIES the one with the least squared error where each window is left out.
+
+    That error needs no other fits: it is the residual over 1 less the window's own weight (Golub, Heath and Wahba 1979,
+    Generalized Cross-Validation), which the decomposition of one matrix gives for all penalties.
+    """
     from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     limits = np.nanquantile(train, WINSOR, axis=0)
-    model = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), RidgeCV(RIDGE_PENALTIES))
-    model.fit(_clipped(train, limits), relative)
-    return lambda values: model.predict(_clipped(values, limits))
+    prepared = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    values = prepared.fit_transform(_clipped(train, limits))
+    centre, mean = values.mean(axis=0), relative.mean()
+    values, relative = values - centre, relative - mean
+    spectrum, vectors = np.linalg.eigh(values.T @ values)
+    weights, together = 1 / (spectrum[:, None] + RIDGE_PENALTIES), values.T @ relative
+    turned = values @ vectors
+    residuals = relative[:, None] - turned @ (weights * (vectors.T @ together)[:, None])
+    # The constant's weight in a window is 1 / n.
+    residuals /= 1 - 1 / len(values) - turned**2 @ weights
+    best = int(np.argmin(np.mean(residuals**2, axis=0)))
+    coefficients = (vectors * weights[:, best]) @ vectors.T @ together
+    constant = mean - centre @ coefficients
+    return lambda values: prepared.transform(_clipped(values, limits)) @ coefficients + constant
 
 
 def _boosted_trees(train: Array, relative: Array) -> Callable[[Array], Array]:
     from sklearn.ensemble import HistGradientBoostingRegressor
-    from threadpoolctl import threadpool_limits
 
-    # One thread: sums over several are added in an order that changes.
-    with threadpool_limits(1):
-        model = HistGradientBoostingRegressor(**BOOSTING).fit(train, relative)
-
-    def predict(values: Array) -> Array:
-        # Several would wait for each other at each of many small trees.
-        with threadpool_limits(1):
-            return model.predict(values)
-
-    return predict
+    return HistGradientBoostingRegressor(**BOOSTING).fit(train, relative).predict
 
 
 def _demand_regression(train: Array, relative: Array) -> Callable[[Array], Array]:
@@ -183,6 +189,20 @@ def _demand_regression(train: Array, relative: Array) -> Callable[[Array], Array
     return lambda demand: design(demand) @ response
 
 
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for linear algebra and trees.
+
+    Several add sums in an order that depends on their number, and wait for each other at many small trees.
+    """
+    import sklearn.ensemble  # noqa: F401  What is not loaded cannot be limited.
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
+
+
+@_one_thread()
 def baseline_forecasts(train: pa.Table, test: pa.Table, target: str) -> dict[str, Array]:
     """Forecast of the change by forecaster, $ million, shape (number of test windows,).
 

@@ -129,6 +129,8 @@ class _Finding:
 
     def add(self, block: pa.Table, bad: NDArray[np.bool_]) -> None:
         rows = np.flatnonzero(bad)
+        if not len(rows):
+            return
         self.count += len(rows)
         for row in block.take(rows[: MAX_EXAMPLES - len(self.examples)]).to_pylist():
             quarter = quarter_labels([row["quarter"]])[0]

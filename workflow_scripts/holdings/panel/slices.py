@@ -154,12 +154,13 @@ def check_keys(path: str | Path) -> bool:
     return is_sorted
 
 
-def _batches(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The slice in its own order, part by part."""
+def _batches(path: str | Path, columns: Sequence[str], row_groups: Sequence[int] | None = None) -> Iterator[pa.Table]:
+    """The slice in its own order, part by part; of all row groups or of some."""
     # Dictionaries make the firm type, one word in every row, cheap to read.
     dictionary = ["type"] if "type" in columns else None
     try:
-        yield from (batch for batch in read_batches(path, columns, read_dictionary=dictionary) if batch.num_rows)
+        batches = read_batches(path, columns, row_groups, read_dictionary=dictionary)
+        yield from (batch for batch in batches if batch.num_rows)
     except InputError as error:
         # A slice is the user's: to delete it is no remedy.
         raise PanelError(f"{path}: the file is damaged ({error.__cause__}); write the slice again") from error
@@ -169,6 +170,33 @@ def panel_batches(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table
     """The slice in its own order, part by part, in the panel's types; with `quarter` where `columns` has date."""
     panel_schema(path, columns)
     yield from (typed_table(batch) for batch in _batches(path, columns))
+
+
+def read_managers(path: str | Path, columns: Sequence[str], managers: NDArray[np.int64]) -> pa.Table:
+    """The rows of some managers, in the slice's order and the panel's types, with `quarter`.
+
+    `columns` has mgrno and date. Only the row groups are read whose statistics do not rule the managers out: of a
+    sorted slice few, if the managers are neighbours.
+    """
+    panel_schema(path, columns)
+    metadata = pq.read_metadata(path)
+    at = next(i for i in range(metadata.num_columns) if metadata.schema.column(i).name == "mgrno")
+    groups = [
+        group
+        for group in range(metadata.num_row_groups)
+        if _may_hold(metadata.row_group(group).column(at).statistics, managers)
+    ]
+    wanted = pa.array(managers)
+    parts = _batches(path, columns, row_groups=groups or None)
+    return typed_table(
+        pa.concat_tables(part.filter(pc.is_in(pc.cast(part["mgrno"], pa.int64()), wanted)) for part in parts)
+    )
+
+
+def _may_hold(statistics: pq.Statistics | None, managers: NDArray[np.int64]) -> bool:
+    if statistics is None or not statistics.has_min_max:
+        return True
+    return bool(((managers >= statistics.min) & (managers <= statistics.max)).any())
 
 
 def _numbered(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:

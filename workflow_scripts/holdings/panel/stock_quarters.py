@@ -50,6 +50,8 @@ class QuarterKeys:
     def __init__(self, ids: NDArray[np.int64], quarter: NDArray[np.int32]) -> None:
         self.ids = np.unique(ids)
         self.codes = self._codes(np.searchsorted(self.ids, ids), quarter)
+        # Of each id the row of its first quarter.
+        self._first = np.searchsorted(self.codes, np.arange(len(self.ids)) << 32)
 
     @staticmethod
     def _codes(place: NDArray[np.int64], quarter: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -65,7 +67,11 @@ class QuarterKeys:
         place = np.minimum(np.searchsorted(self.ids, ids[begins]), len(self.ids) - 1)
         place = np.repeat(place, np.diff(begins, append=len(ids)))
         code = self._codes(place, quarter)
-        row = np.minimum(np.searchsorted(self.codes, code), len(self.codes) - 1)
+        # Where no quarter is missing a row is as far from the id's first one as its quarter is; else it is looked for.
+        first = self._first[place]
+        row = np.clip(first + code - self.codes[first], 0, len(self.codes) - 1)
+        missed = np.flatnonzero(self.codes[row] != code)
+        row[missed] = np.minimum(np.searchsorted(self.codes, code[missed]), len(self.codes) - 1)
         return np.where((self.ids[place] == ids) & (self.codes[row] == code), row, len(self.codes))
 
 

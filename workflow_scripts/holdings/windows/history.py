@@ -14,6 +14,9 @@ from workflow_scripts.holdings.windows.managers import TRADE_FACTS
 from workflow_scripts.holdings.windows.windows import window_ids
 from workflow_scripts.plumbing.errors import InputError
 
+# More quarter ids than there are.
+QUARTERS = 1 << 16
+
 
 def prompt_columns(history_quarters: int) -> list[str]:
     """The columns of a sample that a prompt may show: ids, features and facts about the manager dated t or before."""
@@ -37,17 +40,27 @@ def attach_history(sample: pa.Table, panel: pa.Table, firm_type: str, history_qu
     """
     wanted, there = key_arrays(sample), key_arrays(panel)
     order = np.lexsort(there[::-1])
-    keys = np.rec.fromarrays([key[order] for key in there])
-    last = np.searchsorted(keys, np.rec.fromarrays(wanted, dtype=keys.dtype))
+    mgrno, permno, quarter = (key[order] for key in there)
+    begins = np.append(True, ~same_pair(mgrno, permno, 1))[: len(order)]
+    # Records compare slowly: they find pairs, of which there are few; a row is found by one number.
+    pairs = np.rec.fromarrays([mgrno[begins], permno[begins]])
+    asked = np.rec.fromarrays(wanted[:2], dtype=pairs.dtype)
+    pair = np.searchsorted(pairs, asked)
+    is_known = pairs.take(pair, mode="clip") == asked
+    codes, ends = (np.cumsum(begins) - 1) * QUARTERS + quarter, pair * QUARTERS + wanted[2]
+    last = np.searchsorted(codes, ends)
     rows = {}
     for lag in history_lags(history_quarters):
-        expected = np.rec.fromarrays([*wanted[:2], wanted[2] - lag], dtype=keys.dtype)
         at = np.maximum(last - lag, 0)
-        if not np.array_equal(keys.take(at, mode="clip"), expected):
+        if not (is_known & (codes.take(at, mode="clip") == ends - lag)).all():
             raise InputError(
                 f"{firm_type}: rows of sampled windows are no longer in the panel; build the windows again"
             )
         rows[lag] = order[at]
+    features: dict[str, NDArray] = {}
+    for feature in FEATURES:
+        values = panel[feature].to_numpy()
+        features |= {lagged(feature, lag): values[at] for lag, at in rows.items()}
     columns = {
         "window_id": window_ids(firm_type, *wanted),
         "firm_type": [firm_type] * sample.num_rows,
@@ -55,18 +68,14 @@ def attach_history(sample: pa.Table, panel: pa.Table, firm_type: str, history_qu
         **{name: panel[name].to_numpy()[rows[0]] for name in ("holding_t", "holding_t1")},
         "delta_sign": sample["delta_sign"],
     }
-    for lag in rows:
-        for feature in FEATURES:
-            columns[lagged(feature, lag)] = panel[feature].to_numpy()[rows[lag]]
-    columns["held_quarters"] = _held_quarters(panel, order)[last]
+    columns |= {name: features[name] for lag in rows for name in (lagged(feature, lag) for feature in FEATURES)}
+    columns["held_quarters"] = _held_quarters(panel["holding_t"].to_numpy()[order] > 0, codes)[last]
     return pa.table(columns)
 
 
-def _held_quarters(panel: pa.Table, order: NDArray[np.intp]) -> NDArray[np.int32]:
-    """Quarters in a row with a position up to each row of the panel in `order` (sorted by key), shape (n,)."""
-    mgrno, permno, quarter = (key[order] for key in key_arrays(panel))
-    held = panel["holding_t"].to_numpy()[order] > 0
-    goes_on = same_pair(mgrno, permno, 1) & (np.diff(quarter) == 1) & held[:-1]
+def _held_quarters(held: NDArray[np.bool_], codes: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Quarters in a row with a position up to each row, shape (n,); the codes of a pair's next quarter differ by 1."""
+    goes_on = (np.diff(codes) == 1) & held[:-1]
     begins = np.append(True, ~goes_on)[: len(held)]
     place = np.arange(len(held))
     return np.where(held, place - np.maximum.accumulate(np.where(begins, place, 0)) + 1, 0).astype(np.int32)

@@ -5,7 +5,7 @@ A trade is the active change of a position from one quarter to the next over its
 the order of the rows does not matter.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ TRADES = ("trades", "sum_trade", "untraded", "sold")
 DEMAND = ("log_holding", "log_me", "log_be", "profit", "Gat", "beta")
 HELD = "positions"
 SUMS_OF_DEMAND = tuple(f"sum_{name}" for name in DEMAND)
+KEYS = ["mgrno", "quarter"]
 COUNTS = (*TRADES, HELD, *SUMS_OF_DEMAND)
 # What is summed is rounded to this unit, and cut off beyond the limit: 10^6 positions of a manager fit.
 UNIT, LIMIT = 1e-9, 1e3
@@ -55,51 +56,57 @@ def demand_columns(held: Array, factors: Sequence[Array]) -> list[Array]:
     Logarithms of position, market and book equity; profit, Gat and beta as they are (Koijen and Yogo 2019, A Demand
     System Approach to Asset Pricing, equation 10).
     """
+    columns, known = _demand(held, factors)
+    return [np.where(known, column, np.nan) for column in columns]
+
+
+def _demand(held: Array, factors: Sequence[Array]) -> tuple[list[Array], NDArray[np.bool_]]:
+    """The columns of DEMAND, and where all of them are known."""
     me, be, *others = factors
     with np.errstate(divide="ignore", invalid="ignore"):
         columns = [np.log(held), np.log(me), np.log(be), *others]
-    known = np.all([np.isfinite(column) for column in columns], axis=0)
-    return [np.where(known, column, np.nan) for column in columns]
+    return columns, np.all([np.isfinite(column) for column in columns], axis=0)
 
 
 def _integers(values: Array) -> NDArray[np.int64]:
     return np.rint(np.clip(values, -LIMIT, LIMIT) / UNIT).astype(np.int64)
 
 
-def _sums(keys: tuple[NDArray, NDArray], **values: NDArray[np.int64]) -> pa.Table:
-    """Sums of COUNTS by manager and quarter; a column that is not among `values` is 0."""
-    zero = np.zeros(len(keys[0]), dtype=np.int64)
-    table = pa.table({"mgrno": keys[0], "quarter": keys[1], **{name: values.get(name, zero) for name in COUNTS}})
-    return _added(table)
+def _added(tables: Sequence[pa.Table]) -> pa.Table:
+    """Sums of all columns by manager and quarter."""
+    table = pa.concat_tables(tables)
+    names = [name for name in table.column_names if name not in KEYS]
+    added = table.group_by(KEYS, use_threads=False).aggregate([(name, "sum") for name in names])
+    return added.select([*KEYS, *(f"{name}_sum" for name in names)]).rename_columns([*KEYS, *names])
 
 
-def _added(table: pa.Table) -> pa.Table:
-    added = table.group_by(["mgrno", "quarter"], use_threads=False).aggregate([(name, "sum") for name in COUNTS])
-    return added.select(["mgrno", "quarter", *(f"{name}_sum" for name in COUNTS)]).rename_columns(table.column_names)
-
-
-def _part_sums(part: pa.Table, stocks: StockQuarters) -> Iterator[pa.Table]:
-    """The trades of some rows, which are dated the quarter after, and their positions."""
+def _part_sums(part: pa.Table, stocks: StockQuarters) -> tuple[pa.Table, pa.Table]:
+    """Sums of the trades of some rows, which are dated the quarter after, and of their positions."""
     mgrno, permno, quarter = (part[name].to_numpy() for name in ("mgrno", "permno", "quarter"))
     held, held_next = (part[name].to_numpy() for name in ("holding_t", "holding_t1"))
     prices = stocks.next_prices(permno, quarter)
     trade = trades(held, held_next, prices["price_ratio"], prices["split_ratio"])
     known = ~np.isnan(trade)
-    of_manager = mgrno[known], quarter[known] + 1
-    one = np.ones(int(known.sum()), dtype=np.int64)
     trade = trade[known]
-    yield _sums(
-        of_manager,
-        trades=one,
-        sum_trade=_integers(trade),
-        untraded=(trade == 0).astype(np.int64),
-        sold=(trade == -1).astype(np.int64),
-    )
-    columns = demand_columns(held, [part[name].to_numpy() for name in FACTORS])
-    positions = (~np.isnan(columns[0])).astype(np.int64)
-    sums = {name: _integers(np.nan_to_num(values)) for name, values in zip(SUMS_OF_DEMAND, columns, strict=True)}
+    counts = (np.ones(len(trade), np.int64), _integers(trade), (trade == 0).astype(int), (trade == -1).astype(int))
+    of_trades = {"mgrno": mgrno[known], "quarter": quarter[known] + 1, **dict(zip(TRADES, counts, strict=True))}
+    columns, known = _demand(held, [part[name].to_numpy() for name in FACTORS])
+    sums = {name: _integers(np.where(known, x, 0.0)) for name, x in zip(SUMS_OF_DEMAND, columns, strict=True)}
     # Of all rows: a manager has his past also in a quarter in which nothing of him is known.
-    yield _sums((mgrno, quarter), positions=positions, **sums)
+    of_positions = {"mgrno": mgrno, "quarter": quarter, HELD: known.astype(int), **sums}
+    return _added([pa.table(of_trades)]), _added([pa.table(of_positions)])
+
+
+def _both_added(parts: Sequence[tuple[pa.Table, pa.Table]]) -> tuple[pa.Table, pa.Table]:
+    of_trades, of_positions = zip(*parts, strict=True)
+    return _added(of_trades), _added(of_positions)
+
+
+def _with_all_counts(table: pa.Table) -> pa.Table:
+    """The columns of COUNTS; those that are not there are 0."""
+    zero = np.zeros(table.num_rows, dtype=np.int64)
+    counts = {name: table[name] if name in table.column_names else zero for name in COUNTS}
+    return pa.table({**{name: table[name] for name in KEYS}, **counts})
 
 
 def manager_quarters(parts: Iterable[pa.Table], stocks: StockQuarters) -> pa.Table:
@@ -110,12 +117,13 @@ def manager_quarters(parts: Iterable[pa.Table], stocks: StockQuarters) -> pa.Tab
     `past_sum_trade`, the first two over this quarter and all before; `positions` whose columns of DEMAND are all known,
     and `sum_` of each.
     """
-    waiting: list[pa.Table] = []
+    waiting: list[tuple[pa.Table, pa.Table]] = []
     for part in parts:
-        waiting += _part_sums(part, stocks)
-        if len(waiting) > 50:
-            waiting = [_added(pa.concat_tables(waiting))]
-    table = _added(pa.concat_tables(waiting)).sort_by([("mgrno", "ascending"), ("quarter", "ascending")])
+        waiting.append(_part_sums(part, stocks))
+        if len(waiting) > 25:
+            waiting = [_both_added(waiting)]
+    table = _added([_with_all_counts(sums) for sums in _both_added(waiting)])
+    table = table.sort_by([(name, "ascending") for name in KEYS])
     mgrno = table["mgrno"].to_numpy()
     begins = np.append(True, mgrno[1:] != mgrno[:-1])[: len(mgrno)]
     first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
@@ -130,8 +138,8 @@ class ManagerQuarters:
     """Rows of `manager_quarters`, found by manager and quarter; 0 where there is none."""
 
     def __init__(self, table: pa.Table) -> None:
-        self._keys = QuarterKeys(*(table[name].to_numpy() for name in ("mgrno", "quarter")))
-        names = [name for name in table.column_names if name not in ("mgrno", "quarter")]
+        self._keys = QuarterKeys(*(table[name].to_numpy() for name in KEYS))
+        names = [name for name in table.column_names if name not in KEYS]
         # One row more, for what is not there.
         self._columns = {name: np.append(table[name].to_numpy(), 0) for name in names}
 

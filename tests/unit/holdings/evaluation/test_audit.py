@@ -132,6 +132,13 @@ def test_splits_of_the_past_are_those_of_the_stock(sample, stocks):
         assert audit.differing_splits(planted_in(sample, "split_ratio_lag2", planted), stocks) == ids[caught].tolist()
 
 
+def test_splits_of_a_long_past_are_matched_by_their_lag(panel, stocks):
+    """From ten quarters on the names of the columns are not in the order of their lags."""
+    sample = sample_of(panel, 13)
+    assert np.isfinite(sample["split_ratio_lag12"].to_numpy()).any()
+    assert audit.differing_splits(sample, stocks) == []
+
+
 def test_a_split_that_the_price_denies_is_caught_where_it_comes_from(sample, stocks):
     """In the splits of all stocks, where the sample agrees with them."""
     quarter = int(np.median(sample["quarter"].to_numpy()))
@@ -267,6 +274,6 @@ def test_tables_of_scrambled_labels_keep_their_types(sample):
 def test_a_failed_check_stops_with_what_was_found():
     clean = found_by("labels in two splits", [])
     table = checks_table([clean, ("identical prompts", 3, "", False)], "banks", "test")
-    assert table["count"].tolist() == [0, 3]
+    assert table["count"].to_pylist() == [0, 3]
     with pytest.raises(InputError, match=r"leak in banks, test: labels in two splits: 4 \(a, b, c\)"):
         checks_table([found_by("labels in two splits", list("abcd"))], "banks", "test")

@@ -6,11 +6,13 @@ import pytest
 
 from tests.unit.holdings.evaluation.test_comparison import CONFIDENCE, joined
 from workflow_scripts.holdings.evaluation.combination import COLUMNS, combinations
+from workflow_scripts.holdings.evaluation.comparison import compared_cases
 
 
 def combined(delta: np.ndarray, ridge: np.ndarray, sft: np.ndarray) -> pd.Series:
     """The row of the pair; positions are 10, so that a change of 1 is a tenth of the position."""
-    table = combinations(joined({"ridge": ridge, "sft": sft}, delta, 20, 15), [("ridge", "sft")], CONFIDENCE)
+    compared = compared_cases(joined({"ridge": ridge, "sft": sft}, delta, 20, 15))
+    table = combinations(compared, [("ridge", "sft")], CONFIDENCE)
     assert tuple(table) == COLUMNS
     return table.iloc[0]
 
@@ -47,7 +49,7 @@ def test_the_same_forecast_and_no_window_have_no_weight():
     assert np.isnan(row[["weight", "p_adds_nothing"]].astype(float)).all()
     assert row["average_difference"] == 0
     unknown = joined({"ridge": forecast, "sft": forecast}, delta, 20, 15).assign(label_active=np.nan)
-    empty = combinations(unknown, [("ridge", "sft")], CONFIDENCE).iloc[0]
+    empty = combinations(compared_cases(unknown), [("ridge", "sft")], CONFIDENCE).iloc[0]
     assert empty["n_windows"] == 0
     assert np.isnan(empty["weight"])
 

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.holdings.evaluation.test_tables import rows
 from tests.unit.holdings.forecasts.test_baselines import sample
 from workflow_scripts.holdings.evaluation.baseline_choice import baseline_scores, chosen_baseline
-from workflow_scripts.holdings.evaluation.comparison import compare_forecasts, skill_intervals
+from workflow_scripts.holdings.evaluation.comparison import compare_forecasts, compared_cases, skill_intervals
 from workflow_scripts.holdings.evaluation.forecaster_pairs import forecaster_pairs, primary_pairs
 from workflow_scripts.holdings.evaluation.metrics import spearman
 from workflow_scripts.holdings.evaluation.tables import join_predictions
@@ -25,7 +25,7 @@ def joined(forecasts: dict[str, np.ndarray], delta: np.ndarray, quarters: int, m
 
 
 def compare(frame, *pairs, target="change", metric="MAE", primary=()):
-    table = compare_forecasts(frame, pairs, primary, CONFIDENCE)
+    table = compare_forecasts(compared_cases(frame), pairs, primary, CONFIDENCE)
     return table[(table["target"] == target) & (table["metric"] == metric)].set_index("candidate")
 
 
@@ -114,7 +114,7 @@ def test_only_headline_metrics_of_primary_pairs_are_primary():
     delta = np.random.default_rng(14).normal(size=120)
     frame = joined({"no_change": 0 * delta, "ridge": 0.2 * delta, "sft": 0.5 * delta}, delta, 12, 10)
     pairs = [("no_change", "sft"), ("ridge", "sft")]
-    table = compare_forecasts(frame, [*pairs, ("no_change", "ridge")], pairs, CONFIDENCE)
+    table = compare_forecasts(compared_cases(frame), [*pairs, ("no_change", "ridge")], pairs, CONFIDENCE)
     primary = table[table["family"] == "primary"]
     assert primary[["baseline", "metric", "target"]].values.tolist() == [
         ["no_change", "capped_relative_MAE", "active_change"],
@@ -140,17 +140,21 @@ def test_rank_ic_is_compared_in_the_quarters_where_both_have_one():
 def test_a_firm_type_without_any_label_of_a_target_is_compared_on_the_other():
     delta = np.random.default_rng(8).normal(size=120)
     frame = joined({"no_change": 0 * delta, "sft": 0.5 * delta}, delta, 12, 5).assign(label_active=np.nan)
-    table = compare_forecasts(frame, [("no_change", "sft")], [], CONFIDENCE).set_index("target")
+    table = compare_forecasts(compared_cases(frame), [("no_change", "sft")], [], CONFIDENCE).set_index("target")
     assert np.isfinite(table.loc["change", "p_value"]).all()
     assert np.isnan(table.loc["active_change", "p_value"]).all()
     assert (table.loc["active_change", "n_windows"] == 0).all()
-    assert skill_intervals(frame, CONFIDENCE)["target"].tolist() == ["change", "change"]
+    assert skill_intervals(compared_cases(frame), CONFIDENCE)["target"].tolist() == ["change", "change"]
 
 
 def test_skill_and_its_interval():
     delta = np.random.default_rng(7).normal(size=600)
     frame = joined({"no_change": 0 * delta, "sft": 0.5 * delta, "grpo": -delta}, delta, 20, 15)
-    table = skill_intervals(frame, CONFIDENCE).query("target == 'change' and metric == 'MAE'").set_index("forecaster")
+    table = (
+        skill_intervals(compared_cases(frame), CONFIDENCE)
+        .query("target == 'change' and metric == 'MAE'")
+        .set_index("forecaster")
+    )
     assert table["skill"].to_dict() == {"sft": pytest.approx(0.5), "grpo": pytest.approx(-1.0)}
     # Both errors are multiples of no-change's: their ratio is the same without any cluster.
     assert (table["interval_high"] - table["interval_low"]).max() == pytest.approx(0, abs=1e-9)

@@ -105,8 +105,10 @@ def test_the_comparisons_do_not_depend_on_the_order_of_rows():
     pairs = [("no_change", "sft"), ("ridge", "sft")]
     found = [
         (
-            comparison.compare_forecasts(one, pairs, pairs, 0.95),
-            comparison.skill_intervals(one, 0.95).set_index(["forecaster", "target", "metric"]).sort_index(),
+            comparison.compare_forecasts(comparison.compared_cases(one), pairs, pairs, 0.95),
+            comparison.skill_intervals(comparison.compared_cases(one), 0.95)
+            .set_index(["forecaster", "target", "metric"])
+            .sort_index(),
         )
         for one in (joined, mixed)
     ]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tests.unit.holdings.evaluation.test_comparison import joined
-from workflow_scripts.holdings.evaluation.comparison import compare_forecasts
+from workflow_scripts.holdings.evaluation.comparison import compare_forecasts, compared_cases
 from workflow_scripts.holdings.evaluation.run_comparison import (
     RunForecasts,
     compare_runs,
@@ -69,7 +69,7 @@ def test_a_missing_window_is_found_on_either_side():
 
 def test_the_difference_of_two_runs_is_that_of_two_stages_of_one():
     """The same forecasts as two stages of one run and as one stage of two runs: the same rows, to the last digit."""
-    within = compare_forecasts(table(**FORECASTS), [("sft", "grpo")], [("sft", "grpo")], 0.9)
+    within = compare_forecasts(compared_cases(table(**FORECASTS)), [("sft", "grpo")], [("sft", "grpo")], 0.9)
     runs = {"a": run(grpo=FORECASTS["sft"]), "b": run(grpo=FORECASTS["grpo"])}
     between = compare_runs(runs, ["grpo"], "a", 0.9)
     assert list(between["baseline"].unique()) == ["a"]

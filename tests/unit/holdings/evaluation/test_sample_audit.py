@@ -8,12 +8,13 @@ import pytest
 
 from tests.conftest import windows_of
 from workflow_scripts.holdings.evaluation import sample_audit as audit
+from workflow_scripts.holdings.panel.pairs import key_arrays
 from workflow_scripts.holdings.panel.simulation import SimulationSettings, simulate_panel
 from workflow_scripts.holdings.panel.slices import typed_table
 from workflow_scripts.holdings.windows.history import attach_history
 from workflow_scripts.holdings.windows.sampling import SampleSettings, find_candidates, sample_windows
 from workflow_scripts.holdings.windows.splits import Period, split_mask
-from workflow_scripts.holdings.windows.windows import build_windows, without_stock_quarters
+from workflow_scripts.holdings.windows.windows import build_windows, window_ids, without_stock_quarters
 from workflow_scripts.plumbing.random_streams import random_stream
 
 SETTINGS = SampleSettings(per_type_limit=60)
@@ -44,10 +45,15 @@ def drawn(windows: pa.Table, panel: pa.Table, known=None) -> pa.Table:
 
 
 def chosen(sample: pa.Table, windows: pa.Table, known=None) -> list[str]:
-    quarters = audit.quarters_of(PERIOD, None, 0)
-    eligible = audit.eligible_windows(in_parts(windows), quarters, True, known)
+    finder = audit.WindowFinder(sample, audit.quarters_of(PERIOD, None, 0), True, known)
+    eligible, _ = finder.find(in_parts(windows))
     assert not eligible.delta_sign.any(), "the draw is blind"
     return audit.chosen_by_label(sample, eligible, SETTINGS, random_stream(1, "banks", "test"))
+
+
+def windows_of_pairs(windows: pa.Table, sample: pa.Table) -> pa.Table:
+    _, found = audit.WindowFinder(sample, ANY, True, None).find(in_parts(windows))
+    return found
 
 
 def where(windows: pa.Table, kept) -> pa.Table:
@@ -58,8 +64,11 @@ def test_a_clean_sample_passes(panel, windows):
     sample = drawn(windows, panel)
     assert sample.num_rows == SETTINGS.per_type_limit
     assert chosen(sample, windows) == []
-    found = audit.windows_of_pairs(in_parts(windows), sample)
-    assert len(found) > sample.num_rows
+    found = windows_of_pairs(windows, sample)
+    pairs = {(one["mgrno"], one["permno"]) for one in sample.to_pylist()}
+    theirs = [(one["mgrno"], one["permno"]) in pairs for one in windows.to_pylist()]
+    assert found.equals(where(windows, theirs).select(found.column_names))
+    assert found.num_rows > sample.num_rows
     assert audit.differing_windows(found, sample, panel, 4, []) == []
     assert audit.wrong_labels(sample, panel) == []
 
@@ -99,8 +108,8 @@ def test_windows_that_their_label_has_kept_out_are_caught(panel, windows, sign):
     kept = [label != sign for label in windows["delta_sign"].to_pylist()]
     sample = drawn(where(windows, kept), panel)
     assert chosen(sample, where(windows, kept)) == []
-    found = audit.windows_of_pairs(in_parts(where(windows, kept)), sample)
-    pairs = {key[:2] for key in found}
+    found = windows_of_pairs(where(windows, kept), sample)
+    pairs = {(one["mgrno"], one["permno"]) for one in found.to_pylist()}
     lost = [one for one in where(windows, np.logical_not(kept)).to_pylist() if (one["mgrno"], one["permno"]) in pairs]
     assert len(lost) > 0 or sign == 0
     assert len(audit.differing_windows(found, sample, panel, 4, [])) == len(lost)
@@ -108,10 +117,14 @@ def test_windows_that_their_label_has_kept_out_are_caught(panel, windows, sign):
 
 def test_a_sign_and_a_label_of_another_quarter_are_caught(panel, windows):
     sample = drawn(windows, panel)
-    found = audit.windows_of_pairs(in_parts(windows), sample)
-    key = next(key for key, sign in found.items() if sign == 1)
-    (wrong,) = audit.differing_windows(found | {key: -1}, sample, panel, 4, [])
-    assert wrong.startswith(f"banks-{key[0]}-{key[1]}-")
+    found = windows_of_pairs(windows, sample)
+    signs = found["delta_sign"].to_pylist()
+    row = signs.index(1)
+    for sign in (-1, 0, None):
+        other = pa.array([*signs[:row], sign, *signs[row + 1 :]], pa.int8())
+        planted = found.set_column(found.column_names.index("delta_sign"), "delta_sign", other)
+        (wrong,) = audit.differing_windows(planted, sample, panel, 4, [])
+        assert wrong in window_ids("banks", *key_arrays(found.slice(row, 1)))
     held = sample.set_column(sample.column_names.index("holding_t1"), "holding_t1", sample["holding_t"])
     assert len(audit.wrong_labels(held, panel)) > 0.9 * sample.num_rows
 
@@ -121,7 +134,7 @@ def test_stock_quarters_that_are_set_aside_may_be_missing(panel, windows):
     fewer = build_windows(without_stock_quarters(panel.combine_chunks(), set_aside), 4)
     assert fewer.num_rows < windows.num_rows
     sample = drawn(fewer, panel)
-    found = audit.windows_of_pairs(in_parts(fewer), sample)
+    found = windows_of_pairs(fewer, sample)
     assert audit.differing_windows(found, sample, panel, 4, set_aside) == []
     assert len(audit.differing_windows(found, sample, panel, 4, [])) > 0
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from threadpoolctl import threadpool_limits
 
 from tests.conftest import make_panel, make_run, sample_of
 from workflow_scripts.holdings.forecasts.baselines import BASELINES, baseline_forecasts, window_features
@@ -149,3 +150,17 @@ def test_the_demand_regression_finds_the_gap_to_what_characteristics_explain():
     assert np.corrcoef(true, found)[0, 1] > 0.9
     unknown = windows.set_column(windows.column_names.index("beta_lag0"), "beta_lag0", pa.array([np.nan] * len(held)))
     assert np.ptp(baseline_forecasts(windows, unknown, "holding_delta")["demand_regression"] / held) < 1e-12
+
+
+def test_forecasts_have_the_same_bytes_with_any_number_of_threads():
+    """A command pasted from a log runs with as many threads as there are cores, a job of Snakemake with one."""
+    settings = SimulationSettings(managers=30, stocks=60, stocks_per_manager=30, first_year=2007, last_year=2019)
+    windows = sample_of(pa.concat_tables(simulate_panel("banks", 0.1, settings, 3)))
+    windows = windows.filter(np.isfinite(windows["holding_t1"].to_numpy()) & (windows["holding_t"].to_numpy() > 0))
+    assert windows.num_rows > 20_000
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(baseline_forecasts(windows, windows.slice(0, 500), "holding_delta"))
+    for name in BASELINES:
+        np.testing.assert_array_equal(*(forecasts[name] for forecasts in found), err_msg=name)

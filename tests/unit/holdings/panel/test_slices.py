@@ -11,7 +11,7 @@ from tests.conftest import make_panel, make_run
 from workflow_scripts.holdings.panel import slices as panel_module
 from workflow_scripts.holdings.panel.contract import PANEL_COLUMNS, PanelError
 from workflow_scripts.holdings.panel.pairs import key_arrays, pair_numbers
-from workflow_scripts.holdings.panel.slices import check_keys, panel_blocks, panel_schema, read_pairs
+from workflow_scripts.holdings.panel.slices import check_keys, panel_blocks, panel_schema, read_managers, read_pairs
 from workflow_scripts.plumbing import files as files_module
 
 COLUMNS = ("mgrno", "permno", "date", "holding_t")
@@ -95,6 +95,30 @@ def test_pairs_are_read_by_both_ids(tmp_path):
     table = make_panel(make_run(1, 1, [1.0, 2.0]) + make_run(1, 2, [3.0]) + make_run(2, 1, [4.0]))
     pairs = pa.table({"mgrno": [2, 1], "permno": [1, 1]})
     assert read_pairs(write(tmp_path, table), COLUMNS, pairs)["holding_t"].to_pylist() == [1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("options", [{}, {"write_statistics": False}], ids=["statistics", "none"])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_managers_are_read_whole_from_the_parts_that_may_have_them(tmp_path, monkeypatch, options, shuffled):
+    table = many_managers()
+    if shuffled:
+        table = table.take(np.random.default_rng(1).permutation(table.num_rows))
+    path, read = write(tmp_path, table, row_group_size=20, **options), []
+    batches = panel_module.read_batches
+
+    def seen(path, columns, row_groups, **more):
+        for batch in batches(path, columns, row_groups, **more):
+            read.append(batch.num_rows)
+            yield batch
+
+    monkeypatch.setattr(panel_module, "read_batches", seen)
+    found = read_managers(path, COLUMNS, np.array([4, 5]))
+    expected = table.filter(np.isin(table["mgrno"].to_numpy(), [4, 5]))
+    assert found["holding_t"].to_pylist() == expected["holding_t"].to_pylist()
+    assert set(found["mgrno"].to_pylist()) == {4, 5}
+    assert (sum(read) < table.num_rows / 2) == (not options and not shuffled)
+    # Nobody: no rows, and no error.
+    assert read_managers(path, COLUMNS, np.array([99])).num_rows == 0
 
 
 def test_pairs_have_the_same_number_in_every_table():

@@ -94,7 +94,7 @@ def test_the_audit_catches_facts_of_the_next_quarter(monkeypatch, panel, leak):
     stocks = stock_quarters(lambda columns: [panel])
 
     def found(table: pa.Table) -> list[str]:
-        return baseline_audit.differing_facts(table, lambda columns: [panel], stocks, np.random.default_rng(0))
+        return baseline_audit.differing_facts(table, lambda columns, managers: panel, stocks, np.random.default_rng(0))
 
     assert found(windows) == []
     later = {(row["mgrno"], row["permno"], row["quarter"] - 1): row[leak] for row in windows.to_pylist()}
