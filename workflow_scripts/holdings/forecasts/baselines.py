@@ -132,30 +132,15 @@ def _mean(train: Array, relative: Array) -> Callable[[Array], Array]:
 
 
 def _ridge(train: Array, relative: Array) -> Callable[[Array], Array]:
-    """Ridge regression; of RIDGE_PENALTIES the one with the least squared error where each window is left out.
-
-    That error needs no other fits: it is the residual over 1 less the window's own weight (Golub, Heath and Wahba 1979,
-    Generalized Cross-Validation), which the decomposition of one matrix gives for all penalties.
-    """
     from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     limits = np.nanquantile(train, WINSOR, axis=0)
-    prepared = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    values = prepared.fit_transform(_clipped(train, limits))
-    centre, mean = values.mean(axis=0), relative.mean()
-    values, relative = values - centre, relative - mean
-    spectrum, vectors = np.linalg.eigh(values.T @ values)
-    weights, together = 1 / (spectrum[:, None] + RIDGE_PENALTIES), values.T @ relative
-    turned = values @ vectors
-    residuals = relative[:, None] - turned @ (weights * (vectors.T @ together)[:, None])
-    # The constant's weight in a window is 1 / n.
-    residuals /= 1 - 1 / len(values) - turned**2 @ weights
-    best = int(np.argmin(np.mean(residuals**2, axis=0)))
-    coefficients = (vectors * weights[:, best]) @ vectors.T @ together
-    constant = mean - centre @ coefficients
-    return lambda values: prepared.transform(_clipped(values, limits)) @ coefficients + constant
+    model = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), RidgeCV(RIDGE_PENALTIES))
+    model.fit(_clipped(train, limits), relative)
+    return lambda values: model.predict(_clipped(values, limits))
 
 
 def _boosted_trees(train: Array, relative: Array) -> Callable[[Array], Array]:
