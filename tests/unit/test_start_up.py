@@ -32,7 +32,12 @@ def stages(tmp_path) -> dict[str, dict]:
     read = {"panel": panel, "firm-type": "banks"}
     texts = {"sample": sample, "firm-type": "banks"}
     labels = json.dumps(
-        {"target": "holding_delta", "decimals": 2, "think": {"template": "", "decimals": 2, "ratio_decimals": 4}}
+        {
+            "target": "holding_delta",
+            "decimals": 2,
+            "think": {"template": "", "decimals": 2, "ratio_decimals": 4},
+            "answer": "number",
+        }
     )
     return {
         "check_panel": {**read, "settings": "{}", "out": report, "text": tmp_path / "report.txt"},

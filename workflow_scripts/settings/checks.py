@@ -69,6 +69,11 @@ def check_config(config: Config) -> None:
         )
     if config.generation.samples > 1 and config.generation.temperature == 0:
         raise InputError("generation.samples is above 1 with temperature 0, which gives the same text every time")
+    if config.generation.samples > 1 and config.prompts.answer == "quantiles":
+        raise InputError(
+            "generation.samples is above 1 with prompts.answer: quantiles, where each completion is a distribution of "
+            "its own; set generation.samples to 1, or prompts.answer to number"
+        )
     try:
         check_think_template(config.labels.think_template)
     except ValueError as error:
@@ -433,6 +438,19 @@ def check_models(config: Config, jobs: Iterable[tuple[str, str]]) -> None:
             models[model] = None
     for model in models:
         check_model(model)
+
+
+def check_probes(config: Config, rules: Collection[str]) -> None:
+    """Raise InputError where a job of the rules would rank answers that are quantiles: no set of them is fair.
+
+    The probe of the last digits needs answers that differ in these alone, each as likely as the others to a model that
+    has not seen the true one; a label of quantiles holds the true number seven times over.
+    """
+    if config.prompts.answer == "quantiles" and {"build_probes", "rank_answers", "score_probes"} & set(rules):
+        raise InputError(
+            "the target probe compares the probabilities of answers that are one number each, and prompts.answer is "
+            "quantiles; probe a run with prompts.answer: number"
+        )
 
 
 _LOAD = """
