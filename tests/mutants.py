@@ -355,7 +355,7 @@ MUTANTS = [
            'kind="stable")[:k]', 'kind="stable")[: k - 1]', METRICS),
     Mutant("bands from windows that the forecast was fitted on", "predict_baselines.py",
            "all_forecasts(train[:-1], later, settings)", "all_forecasts(train, later, settings)", QUANTILES),
-    Mutant("quantiles that are too narrow for their samples", "holdings/texts/answers.py",
+    Mutant("quantiles that are too narrow for their samples", "holdings/texts/quantile_rule.py",
            "(count + 1) * np.array(LEVELS) - 1", "(count - 1) * np.array(LEVELS)", QUANTILES),
     Mutant("a band below a full exit", "holdings/forecasts/residual_bands.py",
            "np.maximum(forecast[:, None] + scale * residuals[name], -held)",

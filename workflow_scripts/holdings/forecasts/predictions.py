@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from workflow_scripts.holdings.forecasts.quantiles import with_quantiles
-from workflow_scripts.holdings.texts.answers import LEVELS, QUANTILES, Contract, row_quantiles
+from workflow_scripts.holdings.texts.answers import LEVELS, QUANTILES, Contract
 from workflow_scripts.holdings.texts.completions import parse_completion
+from workflow_scripts.holdings.texts.quantile_rule import row_quantiles
 from workflow_scripts.plumbing.errors import InputError
 
 # Between the faults of a window's samples.

@@ -8,10 +8,11 @@ it is the absolute error. It is a proper score: who says what he believes cannot
 
 import numpy as np
 import scoringrules
+from numpy.typing import NDArray
 
-from workflow_scripts.holdings.rewards.shared import Array
 from workflow_scripts.holdings.texts.answers import LEVELS
 
+Array = NDArray[np.float64]
 # Bounds of the levels between which a truth can fall.
 EDGES = np.array([0.0, *LEVELS, 1.0])
 _TRAPEZOIDS = (EDGES[2:] - EDGES[:-2]) / 2

@@ -1,16 +1,11 @@
 """What an answer says: one number, or quantiles; at which levels, and what these are called.
 
-A quantile of m numbers at level p is the one at place (m + 1) p in their order, between two by straight line, the first
-or the last outside (definition 6 of Hyndman and Fan 1996): a truth that is drawn as they were falls below it with
-probability p, where m is at least 1 / p - 1 (and 1 / (1 - p) - 1). The usual definition 7 is narrower.
+GRPO's rewards read completions by this module: an edit trains GRPO again.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from workflow_scripts.holdings.texts.targets import TargetName
 
@@ -50,19 +45,3 @@ def quantile_object(numbers: Iterable[str]) -> str:
     '{"q05": 1, "q10": 2, "q25": 3, "q50": 4, "q75": 5, "q90": 6, "q95": 7}'
     """
     return "{" + ", ".join(f'"{name}": {number}' for name, number in zip(QUANTILES, numbers, strict=True)) + "}"
-
-
-def row_quantiles(values: ArrayLike) -> NDArray[np.float64]:
-    """Quantiles of each row at LEVELS, shape (n, levels), of numbers of shape (n, m); NaN is no number.
-
-    A row without a number has no quantiles: NaN.
-    """
-    ordered = np.sort(np.asarray(values, float), axis=1)  # NaN comes last
-    if not ordered.shape[1]:
-        return np.full((len(ordered), len(LEVELS)), np.nan)
-    count = (~np.isnan(ordered)).sum(axis=1, keepdims=True)
-    place = np.clip((count + 1) * np.array(LEVELS) - 1, 0, np.maximum(count - 1, 0))
-    below = np.floor(place).astype(int)
-    above = np.minimum(below + 1, np.maximum(count - 1, 0))
-    low, high = (np.take_along_axis(ordered, at, axis=1) for at in (below, above))
-    return low + (place - below) * (high - low)

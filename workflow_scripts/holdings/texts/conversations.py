@@ -9,8 +9,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.contract import FEATURES
-from workflow_scripts.holdings.texts.answers import MIDDLE, AnswerName, quantile_object, row_quantiles
+from workflow_scripts.holdings.texts.answers import MIDDLE, AnswerName, quantile_object
 from workflow_scripts.holdings.texts.numbers import format_numbers, round_labels
+from workflow_scripts.holdings.texts.quantile_rule import row_quantiles
 from workflow_scripts.holdings.texts.targets import Target, TargetName, target_of
 from workflow_scripts.holdings.windows.labels import label_arrays, past_change
 from workflow_scripts.holdings.windows.lags import lagged

@@ -25,7 +25,8 @@ from workflow_scripts.holdings.evaluation.tables import join_predictions, with_u
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
 from workflow_scripts.holdings.forecasts.quantiles import with_quantiles
 from workflow_scripts.holdings.rewards.crps import EDGES, WEIGHTS, crps, pinball
-from workflow_scripts.holdings.texts.answers import LEVELS, row_quantiles
+from workflow_scripts.holdings.texts.answers import LEVELS
+from workflow_scripts.holdings.texts.quantile_rule import row_quantiles
 from workflow_scripts.holdings.texts.targets import ACTIVE_CHANGE, DOLLAR_CHANGE
 from workflow_scripts.plumbing.files import write_csv
 

@@ -17,7 +17,8 @@ from workflow_scripts.holdings.forecasts.baselines import BASELINES, baseline_fo
 from workflow_scripts.holdings.forecasts.predictions import parse_samples, summarize_samples
 from workflow_scripts.holdings.forecasts.quantiles import BAND, BAND_SHARE, with_quantiles
 from workflow_scripts.holdings.forecasts.residual_bands import residual_bands, residual_quantiles
-from workflow_scripts.holdings.texts.answers import LEVELS, QUANTILES, Contract, row_quantiles
+from workflow_scripts.holdings.texts.answers import LEVELS, QUANTILES, Contract
+from workflow_scripts.holdings.texts.quantile_rule import row_quantiles
 from workflow_scripts.plumbing.errors import InputError
 
 

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import make_panel, make_run, sample_of
-from workflow_scripts.holdings.texts.answers import LEVELS, MIDDLE, QUANTILES, Contract, quantile_object, row_quantiles
+from workflow_scripts.holdings.texts.answers import LEVELS, MIDDLE, QUANTILES, Contract, quantile_object
 from workflow_scripts.holdings.texts.completions import contract_pattern, parse_completion
 from workflow_scripts.holdings.texts.conversations import sft_rows, target_numbers, target_quantiles
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
+from workflow_scripts.holdings.texts.quantile_rule import row_quantiles
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.holdings.windows.labels import label_arrays
 
