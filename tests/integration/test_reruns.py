@@ -65,7 +65,10 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"prompts": {"decimals": 2}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
     ({"prompts": {"identity": "hidden"}}, {**PROMPTS, **CONFIG}),
     # What baselines say has nothing to do with the form of a model's answer.
-    ({"prompts": {"answer": "quantiles"}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
+    (
+        {"prompts": {"answer": "quantiles"}, "generation": {"max_tokens": 128}, "grpo": {"max_completion_length": 128}},
+        {"build_demo_model": 1, **PROMPTS, **CONFIG},
+    ),
     ({"prompts": {"manager_context": True}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
     ({"prompts": {"target": "active_delta"}}, {"build_demo_model": 1, **SAMPLES, **CONFIG}),
     (

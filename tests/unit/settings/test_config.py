@@ -244,6 +244,14 @@ def test_choices_that_are_written_as_types_are_those_of_the_tables():
             "^generation.samples is above 1 with prompts.answer: quantiles, .* set generation.samples to 1, or prompts",
         ),
         (
+            {"prompts__answer": "quantiles"},
+            "^generation.max_tokens: 48 tokens cut answers off that are seven quantiles; set at least 100",
+        ),
+        (
+            {"prompts__answer": "quantiles", "generation__max_tokens": 100},
+            "^grpo.max_completion_length: 48 tokens cut answers off",
+        ),
+        (
             {"prompts__answer": "quantile"},
             "prompts.answer: \"quantile\" is not allowed; input should be 'number' or 'qu",
         ),
@@ -292,7 +300,7 @@ def test_a_fault_is_one_line_with_the_key_and_the_remedy(changes, message):
 
 def test_answers_that_are_quantiles_are_not_probed_and_the_run_says_so_before_its_first_job():
     """Other targets of such a run, and the probe of another one, are as they were."""
-    config = read_config(changed(prompts__answer="quantiles"))
+    config = read_config(changed(prompts__answer="quantiles", **LONG))
     for rule in ("build_probes", "rank_answers", "score_probes"):
         with pytest.raises(InputError, match="probe a run with prompts"):
             check_probes(config, {"build_prompts", rule})
@@ -357,6 +365,9 @@ def test_without_think_blocks_every_stage_knows_it():
         assert unused == used(rule, labels__think="none"), f"a template that {rule} does not use"
 
 
+LONG = {"generation__max_tokens": 128, "grpo__max_completion_length": 128}
+
+
 def test_what_an_answer_says_is_known_to_every_stage():
     """`prompts.answer: quantiles` reaches prompts, SFT data, rewards, their preflight and replay, parsing and words."""
     for rule, *path in (
@@ -377,7 +388,8 @@ def test_what_an_answer_says_is_known_to_every_stage():
     ):
         for answer in ("number", "quantiles"):
             wildcards = SimpleNamespace(firm_type="banks", split="sft", stage="grpo")
-            content = json.loads(settings_of(read_config(changed(prompts__answer=answer)), rule)(wildcards))
+            config = read_config(changed(prompts__answer=answer, **LONG))
+            content = json.loads(settings_of(config, rule)(wildcards))
             for key in path:
                 content = content[key]
             assert content == answer, rule
