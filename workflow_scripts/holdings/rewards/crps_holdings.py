@@ -4,9 +4,9 @@ The reward of answers that are quantiles (`config/recipes/quantiles.yaml`). One 
 
 A reward has to be bounded, and the CRPS is not. Bending the score itself, as 2 / (1 + x) - 1 does, would teach false
 confidence: it pays for luck, and is largest at 0.65 of the width that a forecaster believes in, whose 80 % band then
-holds 59 % (of a Gaussian, its mean |change| as scale). So the *outcome* is bent, truth and quantiles alike, by a function
-that rises everywhere: quantiles of what is bent are the bent quantiles, and whoever says what he believes still earns
-the most.
+holds 59 % (of a Gaussian, its mean |change| as scale). So the *outcome* is bent, truth and quantiles alike, by a
+function that rises everywhere: quantiles of what is bent are the bent quantiles, and whoever says what he believes
+still earns the most.
 """
 
 import functools
