@@ -221,7 +221,7 @@ def windows_with(changes: list[float], held: list[float]) -> pa.Table:
     return sample.filter(pc.is_finite(sample["holding_t1"]))
 
 
-CHANGES = [-10.0, -3.0, -1.0, 0.0, 0.0, 1.0, 2.0, 8.0, 40.0]
+CHANGES = [-10.0, -3.0, -1.0, 0.5, 0.0, 1.0, 2.0, 8.0, 40.0]
 HELD = [10.0, 20.0, 10.0, 10.0, 40.0, 10.0, 10.0, 20.0, 10.0]
 
 
