@@ -108,4 +108,5 @@ def test_a_probe_is_refused_before_its_first_job(run):
 
 
 def test_a_second_run_does_nothing(run):
-    assert run.plan(config(), "all", "forecast") == {}
+    assert run.plan(config()) == {}
+    assert run.plan(config(), "forecast") == {"forecast": 1}, "the record is checked each time"
