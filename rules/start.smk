@@ -31,7 +31,13 @@ from workflow_scripts.plumbing.run_start import (
     set_aside,
     target_faults,
 )
-from workflow_scripts.settings.checks import check_base_run, check_models, check_own_rewards, missing_inputs
+from workflow_scripts.settings.checks import (
+    check_base_run,
+    check_models,
+    check_own_rewards,
+    check_probes,
+    missing_inputs,
+)
 from workflow_scripts.settings.config import resolved
 from workflow_scripts.settings.reading import read_config
 from workflow_scripts.training.hardware import has_gpu
@@ -121,6 +127,7 @@ def check_machine():
     try:
         check_models(CONFIG, [(job.stage, job.firm_type) for job in jobs])
         check_own_rewards(CONFIG, {job.rule.name for job in needed}, CODE_ROOT)
+        check_probes(CONFIG, {job.rule.name for job in needed})
     except InputError as error:
         fail(error)
 

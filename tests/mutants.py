@@ -35,9 +35,11 @@ METRICS = "holdings/evaluation/test_metrics.py"
 TABLES = "holdings/evaluation/test_tables.py"
 REWARDS = "holdings/rewards/test_rewards.py"
 PREFLIGHT = "holdings/rewards/test_preflight.py"
+CRPS = "holdings/rewards/test_crps.py"
 OWN_ADAPTERS = "training/test_own_adapters.py"
 AUDIT = "holdings/evaluation/test_audit.py"
 ANSWERS = "holdings/texts/test_completions.py"
+QUANTILE_ANSWERS = "holdings/texts/test_quantile_answers.py"
 FILES = "plumbing/test_files.py"
 QUANTILES = "holdings/forecasts/test_quantiles.py"
 DISTRIBUTIONS = "holdings/evaluation/test_distributions.py"
@@ -229,11 +231,11 @@ MUTANTS = [
     Mutant("averages of after the checkpoint are kept", "training/rewards_plugin.py",
            'if entry["step"] < step]', 'if entry["step"] <= step]', "training/test_rewards_plugin.py"),
     Mutant("below the bound is valid", "holdings/texts/completions.py",
-           "bound = delta >= -holding_t - BOUND_TOLERANCE", "bound = True", ANSWERS),
+           "bound = min(changes) >= -holding_t - BOUND_TOLERANCE", "bound = True", ANSWERS),
     Mutant("the bound on the wrong side", "holdings/texts/completions.py",
-           "bound = delta >= -holding_t - BOUND_TOLERANCE", "bound = delta >= holding_t - BOUND_TOLERANCE", ANSWERS),
+           ">= -holding_t - BOUND_TOLERANCE", ">= holding_t - BOUND_TOLERANCE", ANSWERS),
     Mutant("a copied bound breaks the bound", "holdings/texts/completions.py",
-           "bound = delta >= -holding_t - BOUND_TOLERANCE", "bound = delta >= -holding_t", ANSWERS),
+           "bound = min(changes) >= -holding_t - BOUND_TOLERANCE", "bound = min(changes) >= -holding_t", ANSWERS),
     Mutant("the last of several answers counts", "holdings/texts/completions.py",
            "if opened > 1 or closed > 1:", "if False:", ANSWERS),
     Mutant("rewards read the key that was not asked for", "holdings/texts/completions.py",
@@ -241,7 +243,29 @@ MUTANTS = [
     Mutant("a think block is free where none is asked for", "holdings/texts/completions.py",
            "(0, 0, 1, 1)", "(1, 1, 1, 1)", ANSWERS),
     Mutant("the contract's reward asks for a think block in any case", "holdings/rewards/rewards.py",
-           "functools.partial(function, think=settings.think)", "function", REWARDS),
+           "Contract(self.target, self.think, self.answer)", "Contract(self.target, True, self.answer)", REWARDS),
+    Mutant("rewards read one number where quantiles are asked for", "holdings/rewards/rewards.py",
+           "Contract(self.target, self.think, self.answer)", "Contract(self.target, self.think)", CRPS),
+    Mutant("quantiles that fall obey the contract", "holdings/texts/completions.py",
+           'form or ("the quantiles fall" if falls else "")', "form", QUANTILE_ANSWERS),
+    Mutant("quantiles that fall are scored as a distribution", "holdings/texts/completions.py",
+           "if falls and lenient else changes", "if False else changes", QUANTILE_ANSWERS),
+    Mutant("only the median has to keep the bound", "holdings/texts/completions.py",
+           "bound = min(changes)", "bound = changes[len(changes) // 2]", QUANTILE_ANSWERS),
+    Mutant("a level that is missing is filled in for the contract", "holdings/texts/completions.py",
+           '[by_name[MEDIAN]] * sure, "other quantiles than asked for"', '[by_name[MEDIAN]] * sure, ""',
+           QUANTILE_ANSWERS),
+    Mutant("another quantile passes for the median", "holdings/texts/answers.py",
+           "MIDDLE = LEVELS.index(0.5)", "MIDDLE = LEVELS.index(0.75)", QUANTILE_ANSWERS),
+    Mutant("the width of a label is that of the window's own truth", "holdings/texts/conversations.py",
+           "held[:, None] * width", "np.abs(_answers(sample, asked))[:, None] * width", QUANTILE_ANSWERS),
+    Mutant("a label's distribution is not around its truth", "holdings/texts/conversations.py",
+           "np.nan_to_num(relative - relative[MIDDLE])", "np.nan_to_num(relative)", QUANTILE_ANSWERS),
+    Mutant("a reward that pays for false confidence", "holdings/rewards/crps_holdings.py",
+           "finish(1.0 - crps(bent(true, scale), bent(said, scale[:, None])), said[:, 0], true)",
+           "finish(2.0 / (1.0 + crps(true, said) / scale) - 1.0, said[:, 0], true)", CRPS),
+    Mutant("a reward that pays for an absurd width as for the truth passes", "holdings/rewards/preflight.py",
+           "if ABSURD_WIDTH in others and total", "if False and total", CRPS),
     Mutant("a level is a change", "holdings/texts/targets.py",
            "to_change=lambda value, holding_t: value - holding_t", "to_change=lambda value, holding_t: value", ANSWERS),
     Mutant("the leakage audit keeps the labels", "holdings/evaluation/text_audit.py",
@@ -331,7 +355,7 @@ MUTANTS = [
            'kind="stable")[:k]', 'kind="stable")[: k - 1]', METRICS),
     Mutant("bands from windows that the forecast was fitted on", "predict_baselines.py",
            "all_forecasts(train[:-1], later, settings)", "all_forecasts(train, later, settings)", QUANTILES),
-    Mutant("quantiles that are too narrow for their samples", "holdings/forecasts/quantiles.py",
+    Mutant("quantiles that are too narrow for their samples", "holdings/texts/quantile_rule.py",
            "(count + 1) * np.array(LEVELS) - 1", "(count - 1) * np.array(LEVELS)", QUANTILES),
     Mutant("a band below a full exit", "holdings/forecasts/residual_bands.py",
            "np.maximum(forecast[:, None] + scale * residuals[name], -held)",
@@ -340,7 +364,7 @@ MUTANTS = [
            "[list(QUANTILES)].loc[ids]", "[list(QUANTILES)].iloc[: len(ids)]", DISTRIBUTIONS),
     Mutant("a cap on the forecast alone", "holdings/evaluation/distributions.py",
            "crps(capped(given.true), capped(values)) for", "crps(given.true, capped(values)) for", DISTRIBUTIONS),
-    Mutant("equal weights of unequal levels", "holdings/evaluation/distributions.py",
+    Mutant("equal weights of unequal levels", "holdings/rewards/crps.py",
            "WEIGHTS = _TRAPEZOIDS / _TRAPEZOIDS.sum()", "WEIGHTS = np.full(len(LEVELS), 1 / len(LEVELS))",
            DISTRIBUTIONS),
     Mutant("a truth at a quantile lies below it", "holdings/evaluation/distributions.py",

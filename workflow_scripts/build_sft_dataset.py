@@ -3,6 +3,7 @@
 from argparse import Namespace
 from dataclasses import dataclass
 
+from workflow_scripts.holdings.texts.answers import AnswerName
 from workflow_scripts.holdings.texts.conversations import ThinkStyle, sft_rows
 from workflow_scripts.holdings.texts.targets import TargetName
 from workflow_scripts.plumbing import cli
@@ -16,6 +17,7 @@ class Settings:
     target: TargetName
     decimals: int
     think: ThinkStyle | None
+    answer: AnswerName
 
 
 def main(args: Namespace) -> str:
@@ -23,7 +25,7 @@ def main(args: Namespace) -> str:
     sample = read_table(args.sample)
     settings = args.settings
     prompts = read_jsonl(args.prompts)
-    rows, counts = sft_rows(prompts, sample, settings.target, settings.decimals, settings.think)
+    rows, counts = sft_rows(prompts, sample, settings.target, settings.decimals, settings.think, settings.answer)
     write_jsonl(args.out, rows)
     write_json(args.report, {"firm_type": args.firm_type, **counts})
     rounded = counts["labels_rounded_to_zero"]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from workflow_scripts.holdings.texts.answers import Contract
 from workflow_scripts.holdings.texts.completions import parse_completion
-from workflow_scripts.holdings.texts.targets import TargetName
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import read_jsonl, write_csv
@@ -28,12 +28,11 @@ PROMPTS = 20
 
 @dataclass(frozen=True)
 class Settings:
-    """The start model of the stage, how its completions are drawn, and what they answer."""
+    """The start model of the stage, how its completions are drawn, and what they must look like."""
 
     model: ModelSettings
     generation: GenerationSettings
-    target: TargetName
-    think: bool
+    contract: Contract
 
 
 def main(args: Namespace) -> str:
@@ -49,9 +48,7 @@ def main(args: Namespace) -> str:
         way.name: answers(way, prompts, settings.generation, links) for way in ways(model, args.adapter, args.merged)
     }
     deltas = {
-        name: {
-            key: parse_completion(text, held[key], settings.target, settings.think).delta for key, text in found.items()
-        }
+        name: {key: parse_completion(text, held[key], settings.contract).delta for key, text in found.items()}
         for name, found in texts.items()
     }
     columns: dict[str, list] = {f"{name}_text": [found[key] for key in held] for name, found in texts.items()}

@@ -4,26 +4,17 @@ Writes one row per window, and examples of each kind of fault.
 """
 
 from argparse import Namespace
-from dataclasses import dataclass
 
 from workflow_scripts.holdings.forecasts.predictions import fault_examples, parse_samples, summarize_samples
-from workflow_scripts.holdings.texts.targets import TargetName
+from workflow_scripts.holdings.texts.answers import Contract
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.files import read_jsonl, write_csv
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the models were asked for."""
-
-    target: TargetName
-    think: bool
 
 
 def main(args: Namespace) -> str:
     """Write one row per test window to `--out`, and completions with a fault to `--faults`."""
     completions = read_jsonl(args.completions, ("window_id", "completion", "finish_reason"))
-    samples = parse_samples(completions, read_jsonl(args.dataset), args.settings.target, args.settings.think)
+    samples = parse_samples(completions, read_jsonl(args.dataset), args.settings)
     table = summarize_samples(samples)
     write_csv(args.out, table)
     examples = fault_examples(samples)
@@ -42,7 +33,7 @@ if __name__ == "__main__":
         dataset=cli.TEXT,
         firm_type=cli.TEXT,
         stage=cli.TEXT,
-        settings=cli.settings_option(Settings),
+        settings=cli.settings_option(Contract),
         out=cli.TEXT,
         faults=cli.TEXT,
     )

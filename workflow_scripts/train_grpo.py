@@ -64,7 +64,7 @@ def main(args: Namespace) -> str:
     if args.settings.start_adapter:
         options = continued(options, args.settings.start_adapter, settings)
     if settings.structured_outputs:
-        options["structured_outputs_regex"] = contract_pattern(rewards.target, rewards.think)
+        options["structured_outputs_regex"] = contract_pattern(rewards.contract)
     code = digest_of(REWARDS_PLUGIN, *modules_of(rewards.names))
     identity = {
         "stage": args.stage,

@@ -22,9 +22,10 @@ import pandas as pd
 
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
-from workflow_scripts.holdings.forecasts.quantiles import LEVELS, with_quantiles
+from workflow_scripts.holdings.forecasts.quantiles import with_quantiles
 from workflow_scripts.holdings.forecasts.stages import STAGES
 from workflow_scripts.holdings.panel.quarters import quarter_labels
+from workflow_scripts.holdings.texts.answers import LEVELS
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.files import write_csv, write_json, write_jsonl
 

@@ -36,10 +36,12 @@ from workflow_scripts.holdings.rewards.preflight import (
     group_shares,
 )
 from workflow_scripts.holdings.rewards.rewards import RewardSettings, replay
+from workflow_scripts.holdings.texts.answers import Contract
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.plumbing.files import read_jsonl
 
-REWARDS = ("mse_holdings", "external_holdings", "direction_holdings", "scaled_mse_holdings", "scaled_mae_holdings")
+REWARDS = ("mse_holdings", "external_holdings", "direction_holdings", "scaled_mse_holdings", "scaled_mae_holdings",
+           "crps_holdings")  # fmt: skip
 KINDS = (SCALED_TRUTH, "no_change", "sampled")
 GENERATIONS = 8
 SEED = 1
@@ -79,7 +81,7 @@ def measured(rows: list[dict], target: str, prompts: list[int]) -> pd.DataFrame:
     forecasts, table = canned_forecasts(windows, rng), {}
     for kind in KINDS:
         draws = group_around(forecasts[kind], windows, rng)
-        texts = completions_of(draws, held, target, True)
+        texts = completions_of(draws, windows, Contract(target))
         error = np.abs(draws.round(TARGETS[target].decimals) - true[:, None])
         told = np.ptp(error, axis=1) > ROUNDING
         for name in REWARDS:

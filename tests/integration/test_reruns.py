@@ -64,6 +64,11 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"baselines": {"max_windows": 50}}, {**TRAINING_WINDOWS, **EVALUATION, **CONFIG}),
     ({"prompts": {"decimals": 2}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
     ({"prompts": {"identity": "hidden"}}, {**PROMPTS, **CONFIG}),
+    # What baselines say has nothing to do with the form of a model's answer.
+    (
+        {"prompts": {"answer": "quantiles"}, "generation": {"max_tokens": 128}, "grpo": {"max_completion_length": 128}},
+        {"build_demo_model": 1, **PROMPTS, **CONFIG},
+    ),
     ({"prompts": {"manager_context": True}}, {"build_demo_model": 1, **PROMPTS, **CONFIG}),
     ({"prompts": {"target": "active_delta"}}, {"build_demo_model": 1, **SAMPLES, **CONFIG}),
     (
@@ -164,6 +169,9 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/texts/prompts.py", "you forecast the next one.", "you predict the next one.",
      {"build_demo_model": 1, "audit_baselines": 2, **PROMPTS, **SUMMARY}),
     ("holdings/texts/tickers.py", "", SPARE, {**PROMPTS, **SUMMARY}),
+    ("holdings/texts/answers.py", "", SPARE, {"build_demo_model": 1, **BASELINES, **PROMPTS, **SUMMARY}),
+    ("holdings/texts/quantile_rule.py", "", SPARE,
+     {"build_demo_model": 1, **BASELINES, **DATASETS, **SUMMARY}),
     ("holdings/texts/label_settings.py", "", SPARE, {}),
     ("holdings/forecasts/baselines.py", '"max_iter": 100', '"max_iter": 90', {**BASELINES, **EVALUATION, **SUMMARY}),
     ("holdings/forecasts/stages.py", "", SPARE, {**INTERVALS, **FIGURES, **SUMMARY}),
@@ -196,6 +204,9 @@ EDITS: list[tuple[str, str, str, dict]] = [
     ("holdings/rewards/contract_holdings.py", "", SPARE,
      {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
     ("holdings/rewards/mse_holdings.py", "", SPARE, {"preflight_rewards": 2, **GRPO, "score_rewards": 6, **SUMMARY}),
+    # The one CRPS is also the evaluation's; the reward of it is not used.
+    ("holdings/rewards/crps.py", "", SPARE, {**DISTRIBUTIONS, **SUMMARY}),
+    ("holdings/rewards/crps_holdings.py", "", SPARE, {}),
     # Two rewards that are replayed and not trained with, what one of them imports, and two that are not used.
     ("holdings/rewards/external_holdings.py", "", SPARE, {"score_rewards": 6, **SUMMARY}),
     ("holdings/rewards/scaled_mae_holdings.py", "", SPARE, {"score_rewards": 6, **SUMMARY}),
@@ -479,7 +490,7 @@ def test_nothing_on_a_gpu_depends_on_what_cannot_change_its_result():
         "training.watchdog",
     }
     rewards = {"holdings", "holdings.rewards", "holdings.rewards.rewards", "holdings.rewards.shared", "holdings.texts",
-               "holdings.texts.completions", "holdings.texts.targets"}  # fmt: skip
+               "holdings.texts.answers", "holdings.texts.completions", "holdings.texts.targets"}  # fmt: skip
     expected = {
         "train_sft": shared,
         "merge_adapter": shared,

@@ -53,7 +53,8 @@ def say(number: float | str) -> str:
 # Row and answer; the third and the last are below the bound, and the last but one is none.
 ANSWERS = [(0, say(1)), (0, say(3)), (0, say(-11)), (1, say("-4.4")), (1, "none"), (1, say(-41))]
 ERRORS = [0, 2, 12, 0.4, None, 37]
-NAMES = ["contract_holdings", "mse_holdings", "scaled_mse_holdings", "scaled_mae_holdings", "direction_holdings"]
+NAMES = ["contract_holdings", "mse_holdings", "scaled_mse_holdings", "scaled_mae_holdings", "direction_holdings",
+         "crps_holdings"]  # fmt: skip
 DEVIATIONS = [1.0, 1e-3, 1.1e-4, 0.9e-4, 1e-6]
 
 
@@ -69,6 +70,9 @@ def expected() -> np.ndarray:
     def squared(scale) -> np.ndarray:
         return np.where(silent, -1, 2 * (1 - np.minimum((known / scale) ** 2, 4) / 4) - 1)
 
+    def bent(change) -> np.ndarray:
+        return np.array(change) / (3 * row_scale + np.abs(change))
+
     return np.array(
         [
             [1, 1, -1, 1, -1, -1],
@@ -76,6 +80,7 @@ def expected() -> np.ndarray:
             squared(row_scale),
             np.where(silent, -1, 2 / (1 + known / row_scale) - 1),
             [1, 1, -1, 1, -1, 1],
+            np.where(silent, -1, 1 - np.abs(bent([1, 3, -11, -4.4, 0, -41]) - bent([1, 1, 1, -4, -4, -4]))),
         ]
     ).T
 

@@ -29,6 +29,7 @@ from workflow_scripts.holdings.forecasts.ledger import check_kept, read_ledger
 from workflow_scripts.holdings.panel.slices import typed_table
 from workflow_scripts.holdings.panel.stock_quarters import StockQuarters, stock_quarters
 from workflow_scripts.holdings.report.dictionary import COLUMNS
+from workflow_scripts.holdings.texts.answers import Contract
 from workflow_scripts.holdings.texts.prompts import PromptSettings
 from workflow_scripts.holdings.windows.managers import manager_quarters
 from workflow_scripts.holdings.windows.newest import ForecastSettings
@@ -98,7 +99,7 @@ class Run:
             Namespace(
                 completions=folder / "completions.jsonl",
                 dataset=prompts,
-                settings=parse_predictions.Settings("holding_delta", False),
+                settings=Contract(think=False),
                 stage="base",
                 firm_type="banks",
                 out=folder / "predictions/base.csv",

@@ -32,7 +32,7 @@ def stages(tmp_path) -> dict[str, dict]:
     read = {"panel": panel, "firm-type": "banks"}
     texts = {"sample": sample, "firm-type": "banks"}
     think = {"template": "", "decimals": 2, "ratio_decimals": 4}
-    labels = json.dumps({"target": "holding_delta", "decimals": 2, "think": think})
+    labels = json.dumps({"target": "holding_delta", "decimals": 2, "think": think, "answer": "number"})
     history = tmp_path / "history.parquet"
     return {
         "check_panel": {**read, "settings": "{}", "out": report, "text": tmp_path / "report.txt"},

@@ -43,6 +43,8 @@ from workflow_scripts.training.validation import validates
 
 # Options of ms-swift that take a secret, such as hub_token.
 SECRET_NAME = re.compile(r"(^|_)(token|secret|password|api_key)$")
+# An object of seven quantiles has some 80 to 120 tokens.
+QUANTILE_TOKENS = 100
 # What a finished run of another seed gives to a summary over seeds.
 SEED_RUN_FILES = ("config.yaml", "summary/metrics.csv")
 
@@ -69,6 +71,8 @@ def check_config(config: Config) -> None:
         )
     if config.generation.samples > 1 and config.generation.temperature == 0:
         raise InputError("generation.samples is above 1 with temperature 0, which gives the same text every time")
+    if config.prompts.answer == "quantiles":
+        _check_quantiles(config)
     try:
         check_think_template(config.labels.think_template)
     except ValueError as error:
@@ -81,6 +85,25 @@ def check_config(config: Config) -> None:
         raise InputError("prompts.identity is ticker; name the CSV in prompts.ticker_mapping")
     _check_panel(config)
     _check_model_folder(config.model.path)
+
+
+def _check_quantiles(config: Config) -> None:
+    """What goes with answers that are quantiles; what the rewards make of them, the preflight sees."""
+    if config.generation.samples > 1:
+        raise InputError(
+            "generation.samples is above 1 with prompts.answer: quantiles, where each completion is a distribution of "
+            "its own; set generation.samples to 1, or prompts.answer to number"
+        )
+    lengths = {"generation.max_tokens": config.generation.max_tokens}
+    for stage in needed_stages(config):
+        if isinstance(section(config, stage), GrpoSettings):
+            lengths[f"{stage}.max_completion_length"] = section(config, stage).max_completion_length
+    for key, tokens in lengths.items():
+        if tokens < QUANTILE_TOKENS:
+            raise InputError(
+                f"{key}: {tokens} tokens cut answers off that are seven quantiles; set at least {QUANTILE_TOKENS}, and "
+                "what a think block takes beside it (config/recipes/quantiles.yaml has 512)"
+            )
 
 
 def _check_model_folder(model: str) -> None:
@@ -433,6 +456,19 @@ def check_models(config: Config, jobs: Iterable[tuple[str, str]]) -> None:
             models[model] = None
     for model in models:
         check_model(model)
+
+
+def check_probes(config: Config, rules: Collection[str]) -> None:
+    """Raise InputError where a job of the rules would rank answers that are quantiles: no set of them is fair.
+
+    The probe of the last digits needs answers that differ in these alone, each as likely as the others to a model that
+    has not seen the true one; a label of quantiles holds the true number seven times over.
+    """
+    if config.prompts.answer == "quantiles" and {"build_probes", "rank_answers", "score_probes"} & set(rules):
+        raise InputError(
+            "the target probe compares the probabilities of answers that are one number each, and prompts.answer is "
+            "quantiles; probe a run with prompts.answer: number"
+        )
 
 
 _LOAD = """

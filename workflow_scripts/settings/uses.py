@@ -19,6 +19,7 @@ from workflow_scripts.holdings.panel.simulation import SimulationSettings
 from workflow_scripts.holdings.rewards.rewards import REWARD_NAMES, constants_of
 from workflow_scripts.holdings.sec.filing_settings import FilingSettings
 from workflow_scripts.holdings.sec.panel_settings import SecPanelSettings
+from workflow_scripts.holdings.texts.answers import Contract
 from workflow_scripts.holdings.texts.prompts import PromptStyle
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.holdings.windows.sampling import Stratification
@@ -196,14 +197,14 @@ def reward_settings(config: Config, names: Sequence[str]) -> Content:
     return {
         "names": list(names),
         "constants": constants,
-        **asked(config),
+        **contract(config),
         "plugins": reward_plugins(config, names),
     }
 
 
-def asked(config: Config) -> Content:
-    """What a completion must look like: the target of its answer, and whether a think block comes before it."""
-    return {"target": config.prompts.target, "think": has_think(config)}
+def contract(config: Config) -> Content:
+    """What a completion must look like."""
+    return asdict(Contract(config.prompts.target, has_think(config), config.prompts.answer))
 
 
 def reward_plugins(config: Config, names: Sequence[str]) -> list[str]:
@@ -343,7 +344,7 @@ def _generate_completions(config: Config, wildcards: Wildcards) -> Content:
 
 def _check_answers(config: Config, wildcards: Wildcards) -> Content:
     generation = asdict(config.generation)
-    return {"model": _start_model(config, wildcards), "generation": generation, **asked(config)}
+    return {"model": _start_model(config, wildcards), "generation": generation, "contract": contract(config)}
 
 
 def _build_probes(config: Config, wildcards: Wildcards) -> Content:
@@ -359,7 +360,7 @@ def _build_probes(config: Config, wildcards: Wildcards) -> Content:
 def _score_probes(config: Config, wildcards: Wildcards) -> Content:
     cutoff = config.evaluation.knowledge_cutoff
     limits = {"close": config.probes.close, "confidence": config.evaluation.confidence, "knowledge_cutoff": cutoff}
-    return {**asked(config), **limits}
+    return {"target": config.prompts.target, "think": has_think(config), **limits}
 
 
 def _sample_forecast_windows(config: Config, wildcards: Wildcards) -> Content:
@@ -403,6 +404,7 @@ def told(config: Config) -> Content:
         "splits": asdict(config.splits),
         "history_quarters": config.windows.history_quarters,
         **{name: getattr(drawn, name) for name in ("samples", "temperature", "max_tokens")},
+        "answer": config.prompts.answer,
     }
 
 
@@ -436,6 +438,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
         "target": c.prompts.target,
         "decimals": c.labels.decimals,
         "think": _think(c),
+        "answer": c.prompts.answer,
     },
     "build_grpo_dataset": lambda c, w: {"target": c.prompts.target, "exemplar": _exemplar(c)},
     "pool_runs": lambda c, w: {"models": models(c), "others": without_model(c)},
@@ -443,7 +446,12 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "choose_baseline": lambda c, w: {"target": c.prompts.target},
     "audit_leakage": _audit_leakage,
     "audit_baselines": lambda c, w: {"seed": c.seed, "target": c.prompts.target, "splits": asdict(c.splits)},
-    "write_dataset_card": lambda c, w: {"panel": _kind_of_panel(c), "target": c.prompts.target, "seed": c.seed},
+    "write_dataset_card": lambda c, w: {
+        "panel": _kind_of_panel(c),
+        "target": c.prompts.target,
+        "answer": c.prompts.answer,
+        "seed": c.seed,
+    },
     "build_demo_model": _build_demo_model,
     "check_arguments": lambda c, w: {
         "method": STAGES[w.stage].method,
@@ -464,7 +472,7 @@ USES: dict[str, Callable[[Config, Wildcards], Content]] = {
     "sample_forecast_windows": _sample_forecast_windows,
     "build_forecast_prompts": lambda c, w: _prompts(c),
     "score_forecasts": lambda c, w: part(c.evaluation, EvaluationSettings),
-    "parse_predictions": lambda c, w: asked(c),
+    "parse_predictions": lambda c, w: contract(c),
     "evaluate_forecasts": _evaluate_forecasts,
     "trim_metrics": lambda c, w: {
         "metrics": part(c.evaluation, EvaluationSettings),

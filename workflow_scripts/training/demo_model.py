@@ -163,7 +163,9 @@ def build_corpus(style: CorpusStyle, malformed_share: float, windows_per_type: i
         for name, value in (("price_ratio", 1.0), ("split_ratio", np.nan)):
             sample = sample.append_column(name, pa.array(np.full(len(held), value)))
         prompts = build_prompts(sample, style.prompts)
-        rows, _ = sft_rows(prompts, sample, style.prompts.target, style.label_decimals, style.think)
+        rows, _ = sft_rows(
+            prompts, sample, style.prompts.target, style.label_decimals, style.think, style.prompts.answer
+        )
         malformed = is_malformed(held - sample[lagged("holding_t", 1)].to_numpy(), malformed_share)
         for row, breaks in zip(rows, malformed, strict=True):
             system, user, completion = (message["content"] for message in row["messages"])

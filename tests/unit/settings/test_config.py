@@ -23,7 +23,7 @@ from workflow_scripts.plumbing.cli import read_settings
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.settings import pages
-from workflow_scripts.settings.checks import missing_inputs
+from workflow_scripts.settings.checks import check_probes, missing_inputs
 from workflow_scripts.settings.config import Config, resolved
 from workflow_scripts.settings.reading import hints_of, read_config, section_class
 from workflow_scripts.settings.uses import USES, adapter_path, forecasters, needed_stages, settings_of, start_model
@@ -202,7 +202,7 @@ def test_choices_that_are_written_as_types_are_those_of_the_tables():
         ({"sft__deepspeed": "zero2"}, "^sft.deepspeed needs the package deepspeed"),
         (
             {"grpo__rewards": ["profit"]},
-            "grpo.rewards: profit is no reward; there are: contract_holdings, direction",
+            "grpo.rewards: profit is no reward; there are: contract_holdings, crps_holdings, direction",
         ),
         ({"firm_types": ["bank"]}, "firm_types.0: \"bank\" is not allowed; input should be 'banks'"),
         ({"firm_types": []}, "firm_types: .* is not allowed"),
@@ -239,6 +239,22 @@ def test_choices_that_are_written_as_types_are_those_of_the_tables():
         ),
         ({"grpo__warm_start": "stf"}, 'grpo.warm_start: "stf" is not allowed'),
         ({"generation__samples": 4}, "the same text every time"),
+        (
+            {"generation__samples": 4, "generation__temperature": 0.9, "prompts__answer": "quantiles"},
+            "^generation.samples is above 1 with prompts.answer: quantiles, .* set generation.samples to 1, or prompts",
+        ),
+        (
+            {"prompts__answer": "quantiles"},
+            "^generation.max_tokens: 48 tokens cut answers off that are seven quantiles; set at least 100",
+        ),
+        (
+            {"prompts__answer": "quantiles", "generation__max_tokens": 100},
+            "^grpo.max_completion_length: 48 tokens cut answers off",
+        ),
+        (
+            {"prompts__answer": "quantile"},
+            "prompts.answer: \"quantile\" is not allowed; input should be 'number' or 'qu",
+        ),
         ({"labels__think": "none", "labels__grpo_exemplar": True}, "grpo_exemplar shows a think block, and .* none"),
         ({"labels__think_template": "{holding_t1}"}, "labels.think_template: .*unknown"),
         ({"prompts__identity": "ticker"}, "name the CSV in prompts.ticker_mapping"),
@@ -280,6 +296,16 @@ def test_a_fault_is_one_line_with_the_key_and_the_remedy(changes, message):
     with pytest.raises(InputError, match=message) as caught:
         read_config(changed(**changes))
     assert "\n" not in str(caught.value).replace("demo\\n", "")
+
+
+def test_answers_that_are_quantiles_are_not_probed_and_the_run_says_so_before_its_first_job():
+    """Other targets of such a run, and the probe of another one, are as they were."""
+    config = read_config(changed(prompts__answer="quantiles", **LONG))
+    for rule in ("build_probes", "rank_answers", "score_probes"):
+        with pytest.raises(InputError, match="probe a run with prompts"):
+            check_probes(config, {"build_prompts", rule})
+    check_probes(config, {"train_sft", "generate_completions"})
+    check_probes(read_config(changed()), {"build_probes", "rank_answers"})
 
 
 def test_run_is_needed():
@@ -339,6 +365,36 @@ def test_without_think_blocks_every_stage_knows_it():
         assert unused == used(rule, labels__think="none"), f"a template that {rule} does not use"
 
 
+LONG = {"generation__max_tokens": 128, "grpo__max_completion_length": 128}
+
+
+def test_what_an_answer_says_is_known_to_every_stage():
+    """`prompts.answer: quantiles` reaches prompts, SFT data, rewards, their preflight and replay, parsing and words."""
+    for rule, *path in (
+        ("build_prompts", "answer"),
+        ("build_forecast_prompts", "answer"),
+        ("write_model_card", "answer"),
+        ("build_sft_dataset", "answer"),
+        ("build_demo_model", "prompts", "answer"),
+        ("train_grpo", "rewards", "answer"),
+        ("preflight_rewards", "rewards", "answer"),
+        ("score_rewards", "rewards", "answer"),
+        ("replay_rewards", "rewards", "answer"),
+        ("parse_predictions", "answer"),
+        ("check_answers", "contract", "answer"),
+        ("audit_leakage", "prompts", "answer"),
+        ("write_dataset_card", "answer"),
+        ("summarize_run", "told", "answer"),
+    ):
+        for answer in ("number", "quantiles"):
+            wildcards = SimpleNamespace(firm_type="banks", split="sft", stage="grpo")
+            config = read_config(changed(prompts__answer=answer, **LONG))
+            content = json.loads(settings_of(config, rule)(wildcards))
+            for key in path:
+                content = content[key]
+            assert content == answer, rule
+
+
 @pytest.mark.parametrize("rule", sorted(USES))
 def test_each_rules_settings_are_read_into_its_class(rule):
     """What `settings/uses.py` passes is what the entry module takes: nothing unknown, nothing missing."""
@@ -358,6 +414,7 @@ def test_each_rules_settings_are_read_into_its_class(rule):
         "build_forecast_prompts": "PromptSettings",
         "score_forecasts": "EvaluationSettings",
         "merge_adapter": "ModelSettings",
+        "parse_predictions": "Contract",
         "write_dataset_card": "CardFacts",
         "write_model_card": "PromptSettings",
     }

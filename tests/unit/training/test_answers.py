@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from workflow_scripts import check_answers
+from workflow_scripts.holdings.texts.answers import Contract
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import write_jsonl
 from workflow_scripts.training import answers
@@ -55,8 +56,7 @@ def stage(tmp_path, monkeypatch):
                 settings=check_answers.Settings(
                     ModelSettings(str(tmp_path / "start"), **model),
                     GenerationSettings(temperature=0.7, samples=3),
-                    "holding_delta",
-                    True,
+                    Contract(),
                 ),
                 out=str(tmp_path / "sft.csv"),
             )

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from workflow_scripts.holdings.texts.answers import Contract
 from workflow_scripts.holdings.texts.completions import parse_completion
 from workflow_scripts.holdings.texts.conversations import ThinkStyle
 from workflow_scripts.holdings.texts.prompts import LAST_CHANGE, PromptSettings
@@ -41,8 +42,8 @@ def test_a_share_of_the_corpus_breaks_the_contract_of_the_run_whatever_that_is(t
     think = None if template is None else ThinkStyle(template, 1, 4)
     style = CorpusStyle(PromptSettings(decimals=1, think=think is not None), think, 1)
     corpus = build_corpus(style, 0.4, 40, 7)
-    asked = {"think": think is not None}
-    faults = Counter(parse_completion(example.completion, 1e9, **asked).fault for example in corpus)
+    contract = Contract(think=think is not None)
+    faults = Counter(parse_completion(example.completion, 1e9, contract).fault for example in corpus)
     assert 0.3 < 1 - faults[""] / len(corpus) < 0.5
 
 

@@ -108,7 +108,7 @@ def test_the_preflight_judges_them(orms, tmp_path):
             "from swift.rewards import orms\norms['mse_holdings'] = len",
             "mse_holdings is a reward of the workflow; regis",
         ),
-        ("x = 1", "mine is no reward: .*my_rewards.py register none, and the workflow has contract_holdings, dir"),
+        ("x = 1", "mine is no reward: .*my_rewards.py register none, and the workflow has contract_holdings, crps"),
         ("from swift.rewards import orms\norms['mien'] = len", "mine is no reward: .* register mien, and"),
     ],
 )

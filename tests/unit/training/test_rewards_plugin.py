@@ -77,7 +77,7 @@ def test_rewards_are_registered_under_their_names_with_the_label_of_the_target(p
 )
 def test_each_reward_pays_by_its_formula_on_the_label_of_its_target(plugin, target, errors):
     """All columns differ, so that one that is read in another's place changes the values. No code of the rewards'."""
-    names = ["contract_holdings", "mse_holdings", "scaled_mse_holdings", "scaled_mae_holdings"]
+    names = ["contract_holdings", "mse_holdings", "scaled_mse_holdings", "scaled_mae_holdings", "crps_holdings"]
     rewards = plugin(names, target)
     batch = {
         "holding_t": [5.0, 11.0],
@@ -96,6 +96,13 @@ def test_each_reward_pays_by_its_formula_on_the_label_of_its_target(plugin, targ
     for name, squares in (("mse_holdings", by_batch), ("scaled_mse_holdings", by_row)):
         assert rewards[name](texts, **batch) == pytest.approx([1 - min(x, 4) / 2 for x in squares]), name
     assert rewards["scaled_mae_holdings"](texts, **batch) == pytest.approx([2 / (1 + x**0.5) - 1 for x in by_row])
+    # Of one number: how far apart forecast and truth are when bent at three times the row's scale, 4 and 3.
+    changes = [3.0 - 5.0, -6.0 - 11.0] if target == "holding_tp1" else [3.0, -6.0]
+    true = batch["label_active" if target == "active_delta" else "label_delta"]
+    bent = [[x / (3 * s + abs(x)) for x, s in zip(xs, (4.0, 3.0), strict=True)] for xs in (changes, true)]
+    assert rewards["crps_holdings"](texts, **batch) == pytest.approx(
+        [1 - abs(a - b) for a, b in zip(*bent, strict=True)]
+    )
 
 
 def test_averages_go_on_from_the_checkpoint(plugin, tmp_path):

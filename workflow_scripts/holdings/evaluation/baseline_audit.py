@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from workflow_scripts.holdings.evaluation.audit_checks import differ
 from workflow_scripts.holdings.evaluation.text_audit import scramble_labels
 from workflow_scripts.holdings.forecasts.baselines import baseline_forecasts, window_features
-from workflow_scripts.holdings.forecasts.quantiles import QUANTILES
 from workflow_scripts.holdings.forecasts.residual_bands import residual_bands, residual_quantiles
 from workflow_scripts.holdings.panel.contract import LABELS
 from workflow_scripts.holdings.panel.stock_quarters import StockQuarters
+from workflow_scripts.holdings.texts.answers import QUANTILES
 from workflow_scripts.holdings.windows.managers import (
     FACTS,
     MANAGER_COLUMNS,

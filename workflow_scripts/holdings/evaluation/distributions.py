@@ -3,13 +3,10 @@
 Everybody is scored on the same seven quantiles, whether samples, residuals or a user's file are behind them: a score of
 the samples themselves would mix how good a distribution is with how it is told.
 
-- The CRPS is twice the integral of the pinball loss over the levels (Gneiting and Ranjan 2011), here by trapezoids
-  between LEVELS and the ends 0 and 1, where the loss is 0. The weights sum to 1, so that of a sure forecast it is the
-  absolute error.
-- It is capped in the *outcome*: truth and quantiles beyond ±CAP count as ±CAP. That is the threshold-weighted CRPS,
-  which is proper (Gneiting and Ranjan 2011; Allen, Ginsbourger and Ziegel 2023); a cap on the score itself would pay
-  for another distribution than the one that a forecaster believes in. Of no-change as a sure forecast it is the
-  headline's error.
+- The CRPS (`rewards/crps.py`) is capped in the *outcome*: truth and quantiles beyond ±CAP count as ±CAP. That is the
+  threshold-weighted CRPS, which is proper (Gneiting and Ranjan 2011; Allen, Ginsbourger and Ziegel 2023); a cap on the
+  score itself would pay for another distribution than the one that a forecaster believes in. Of no-change as a sure
+  forecast it is the headline's error.
 - PIT, coverage and reliability need no cap. A truth that equals a quantile (no trade, a full exit) has a whole stretch
   of levels, over which its window is spread evenly (Czado, Gneiting and Held 2009).
 """
@@ -19,33 +16,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scoringrules
 
 from workflow_scripts.holdings.evaluation.comparison import inference_columns
 from workflow_scripts.holdings.evaluation.inference import NOTHING, Clusters, mean_estimate, two_way_clusters
 from workflow_scripts.holdings.evaluation.metrics import Array, capped, skill
 from workflow_scripts.holdings.forecasts.baselines import NO_CHANGE
-from workflow_scripts.holdings.forecasts.quantiles import BAND, LEVELS, QUANTILES, missing_quantiles
+from workflow_scripts.holdings.forecasts.quantiles import BAND, missing_quantiles
 from workflow_scripts.holdings.panel.quarters import label_ids
+from workflow_scripts.holdings.rewards.crps import EDGES, crps, pinball
+from workflow_scripts.holdings.texts.answers import LEVELS, QUANTILES
 from workflow_scripts.holdings.texts.targets import Change
 
-# Bounds of the levels between which a truth can fall.
-EDGES = np.array([0.0, *LEVELS, 1.0])
-_TRAPEZOIDS = (EDGES[2:] - EDGES[:-2]) / 2
-WEIGHTS = _TRAPEZOIDS / _TRAPEZOIDS.sum()
 _LOW, _HIGH = map(LEVELS.index, BAND)
 CRPS, CRPS_SKILL = "capped_relative_CRPS", "capped_relative_CRPS_skill"
 UNIT = "share of holding_t"
-
-
-def pinball(true: Array, quantiles: Array) -> Array:
-    """Pinball loss at LEVELS, shape (n, levels), of truths (n,) and quantiles (n, levels); Koenker and Bassett 1978."""
-    return scoringrules.quantile_score(true[:, None], quantiles, np.array(LEVELS))
-
-
-def crps(true: Array, quantiles: Array) -> Array:
-    """CRPS of each window, shape (n,), from truths (n,) and quantiles (n, levels); of equal quantiles |error|."""
-    return 2 * pinball(true, quantiles) @ WEIGHTS
 
 
 def pit_masses(true: Array, quantiles: Array) -> Array:

@@ -36,9 +36,11 @@ from workflow_scripts.holdings.evaluation.metrics import (
 )
 from workflow_scripts.holdings.forecasts.predictions import parse_samples, summarize_samples
 from workflow_scripts.holdings.panel.quarters import quarter_starts
+from workflow_scripts.holdings.texts.answers import Contract
 from workflow_scripts.holdings.texts.conversations import REFERENCE
 from workflow_scripts.holdings.texts.probe_answers import DIGITS, OTHERS, RANKED
 from workflow_scripts.holdings.texts.probe_prompts import ASKED, IDENTITY, RECALL, REIDENTIFICATION, SCALE
+from workflow_scripts.holdings.texts.targets import TargetName
 
 SIZES = ("small", "middle", "large")
 BEFORE, AFTER = "before_cutoff", "after_cutoff"
@@ -166,18 +168,18 @@ class Asked:
     """What a run asks for, and what its probes count: the target, whether a think block comes before it, how close a
     recalled position must be, and the last day of what the base model has read, where it is stated."""
 
-    target: str
+    target: TargetName
     think: bool
     close: float
     knowledge_cutoff: dt.date | None
 
 
-def deltas(completions: Sequence[dict], rows: Sequence[dict], target: str, think: bool) -> pd.Series:
+def deltas(completions: Sequence[dict], rows: Sequence[dict], contract: Contract) -> pd.Series:
     """Forecast changes ($ million of the prompt; the median of several samples) by window, NaN where none was read.
 
     `rows` are those of one probe (`probe_rows`), `completions` theirs.
     """
-    table = summarize_samples(parse_samples(completions, rows, target, think)).set_index("window_id")
+    table = summarize_samples(parse_samples(completions, rows, contract)).set_index("window_id")
     found = table["predicted_delta"].reindex([row["window_id"] for row in rows])
     return found.set_axis([row["window"] for row in rows])
 
@@ -401,23 +403,23 @@ def stage_found(
     for row in answers.completions:
         said.setdefault(row["window_id"], []).append(row)
 
-    def read(probe: str, target: str, think: bool) -> pd.Series:
+    def read(probe: str, contract: Contract) -> pd.Series:
         completions = [sample for row in rows[probe] for sample in said[row["window_id"]]]
-        return deltas(completions, rows[probe], target, think)
+        return deltas(completions, rows[probe], contract)
 
-    forecast = answers.forecast[facts.index]
-    renamed = read(IDENTITY, asked.target, asked.think)
+    forecast, contract = answers.forecast[facts.index], Contract(asked.target, asked.think)
+    renamed = read(IDENTITY, contract)
     is_hidden = rows[IDENTITY][0]["identity"] == "hidden"
     factor = pd.Series({row["window"]: row["factor"] for row in rows[SCALE]})
     # Of several samples the first: stocks have no median.
     named = {row["window"]: named_stock(said[row["window_id"]][0]["completion"]) for row in rows[REIDENTIFICATION]}
     stock = {row["window"]: row["stock"].upper() for row in rows[REIDENTIFICATION]}
     found = {
-        SCALE: scale_found(forecast, read(SCALE, asked.target, asked.think), factor, facts),
+        SCALE: scale_found(forecast, read(SCALE, contract), factor, facts),
         IDENTITY: identity_found(
             *((forecast, renamed) if is_hidden else (renamed, forecast)), facts, asked.knowledge_cutoff
         ),
-        RECALL: recall_found(read(RECALL, REFERENCE, False), asked.close, facts),
+        RECALL: recall_found(read(RECALL, Contract(REFERENCE, think=False)), asked.close, facts),
         REIDENTIFICATION: reidentification_found(pd.Series(named), pd.Series(stock), facts),
         **ranks_found(ranks_of_truth(ranked, answers.log_probabilities), forecast, facts),
     }

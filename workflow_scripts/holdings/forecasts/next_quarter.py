@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 import pyarrow as pa
 
-from workflow_scripts.holdings.forecasts.quantiles import QUANTILES
 from workflow_scripts.holdings.panel.quarters import quarter_labels
+from workflow_scripts.holdings.texts.answers import QUANTILES
 from workflow_scripts.plumbing.errors import InputError
 
 Tickers = Mapping[int, tuple[str, str]]

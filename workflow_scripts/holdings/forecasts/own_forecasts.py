@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
-from workflow_scripts.holdings.forecasts.quantiles import quantile_name
+from workflow_scripts.holdings.texts.answers import quantile_name
 from workflow_scripts.plumbing.errors import InputError
 
 KEY, FORECAST = "window_id", "predicted_delta"

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from workflow_scripts.holdings.forecasts.quantiles import row_quantiles, with_quantiles
+from workflow_scripts.holdings.forecasts.quantiles import with_quantiles
+from workflow_scripts.holdings.texts.answers import LEVELS, QUANTILES, Contract
 from workflow_scripts.holdings.texts.completions import parse_completion
+from workflow_scripts.holdings.texts.quantile_rule import row_quantiles
 from workflow_scripts.plumbing.errors import InputError
 
 # Between the faults of a window's samples.
@@ -41,15 +43,15 @@ def prediction_table(window_ids: Sequence[str], holding_t: ArrayLike, predicted_
 
 
 def parse_samples(
-    completions: Sequence[dict], test_rows: Sequence[dict], target: str = "holding_delta", think: bool = True
+    completions: Sequence[dict], test_rows: Sequence[dict], contract: Contract = Contract()
 ) -> pd.DataFrame:
     """What each completion says: one row per sample, by window in the order of the test rows.
 
-    `target` and `think` are what the prompts ask for: the number, and whether a think block comes before it. A window
-    may have several sampled completions, all windows equally many. Columns: window_id, holding_t and delta ($ million;
-    delta is missing where no number could be read), parsed, valid (obeys the output contract and its bound), bound (a
-    number not below the bound), truncated (cut at max_tokens), fault (empty without one), completion. InputError when
-    the ids differ.
+    The `contract` is what the prompts ask for. A window may have several sampled completions, all windows equally many.
+    Columns: window_id, holding_t and delta ($ million, of quantiles the median; delta is missing where no number could
+    be read), the quantiles where these are asked for (missing where delta is), parsed, valid (obeys the output contract
+    and its bound), bound (nothing is below the bound), truncated (cut at max_tokens), fault (empty without one),
+    completion. InputError when the ids differ.
     """
     answers: dict[str, list[dict]] = {row["window_id"]: [] for row in test_rows}
     for row in completions:
@@ -59,15 +61,17 @@ def parse_samples(
     sizes = {len(samples) for samples in answers.values()}
     if len(sizes) > 1 or 0 in sizes:
         raise InputError("completions and test rows do not have the same window_ids; generate them again")
+    has_quantiles, unknown = contract.answer == "quantiles", [np.nan] * len(LEVELS)
     rows = []
     for row in test_rows:
         for sample in answers[row["window_id"]]:
-            parsed = parse_completion(sample["completion"], row["holding_t"], target, think, lenient=True)
+            parsed = parse_completion(sample["completion"], row["holding_t"], contract, lenient=True)
             rows.append(
                 {
                     "window_id": row["window_id"],
                     "holding_t": row["holding_t"],
                     "delta": np.nan if parsed.delta is None else parsed.delta,
+                    **(dict(zip(QUANTILES, parsed.quantiles or unknown, strict=True)) if has_quantiles else {}),
                     "parsed": parsed.delta is not None,
                     "valid": parsed.valid,
                     "bound": parsed.bound,
@@ -86,7 +90,8 @@ def summarize_samples(samples: pd.DataFrame) -> pd.DataFrame:
     spread_delta (their mean and standard deviation, the latter missing for fewer than two), samples, parsed (whether
     any was), shares of the samples: parsed_share, valid_share, bound_share, truncated_share; and faults, those of the
     samples that have one. A prediction below the bound is kept as it was written: evaluation must not repair a model.
-    Of several samples also the quantiles (`quantiles.QUANTILES`), of the same ones that the median is of.
+    Also the quantiles (`answers.QUANTILES`): those that a completion says where quantiles are asked for, else, of
+    several samples, those of the numbers that the median is of. InputError for several samples with quantiles each.
     """
     windows = samples.groupby("window_id", sort=False)
     median = windows["delta"].median()
@@ -105,6 +110,10 @@ def summarize_samples(samples: pd.DataFrame) -> pd.DataFrame:
         }
     )
     table, number = table.reset_index(), len(samples) // max(len(windows), 1)
+    if QUANTILES[0] in samples:
+        if number > 1:
+            raise InputError("several completions per window say quantiles each; generate one (generation.samples: 1)")
+        return with_quantiles(table, samples[list(QUANTILES)].to_numpy(float))
     # All windows have equally many samples, one after the other.
     drawn = samples["delta"].to_numpy(float).reshape(-1, max(number, 1))
     return with_quantiles(table, row_quantiles(drawn)) if number > 1 else table

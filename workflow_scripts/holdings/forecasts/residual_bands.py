@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from workflow_scripts.holdings.forecasts.baselines import position_scale
-from workflow_scripts.holdings.forecasts.quantiles import Array, row_quantiles
+from workflow_scripts.holdings.forecasts.quantiles import Array
+from workflow_scripts.holdings.texts.quantile_rule import row_quantiles
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.holdings.windows.labels import label_arrays
 from workflow_scripts.holdings.windows.lags import lagged

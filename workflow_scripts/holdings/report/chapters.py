@@ -279,9 +279,9 @@ def _figures(run: Run, names: Sequence[str]) -> Iterator[Figure]:
 
 def _distributions(run: Run) -> Iterator[Part]:
     yield (
-        "Forecasts that say how sure they are: sampled answers of models (generation.samples), what baselines were "
-        f"wrong by before the test quarters, quantiles of your own. The difference is that of the {words(CRPS)} from "
-        f"no change's."
+        "Forecasts that say how sure they are: models whose answers are quantiles (prompts.answer) or are sampled "
+        "(generation.samples), what baselines were wrong by before the test quarters, quantiles of your own. The "
+        f"difference is that of the {words(CRPS)} from no change's."
     )
     for firm_type in run.firm_types:
         rows = _of(run.tables["distributions"], firm_type)

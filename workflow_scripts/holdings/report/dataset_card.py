@@ -8,12 +8,17 @@ import yaml
 
 from workflow_scripts.holdings.panel.quarters import quarter_labels
 from workflow_scripts.holdings.report.dictionary import column_of_data
+from workflow_scripts.holdings.texts.answers import AnswerName
 from workflow_scripts.holdings.texts.conversations import DATASET_COLUMNS
 
 TRAINED = {
     "sft": "conversations to imitate: the answer is the label, rounded",
     "grpo": "prompts to answer, without an answer: the label columns pay for it",
     "test": "forecast and scored, never trained on; the answer is the unrounded position at the end of t+1",
+}
+QUANTILES_TRAINED = {
+    "sft": "conversations to imitate: the median is the label, rounded; the width around it is what no change was "
+    "wrong by in this split, the same share of every position"
 }
 # Types of Hugging Face datasets. They are stated because a label can be missing in all rows of a split.
 TYPES = {"window_id": "string", "firm_type": "string", "mgrno": "int64", "permno": "int64", "quarter": "int64"}
@@ -25,11 +30,12 @@ MESSAGES = {
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What the card says of the run: the kind of its panel, the target that is asked for, its seed."""
+    """What the card says of the run: the kind of its panel, the target that is asked for and how, its seed."""
 
     panel: str
     target: str
     seed: int
+    answer: AnswerName = "number"
 
 
 @dataclass(frozen=True)
@@ -77,16 +83,19 @@ def dataset_card(firm_type: str, facts: CardFacts, splits: Mapping[str, SplitFac
         else "The panel is the user's own. These texts quote its numbers, so that its licence, such as that of CRSP or "
         "Compustat, holds for them, too: look there before you pass them on."
     )
+    asked, trained = f"`{facts.target}`", TRAINED
+    if facts.answer == "quantiles":
+        asked, trained = f"quantiles of {asked}", TRAINED | QUANTILES_TRAINED
     rows = [
         (name, f"{one.rows:,}", f"{one.first_quarter} to {one.last_quarter}", f"{one.managers:,}", f"{one.stocks:,}",
-         TRAINED[name])
+         trained[name])
         for name, one in splits.items()
     ]  # fmt: skip
     parts = [
         f"---\n{yaml.safe_dump(head, sort_keys=False).strip()}\n---",
         f"# Holdings adjustment, {firm_type.replace('_', ' ')}",
         "What will an institution do with a position next quarter? Each row is a window: the last quarters of one "
-        f"manager's position in one stock as a conversation that asks for `{facts.target}`, and what came true. Made "
+        f"manager's position in one stock as a conversation that asks for {asked}, and what came true. Made "
         "by the holdings-adjustment workflow.",
         "## Load it",
         '```python\nfrom datasets import load_dataset\n\nsplits = load_dataset("path/to/this/folder")\n```',

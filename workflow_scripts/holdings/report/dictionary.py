@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from workflow_scripts.holdings.evaluation.tables import QUANTITIES
-from workflow_scripts.holdings.forecasts.quantiles import LEVELS, quantile_name
+from workflow_scripts.holdings.texts.answers import LEVELS, quantile_name
 from workflow_scripts.plumbing.errors import InputError
 
 MUSD, COUNT, SHARE, NONE, UNIT = "$ million", "count", "share", "", "see column unit"
@@ -324,7 +324,7 @@ DATA_COLUMNS: dict[str, tuple[str, str]] = {
     "finish_reason": (NONE, "stop, or length where generation.max_tokens cut it"),
     "prompt_tokens": (COUNT, "tokens of the prompt"),
     "completion_tokens": (COUNT, "tokens of the completion; in training, mean over the step's completions"),
-    "predicted_delta": (MUSD, "forecast of the target's change: median of the samples that were read"),
+    "predicted_delta": (MUSD, "forecast of the target's change: median of the samples that were read, or the q50 read"),
     "predicted_tp1": (MUSD, "holding_t + predicted_delta"),
     "mean_delta": (MUSD, "mean of the samples that were read"),
     "spread_delta": (MUSD, "their standard deviation; missing for fewer than two"),
@@ -417,8 +417,8 @@ FAMILIES: list[tuple[str, str, str]] = [
     (
         r"q0?(\d+(?:\.\d+)?)",
         MUSD,
-        "{0} % quantile of the forecast of the target's change: of the samples that were read, of "
-        "the baseline's residuals around its forecast, or as in a file of your own",
+        "{0} % quantile of the forecast of the target's change: as the answer says it, of the samples that were read, "
+        "of the baseline's residuals around its forecast, or as in a file of your own",
     ),
     (r"reward_(\w+)", NONE, "the reward {0}, mean over completions"),
     (r"rewards/(\w+)/mean", NONE, "the reward {0}, mean over completions"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from workflow_scripts.holdings.forecasts.stages import TRAINED_STAGES
 from workflow_scripts.holdings.report.summary import TRAINED_ON
 from workflow_scripts.holdings.report.tables import words
+from workflow_scripts.holdings.texts.answers import AnswerName
 from workflow_scripts.holdings.texts.targets import TargetName
 from workflow_scripts.holdings.windows.splits import SPLITS, SplitSettings
 
@@ -35,6 +36,7 @@ class RunSettings:
     samples: int
     temperature: float
     max_tokens: int
+    answer: AnswerName = "number"
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ def run_facts(
     """
     drawn = "the likeliest answer" if settings.temperature == 0 else f"temperature {settings.temperature:g}"
     number = "one answer" if settings.samples == 1 else f"{settings.samples} answers"
+    asked = f"{TRAINED_ON[target]} ({target})"
+    asked = f"quantiles of {asked}" if settings.answer == "quantiles" else asked
     facts = [
         Fact("Panel", [PANELS.get(settings.panel, settings.panel), *map(_panel, panels)]),
         Fact(
@@ -109,7 +113,7 @@ def run_facts(
             ],
         ),
         Fact("Base model", [DEMO_MODEL if name == "demo" else name for name in base_models]),
-        Fact("Trained on", [f"{TRAINED_ON[target]} ({target})", *map(_training, sorted(manifests, key=_place))]),
+        Fact("Trained on", [asked, *map(_training, sorted(manifests, key=_place))]),
         Fact("Answers", [f"{number} a window, {drawn}, at most {settings.max_tokens} tokens"] * bool(base_models)),
         Fact("Seed", [str(settings.seed)]),
     ]

@@ -10,6 +10,7 @@ from annotated_doc import Doc
 from annotated_types import Ge
 
 from workflow_scripts.holdings.rewards.shared import LABELLED, Reward, finish, numbers, predicted_change
+from workflow_scripts.holdings.texts.answers import Contract
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def direction_reward(
     holding_t: Sequence[float | None],
     true_change: Sequence[float | None],
     settings: DirectionSettings = DirectionSettings(),
-    target: str = "holding_delta",
+    contract: Contract = Contract(),
 ) -> list[float]:
     """1 where the direction (up, flat or down) is right, 0 where it is one off, -1 for the opposite or no number.
 
@@ -36,14 +37,14 @@ def direction_reward(
     >>> direction_reward([answer % 1, answer % 0.01, answer % -1], [5.0] * 3, [2.0] * 3)
     [1.0, 0.0, -1.0]
     """
-    predicted, true = predicted_change(completions, holding_t, target), numbers(true_change)
+    predicted, true = predicted_change(completions, holding_t, contract), numbers(true_change)
     band = settings.dead_band * np.nan_to_num(numbers(holding_t))
     direction = [np.sign(change) * (np.abs(change) > band) for change in (predicted, true)]
     return finish(1.0 - np.abs(direction[0] - direction[1]), predicted, true)
 
 
 REWARD = Reward(
-    lambda settings, target: functools.partial(direction_reward, settings=settings, target=target),
+    lambda settings, contract: functools.partial(direction_reward, settings=settings, contract=contract),
     LABELLED,
     DirectionSettings,
 )

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Lt
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.rewards.shared import LABELLED, MIN_SCALE, Reward, finish, numbers, predicted_change
+from workflow_scripts.holdings.texts.answers import Contract
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class ExternalReward:
     """
 
     settings: ExternalSettings = field(default_factory=ExternalSettings)
-    target: str = "holding_delta"
+    contract: Contract = field(default_factory=Contract)
     mean_error: float | None = None
     mean_change: float | None = None
 
@@ -53,7 +54,7 @@ class ExternalReward:
     ) -> list[float]:
         """Rewards of a batch; updates the moving averages first."""
         s = self.settings
-        predicted, true = predicted_change(completions, holding_t, self.target), numbers(true_change)
+        predicted, true = predicted_change(completions, holding_t, self.contract), numbers(true_change)
         error = np.clip(np.abs(predicted - true), 0.0, 1e150)
         self.mean_error = self._averaged(self.mean_error, error)
         self.mean_change = self._averaged(self.mean_change, np.abs(true))

@@ -20,13 +20,14 @@ from workflow_scripts.holdings.rewards.shared import (
     predicted_change,
     squared,
 )
+from workflow_scripts.holdings.texts.answers import Contract
 
 
 def mse_reward(
     completions: Sequence[str],
     holding_t: Sequence[float | None],
     true_change: Sequence[float | None],
-    target: str = "holding_delta",
+    contract: Contract = Contract(),
 ) -> list[float]:
     """Squared error on the scale of the batch; -1 where nothing can be parsed.
 
@@ -38,7 +39,7 @@ def mse_reward(
     >>> mse_reward([answer % 1, answer % 1, "no"], [5.0] * 3, [1.0] * 3)
     [1.0, 1.0, -1.0]
     """
-    predicted, true = predicted_change(completions, holding_t, target), numbers(true_change)
+    predicted, true = predicted_change(completions, holding_t, contract), numbers(true_change)
     # Clipping keeps the square finite; errors this large earn -1 in any case.
     error = np.clip(predicted - true, -1e150, 1e150)
     known = ~np.isnan(error)
@@ -46,4 +47,4 @@ def mse_reward(
     return finish(squared(error, scale), predicted, true)
 
 
-REWARD = Reward(lambda settings, target: functools.partial(mse_reward, target=target), LABELLED, self_scaled=True)
+REWARD = Reward(lambda settings, contract: functools.partial(mse_reward, contract=contract), LABELLED, self_scaled=True)

@@ -9,12 +9,18 @@ Policies whose completions of a prompt differ: sampled (normal draws with the wi
 deviation: a model that knows nothing but the size of the position's moves) and scaled_truth (from -1 to 1.5 times the
 true change, evenly: from the opposite over no change and the truth to too much).
 
+Where quantiles are asked for, all of these are sure: their quantiles are one number. Others say the true change as the
+median, and quantiles of a normal distribution around it: sensible_width (the window's past change as standard
+deviation), absurd_width (1,000 times that), crossed (that of sensible_width the wrong way round, which is no
+distribution).
+
 GRPO learns from differences within a group alone. So what counts beside the means is whether the answers of a group are
 paid in the order of their errors, and by how much they differ.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Annotated
 
 import numpy as np
@@ -30,6 +36,7 @@ from workflow_scripts.holdings.rewards.rewards import (
     reads_label,
     replay,
 )
+from workflow_scripts.holdings.texts.answers import LEVELS, Contract, quantile_object
 from workflow_scripts.holdings.texts.conversations import completion_text
 from workflow_scripts.holdings.texts.targets import TARGETS
 from workflow_scripts.plumbing.errors import InputError
@@ -37,6 +44,10 @@ from workflow_scripts.plumbing.errors import InputError
 TOTAL = "total"
 OTHER_FORM = "other_form"
 SCALED_TRUTH = "scaled_truth"
+# Standard deviations of the distributions around the true change, as shares of the window's past change.
+SENSIBLE_WIDTH, ABSURD_WIDTH = "sensible_width", "absurd_width"
+WIDTHS = {SENSIBLE_WIDTH: 1.0, ABSURD_WIDTH: 1e3, "crossed": -1.0}
+NORMAL = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
 FACTORS = (-1.0, 1.5)
 # The numbers of a policy that gives one answer are spread by this share of the window's past change.
 JITTER = 0.1
@@ -80,8 +91,10 @@ class Windows:
     num_generations: int
 
 
-def canned_forecasts(windows: Windows, rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-    """Forecast of the change by numeric policy, $ million, none below the bound.
+def canned_forecasts(
+    windows: Windows, rng: np.random.Generator, contract: Contract = Contract()
+) -> dict[str, NDArray[np.float64]]:
+    """Forecast of the change by numeric policy, $ million, none below the bound: of quantiles the median.
 
     Shape (n, 1), or (n, G) where the completions of a prompt differ.
     """
@@ -98,6 +111,7 @@ def canned_forecasts(windows: Windows, rng: np.random.Generator) -> dict[str, ND
         OTHER_FORM: true,
         "sampled": past * rng.normal(size=(len(true), windows.num_generations)),
         SCALED_TRUTH: true * np.linspace(*FACTORS, windows.num_generations),
+        **(dict.fromkeys(WIDTHS, true) if contract.answer == "quantiles" else {}),
     }
     return {name: np.maximum(values, -held) for name, values in forecasts.items()}
 
@@ -110,11 +124,20 @@ def group_around(forecast: NDArray[np.float64], windows: Windows, rng: np.random
     return np.maximum(forecast + JITTER * windows.past[:, None] * noise, -windows.held[:, None])
 
 
-def completions_of(forecast: NDArray[np.float64], held: NDArray[np.float64], target: str, think: bool) -> list[str]:
-    """The completions that say changes of shape (n, G), group by group."""
-    asked, block = TARGETS[target], THINK if think else None
-    answers = asked.from_change(forecast, held[:, None]).ravel().tolist()
-    return [completion_text(block, target, f"{answer:.{asked.decimals}f}") for answer in answers]
+def completions_of(
+    forecast: NDArray[np.float64], windows: Windows, contract: Contract, width: float = 0.0
+) -> list[str]:
+    """The completions that say changes of shape (n, G), group by group.
+
+    Of quantiles the change is the median, and `width` times the past change the standard deviation.
+    """
+    target, block = TARGETS[contract.target], THINK if contract.think else None
+    held, levels = windows.held[:, None, None], NORMAL if contract.answer == "quantiles" else np.zeros(1)
+    changes = np.maximum(forecast[:, :, None] + width * windows.past[:, None, None] * levels, -held)
+    answers = target.from_change(changes, held).reshape(-1, len(levels)).tolist()
+    texts = ([f"{number:.{target.decimals}f}" for number in numbers] for numbers in answers)
+    said = map(quantile_object, texts) if contract.answer == "quantiles" else (text for (text,) in texts)
+    return [completion_text(block, contract.target, one) for one in said]
 
 
 def group_shares(rewards: NDArray[np.float64], error: NDArray[np.float64]) -> dict[str, float]:
@@ -174,10 +197,11 @@ def preflight_table(
 
     def texts_of(policy: str, forecast: NDArray[np.float64]) -> list[str]:
         forecast = np.broadcast_to(forecast, (len(rows), num_generations))
-        return completions_of(forecast, held, settings.target, settings.think != (policy == OTHER_FORM))
+        contract = replace(settings.contract, think=settings.think != (policy == OTHER_FORM))
+        return completions_of(forecast, known, contract, WIDTHS.get(policy, 0.0))
 
     table: list[dict] = []
-    forecasts = canned_forecasts(known, rng)
+    forecasts = canned_forecasts(known, rng, settings.contract)
     for policy, forecast in forecasts.items():
         draws = group_around(forecast, known, rng)
         rewards = paid(texts_of(policy, forecast))
@@ -214,10 +238,11 @@ def check_preflight(
     """Raise InputError for rewards that would not teach the truth.
 
     The oracle has to earn more in total than every other policy that the rewards can tell from it. Without
-    `contract_holdings` the right number may come in the other form, with or without a think block; without a reward
+    `contract_holdings` the right answer may come in the other form, with or without a think block; without a reward
     that reads the label, any number is as good as the true one, and there is nothing more to ask. Otherwise the answers
     from -1 to 1.5 times the truth must not be dead in too many groups, in total and for each of the workflow's own
-    rewards that reads the label, and must in total be paid in the order of their errors.
+    rewards that reads the label, and must in total be paid in the order of their errors. Of distributions those of a
+    sensible width must earn more than those of an absurd one.
     """
     total = table[table["reward"] == TOTAL].set_index("policy")["mean"]
     others = total.drop("oracle")
@@ -231,6 +256,13 @@ def check_preflight(
         raise InputError(
             f"the rewards {', '.join(rewards)} pay the oracle {total['oracle']:.4f} on average, no more than {paid}: "
             "training would not move towards the truth; change grpo.rewards, reward_weights or rewards"
+            + ("; crps_holdings pays for the width of a distribution" if set(better.index) <= set(WIDTHS) else "")
+        )
+    if ABSURD_WIDTH in others and total[SENSIBLE_WIDTH] <= total[ABSURD_WIDTH]:
+        raise InputError(
+            f"the rewards {', '.join(rewards)} pay distributions of an absurd width around the truth "
+            f"{total[ABSURD_WIDTH]:.4f} on average, no less than those of a sensible width "
+            f"({total[SENSIBLE_WIDTH]:.4f}); add crps_holdings to grpo.rewards"
         )
     if reads_label(rewards):
         _check_groups(table[table["policy"] == SCALED_TRUTH].set_index("reward"), rewards, limits)

@@ -5,7 +5,6 @@ list has to name it, and an edit of one reward changes the code of no other. Its
 if it has constants, and `REWARD`.
 """
 
-import functools
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -16,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.rewards.shared import LABEL, Reward
-from workflow_scripts.holdings.texts.targets import TARGETS
+from workflow_scripts.holdings.texts.answers import AnswerName, Contract
+from workflow_scripts.holdings.texts.targets import TARGETS, TargetName
 
 # Rewards of the user's own; training/own_rewards.py puts them here.
 OWN_REWARDS: dict[str, Reward] = {}
@@ -27,15 +27,21 @@ REWARD_NAMES = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*_
 class RewardSettings:
     """The rewards that a job uses, the constants of those that have some, and what the prompts ask for.
 
-    `target` is the number, `think` whether a think block comes before it. `plugins` are the files that register the
-    user's own rewards among them.
+    `target`, `think` and `answer` are those of the contract. `plugins` are the files that register the user's own
+    rewards among them.
     """
 
     names: Sequence[str]
     constants: Mapping[str, Mapping[str, Any]]
-    target: str = "holding_delta"
+    target: TargetName = "holding_delta"
     think: bool = True
     plugins: Sequence[str] = ()
+    answer: AnswerName = "number"
+
+    @property
+    def contract(self) -> Contract:
+        """What a completion must look like."""
+        return Contract(self.target, self.think, self.answer)
 
 
 def module_of(name: str) -> str:
@@ -61,8 +67,7 @@ def constants_of(name: str, section: object) -> dict[str, Any]:
 def build(name: str, settings: RewardSettings) -> Callable[..., list[float]]:
     """The function of a reward with its constants; one without an entry has its defaults."""
     reward = reward_of(name)
-    function = reward.build(reward.settings(**settings.constants.get(name, {})), settings.target)
-    return functools.partial(function, think=settings.think) if reward.judges_form else function
+    return reward.build(reward.settings(**settings.constants.get(name, {})), settings.contract)
 
 
 def _columns(name: str, target: str) -> list[str]:

@@ -20,7 +20,7 @@ class RowScaleSettings:
         float,
         Ge(0),
         Le(1),
-        Doc("Smallest scale of scaled_mse_holdings and scaled_mae_holdings, as a share of holding_t."),
+        Doc("Smallest scale of scaled_mse_holdings, scaled_mae_holdings and crps_holdings, as a share of holding_t."),
     ] = 0.01
 
 

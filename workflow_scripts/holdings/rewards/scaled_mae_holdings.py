@@ -10,6 +10,7 @@ import numpy as np
 
 from workflow_scripts.holdings.rewards.row_scale import RowScaleSettings, row_scale
 from workflow_scripts.holdings.rewards.shared import LABELLED, Reward, finish, numbers, predicted_change
+from workflow_scripts.holdings.texts.answers import Contract
 
 
 def scaled_mae_reward(
@@ -18,7 +19,7 @@ def scaled_mae_reward(
     true_change: Sequence[float | None],
     past_change: Sequence[float | None],
     settings: RowScaleSettings = RowScaleSettings(),
-    target: str = "holding_delta",
+    contract: Contract = Contract(),
 ) -> list[float]:
     """Absolute error on the row's own scale; -1 where nothing can be parsed.
 
@@ -31,13 +32,13 @@ def scaled_mae_reward(
     >>> scaled_mae_reward([answer % 1, answer % 2, answer % 4, "no"], [5.0] * 4, [1.0] * 4, [1.0] * 4)
     [1.0, 0.0, -0.5, -1.0]
     """
-    predicted, true = predicted_change(completions, holding_t, target), numbers(true_change)
+    predicted, true = predicted_change(completions, holding_t, contract), numbers(true_change)
     x = np.clip(np.abs(predicted - true), 0.0, 1e150) / row_scale(past_change, holding_t, settings)
     return finish(2.0 / (1.0 + x) - 1.0, predicted, true)
 
 
 REWARD = Reward(
-    lambda settings, target: functools.partial(scaled_mae_reward, settings=settings, target=target),
+    lambda settings, contract: functools.partial(scaled_mae_reward, settings=settings, contract=contract),
     (*LABELLED, "past_change"),
     RowScaleSettings,
 )

@@ -7,6 +7,7 @@ import numpy as np
 
 from workflow_scripts.holdings.rewards.row_scale import RowScaleSettings, row_scale
 from workflow_scripts.holdings.rewards.shared import LABELLED, Reward, finish, numbers, predicted_change, squared
+from workflow_scripts.holdings.texts.answers import Contract
 
 
 def scaled_mse_reward(
@@ -15,7 +16,7 @@ def scaled_mse_reward(
     true_change: Sequence[float | None],
     past_change: Sequence[float | None],
     settings: RowScaleSettings = RowScaleSettings(),
-    target: str = "holding_delta",
+    contract: Contract = Contract(),
 ) -> list[float]:
     """Squared error on the row's own scale; -1 where nothing can be parsed.
 
@@ -25,13 +26,13 @@ def scaled_mse_reward(
     >>> scaled_mse_reward([answer % 1, answer % 2, "no"], [5.0] * 3, [1.0] * 3, [1.0] * 3)
     [1.0, 0.5, -1.0]
     """
-    predicted, true = predicted_change(completions, holding_t, target), numbers(true_change)
+    predicted, true = predicted_change(completions, holding_t, contract), numbers(true_change)
     error = np.clip(predicted - true, -1e150, 1e150)
     return finish(squared(error, row_scale(past_change, holding_t, settings)), predicted, true)
 
 
 REWARD = Reward(
-    lambda settings, target: functools.partial(scaled_mse_reward, settings=settings, target=target),
+    lambda settings, contract: functools.partial(scaled_mse_reward, settings=settings, contract=contract),
     (*LABELLED, "past_change"),
     RowScaleSettings,
 )

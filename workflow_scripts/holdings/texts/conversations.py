@@ -9,14 +9,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.contract import FEATURES
+from workflow_scripts.holdings.texts.answers import MIDDLE, AnswerName, quantile_object
 from workflow_scripts.holdings.texts.numbers import format_numbers, round_labels
-from workflow_scripts.holdings.texts.targets import Target, target_of
+from workflow_scripts.holdings.texts.quantile_rule import row_quantiles
+from workflow_scripts.holdings.texts.targets import Target, TargetName, target_of
 from workflow_scripts.holdings.windows.labels import label_arrays, past_change
 from workflow_scripts.holdings.windows.lags import lagged
 from workflow_scripts.plumbing.errors import InputError
 
 # The key of the reference answer in test conversations: the position, which every window with a label has.
-REFERENCE = "holding_tp1"
+REFERENCE: TargetName = "holding_tp1"
 # Features without a unit. Their changes are small: at the decimals of money most of them would read 0.
 RATIOS = ("profit", "Gat", "beta")
 # What a dataset has beside window_id and messages: whose window it is, labels and past in $ million, unrounded; null is
@@ -67,19 +69,19 @@ def think_texts(sample: pa.Table, style: ThinkStyle) -> list[str]:
     ]
 
 
-def answer_text(target: str, number: str) -> str:
-    """The answer block of the output contract.
+def answer_text(target: str, said: str) -> str:
+    """The answer block of the output contract; `said` is a number, or the object of quantiles.
 
     >>> answer_text("holding_delta", "-1.50")
     '<answer>{"holding_delta": -1.50}</answer>'
     """
-    return f'<answer>{{"{target}": {number}}}</answer>'
+    return f'<answer>{{"{target}": {said}}}</answer>'
 
 
-def completion_text(think: str | None, target: str, number: str) -> str:
+def completion_text(think: str | None, target: str, said: str) -> str:
     """A whole completion that obeys the output contract; `think` is None where this has no think block."""
     block = "" if think is None else f"<think>{think}</think>"
-    return f"{block}{answer_text(target, number)}"
+    return f"{block}{answer_text(target, said)}"
 
 
 def _answers(sample: pa.Table, target: Target) -> NDArray[np.float64]:
@@ -97,6 +99,24 @@ def target_numbers(sample: pa.Table, target: str, decimals: int) -> list[str]:
     asked = target_of(target)
     lowest = asked.lowest(sample["holding_t"].to_numpy())
     return [f"{value:.{decimals}f}" for value in round_labels(_answers(sample, asked), lowest, decimals).tolist()]
+
+
+def target_quantiles(sample: pa.Table, target: str, decimals: int) -> list[str]:
+    """The quantiles to imitate as text (`quantile_object`), none below the bound; the median is as in `target_numbers`.
+
+    There is one truth per window, so that its width has to come from elsewhere: from what no change was wrong by on
+    this very sample. With r the quantiles of change / holding_t over its windows with a position, the quantile at level
+    p is truth + holding_t * (r_p - r_50): the same share of every position. So the form, the place and a plausible
+    width can be learnt; that one window is surer than another cannot.
+    """
+    asked = target_of(target)
+    held, change = sample["holding_t"].to_numpy(), label_arrays(sample)[asked.label]
+    relative = row_quantiles([change[held > 0] / held[held > 0]])[0]
+    # An answer is the change plus what is known: both have the same width. Without a position there is none.
+    width = np.nan_to_num(relative - relative[MIDDLE])
+    answers = _answers(sample, asked)[:, None] + held[:, None] * width
+    rounded = round_labels(answers, asked.lowest(held)[:, None], decimals).tolist()
+    return [quantile_object(f"{number:.{decimals}f}" for number in row) for row in rounded]
 
 
 def _rounded_to_no_change(sample: pa.Table, target: Target, decimals: int) -> int:
@@ -122,18 +142,24 @@ def _paired(prompts: Sequence[dict[str, str]], sample: pa.Table) -> list[tuple[i
 
 
 def sft_rows(
-    prompts: Sequence[dict[str, str]], sample: pa.Table, target: str, decimals: int, think: ThinkStyle | None
+    prompts: Sequence[dict[str, str]],
+    sample: pa.Table,
+    target: str,
+    decimals: int,
+    think: ThinkStyle | None,
+    answer: AnswerName = "number",
 ) -> tuple[list[dict], dict[str, int]]:
     """Conversations to imitate, and the counts `rows` and `labels_rounded_to_zero`.
 
-    `decimals` are the label's. An empty template leaves the think block empty; without `think` there is none.
+    `decimals` are the label's. An empty template leaves the think block empty; without `think` there is none. An
+    `answer` of quantiles has the label as its median.
     """
     thinks = think_texts(sample, think) if think else [None] * sample.num_rows
-    numbers = target_numbers(sample, target, decimals)
+    said = (target_numbers if answer == "number" else target_quantiles)(sample, target, decimals)
     rows = [
         {
             "window_id": prompt["window_id"],
-            "messages": _messages(prompt, completion_text(thinks[i], target, numbers[i])),
+            "messages": _messages(prompt, completion_text(thinks[i], target, said[i])),
         }
         for i, prompt in _paired(prompts, sample)
     ]

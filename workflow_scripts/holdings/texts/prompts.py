@@ -9,6 +9,7 @@ from annotated_doc import Doc
 from annotated_types import Ge, Le
 
 from workflow_scripts.holdings.panel.contract import FACTORS
+from workflow_scripts.holdings.texts.answers import LEVELS, QUANTILES, AnswerName, quantile_object
 from workflow_scripts.holdings.texts.numbers import MAX_DECIMALS, format_numbers
 from workflow_scripts.holdings.texts.targets import TARGETS, Target, TargetName, target_of
 from workflow_scripts.holdings.windows.lags import history_lags, lagged
@@ -47,6 +48,13 @@ class PromptStyle:
         TargetName,
         Doc("The number to forecast: " + "; ".join(f"{one.name}, {one.meaning}" for one in TARGETS.values()) + "."),
     ] = "holding_delta"
+    answer: Annotated[
+        AnswerName,
+        Doc(
+            "How it is to be said: by one number, or by its quantiles at the levels .05, .1, .25, .5, .75, .9 and .95, "
+            "which say how sure the model is."
+        ),
+    ] = "number"
     decimals: Annotated[int, Ge(0), Le(MAX_DECIMALS), Doc("At most this many decimals in a prompt's numbers.")] = (
         MAX_DECIMALS
     )
@@ -100,12 +108,21 @@ def _definition(target: Target) -> str:
     )
 
 
-def _contract(target: Target, think: bool, holding_t: str) -> str:
-    answer = f'<answer>{{"{target.name}": <number>}}</answer>'
-    form = f"one <think>...</think> block, then one {answer}" if think else f"one {answer} and nothing else"
-    return (
-        f"Reply with {form}. The number is in {target.unit}, in decimals, no scientific notation, and {target.bound}."
-    ).replace("{holding_t}", holding_t)
+def _contract(target: Target, settings: PromptSettings, holding_t: str) -> str:
+    said, rule = "<number>", f"The number is in {target.unit}, in decimals, no scientific notation, and {target.bound}."
+    if settings.answer == "quantiles":
+        said = quantile_object([said] * len(LEVELS))
+        *names, last = QUANTILES
+        *percents, highest = (f"{100 * level:g}" for level in LEVELS)
+        rule = (
+            f"{', '.join(names)} and {last} are the quantiles of {target.name} at {', '.join(percents)} and {highest} "
+            f"%: it is below {names[0]} with a probability of {percents[0]} %, and so on. None is below the one before "
+            f"it. The numbers are in {target.unit}, in decimals, no scientific notation, and for each of them "
+            f"{target.bound}."
+        )
+    answer = f'<answer>{{"{target.name}": {said}}}</answer>'
+    form = f"one <think>...</think> block, then one {answer}" if settings.think else f"one {answer} and nothing else"
+    return f"Reply with {form}. {rule}".replace("{holding_t}", holding_t)
 
 
 def _manager_context(sample: pa.Table, decimals: int) -> list[str]:
@@ -143,7 +160,7 @@ def build_prompts(
     intro = f"Forecast {target.name}.", _definition(target)
     stocks = stock_lines(sample["permno"].to_pylist(), settings.identity, tickers or {})
     # The bound is printed at full precision: it is a limit, not a description.
-    contracts = [_contract(target, settings.think, bound) for bound in format_numbers(holding[0])]
+    contracts = [_contract(target, settings, bound) for bound in format_numbers(holding[0])]
     system = {firm_type: system_prompt(firm_type) for firm_type in set(sample["firm_type"].to_pylist())}
     keys = sample["window_id"].to_pylist(), sample["firm_type"].to_pylist()
     return [

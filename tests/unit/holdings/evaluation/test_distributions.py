@@ -13,21 +13,20 @@ from workflow_scripts import evaluate_distributions
 from workflow_scripts.holdings.evaluation.distributions import (
     CRPS,
     CRPS_SKILL,
-    EDGES,
-    WEIGHTS,
     capped,
-    crps,
     distribution_table,
     distributions_of,
     has_distribution,
-    pinball,
     pit_masses,
     pit_table,
     reliability_table,
 )
 from workflow_scripts.holdings.evaluation.tables import join_predictions, with_units
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
-from workflow_scripts.holdings.forecasts.quantiles import LEVELS, row_quantiles, with_quantiles
+from workflow_scripts.holdings.forecasts.quantiles import with_quantiles
+from workflow_scripts.holdings.rewards.crps import EDGES, WEIGHTS, crps, pinball
+from workflow_scripts.holdings.texts.answers import LEVELS
+from workflow_scripts.holdings.texts.quantile_rule import row_quantiles
 from workflow_scripts.holdings.texts.targets import ACTIVE_CHANGE, DOLLAR_CHANGE
 from workflow_scripts.plumbing.files import write_csv
 

@@ -11,7 +11,7 @@ from workflow_scripts import import_forecasts
 from workflow_scripts.holdings.evaluation.distributions import has_distribution
 from workflow_scripts.holdings.forecasts.own_forecasts import own_predictions
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
-from workflow_scripts.holdings.forecasts.quantiles import QUANTILES
+from workflow_scripts.holdings.texts.answers import QUANTILES
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import read_csv, write_csv, write_jsonl
 

@@ -11,18 +11,15 @@ import pytest
 from tests.unit.holdings.forecasts.test_baselines import sample, simulated  # noqa: F401  (a fixture)
 from workflow_scripts import predict_baselines
 from workflow_scripts.holdings.evaluation.baseline_audit import differing_bands
+from workflow_scripts.holdings.evaluation.distributions import has_distribution
 from workflow_scripts.holdings.evaluation.text_audit import scramble_labels
 from workflow_scripts.holdings.forecasts.baselines import BASELINES, baseline_forecasts
 from workflow_scripts.holdings.forecasts.predictions import parse_samples, summarize_samples
-from workflow_scripts.holdings.forecasts.quantiles import (
-    BAND,
-    BAND_SHARE,
-    LEVELS,
-    QUANTILES,
-    row_quantiles,
-    with_quantiles,
-)
+from workflow_scripts.holdings.forecasts.quantiles import BAND, BAND_SHARE, with_quantiles
 from workflow_scripts.holdings.forecasts.residual_bands import residual_bands, residual_quantiles
+from workflow_scripts.holdings.texts.answers import LEVELS, QUANTILES, Contract
+from workflow_scripts.holdings.texts.quantile_rule import row_quantiles
+from workflow_scripts.plumbing.errors import InputError
 
 
 def test_names_and_levels():
@@ -58,7 +55,7 @@ def test_predictions_have_the_quantiles_of_the_samples_that_were_read():
         for name, row in answers.items() for x in row
     ]  # fmt: skip
     test = [{"window_id": name, "holding_t": 10.0} for name in answers]
-    table = summarize_samples(parse_samples(texts, test, think=False)).set_index("window_id")
+    table = summarize_samples(parse_samples(texts, test, Contract(think=False))).set_index("window_id")
     assert table.loc["w0", list(QUANTILES)].tolist() == [1, 1, 1, 2, 3, 3, 3]
     assert table.loc["w1", list(QUANTILES)].tolist() == [-99.0] * 7
     assert table.loc["w2", list(QUANTILES)].isna().all()
@@ -69,7 +66,36 @@ def test_predictions_have_the_quantiles_of_the_samples_that_were_read():
 def test_one_greedy_completion_is_no_distribution():
     test = [{"window_id": "w0", "holding_t": 10.0}]
     text = [{"window_id": "w0", "completion": '<answer>{"holding_delta": 1}</answer>', "finish_reason": "stop"}]
-    assert not set(QUANTILES) & set(summarize_samples(parse_samples(text, test, think=False)))
+    assert not set(QUANTILES) & set(summarize_samples(parse_samples(text, test, Contract(think=False))))
+
+
+def test_predictions_have_the_quantiles_that_an_answer_says():
+    """The median is the forecast; what is no distribution is sure of it, and silence has none, greedy or not."""
+    said = {
+        "w0": '{"q05": -3, "q10": -2, "q25": -1, "q50": 1, "q75": 2, "q90": 3, "q95": 4}',
+        "w1": '{"q05": 4, "q10": 3, "q25": 2, "q50": 1, "q75": 0, "q90": -1, "q95": -2}',
+        "w2": '{"q05": 4, "q10": 3}',
+        "w3": "-2",
+    }
+    texts = [
+        {"window_id": name, "completion": f'<answer>{{"holding_delta": {text}}}</answer>', "finish_reason": "stop"}
+        for name, text in said.items()
+    ]
+    test = [{"window_id": name, "holding_t": 2.5} for name in said]
+    contract = Contract(think=False, answer="quantiles")
+    table = summarize_samples(parse_samples(texts, test, contract)).set_index("window_id")
+    assert table["predicted_delta"].tolist() == pytest.approx([1.0, 1.0, np.nan, -2.0], nan_ok=True)
+    assert table["predicted_tp1"].tolist() == pytest.approx([3.5, 3.5, np.nan, 0.5], nan_ok=True)
+    assert table.loc["w0", list(QUANTILES)].tolist() == [-3, -2, -1, 1, 2, 3, 4]
+    assert table.loc["w1", list(QUANTILES)].tolist() == [1.0] * 7
+    assert table.loc["w2", list(QUANTILES)].isna().all()
+    assert table.loc["w3", list(QUANTILES)].tolist() == [-2.0] * 7
+    assert table["parsed"].tolist() == [True, True, False, True]
+    assert table["bound_share"].tolist() == [0.0, 1.0, 0.0, 1.0], "-3 is less than a full exit"
+    assert table["valid_share"].tolist() == [0.0] * 4
+    assert has_distribution(table), "so that the stage is scored"
+    with pytest.raises(InputError, match="several completions per window say quantiles each"):
+        summarize_samples(parse_samples(texts * 2, test, contract))
 
 
 def test_bands_by_hand():

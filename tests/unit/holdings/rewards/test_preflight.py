@@ -35,8 +35,8 @@ def rows(n: int = 40, scale: float = 1.0) -> list[dict]:
     ]
 
 
-def table(rewards, weights, data=None, target="holding_delta", think=True, constants=None):
-    settings = RewardSettings(rewards, constants or {}, target, think)
+def table(rewards, weights, data=None, target="holding_delta", think=True, constants=None, answer="number"):
+    settings = RewardSettings(rewards, constants or {}, target, think, answer=answer)
     return preflight_table(data or rows(), settings, weights, 8, 16, np.random.default_rng(1))
 
 

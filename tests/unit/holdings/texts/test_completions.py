@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workflow_scripts.holdings.texts.answers import Contract
 from workflow_scripts.holdings.texts.completions import contract_pattern, parse_completion
 from workflow_scripts.holdings.texts.targets import TARGETS
 
@@ -30,8 +31,8 @@ def test_obeys_the_contract(text):
 @given(data=st.data())
 def test_what_an_engine_may_draw_obeys_the_contract(think, target, data):
     """The pattern that vLLM is given allows nothing that the contract forbids, but for the bound."""
-    text = data.draw(st.from_regex(contract_pattern(target, think), fullmatch=True))
-    assert parse_completion(text, 1.0, target, think).contract
+    text = data.draw(st.from_regex(contract_pattern(Contract(target, think)), fullmatch=True))
+    assert parse_completion(text, 1.0, Contract(target, think)).contract
 
 
 @pytest.mark.parametrize(
@@ -99,8 +100,8 @@ def test_the_bound():
 
 def test_the_level_target():
     text = '<think></think><answer>{"holding_tp1": 3.5}</answer>'
-    assert parse_completion(text, 2.0, "holding_tp1").delta == 1.5
-    assert parse_completion(text.replace("3.5", "-0.1"), 2.0, "holding_tp1").bound is False
+    assert parse_completion(text, 2.0, Contract("holding_tp1")).delta == 1.5
+    assert parse_completion(text.replace("3.5", "-0.1"), 2.0, Contract("holding_tp1")).bound is False
     assert parse_completion(text, 2.0).delta is None
 
 
@@ -109,7 +110,7 @@ ALONE = '<answer>{"holding_delta": -1.5}</answer>'
 
 @pytest.mark.parametrize("text", [ALONE, f" \n{ALONE}\n", '<answer> {"holding_delta":0} </answer>'])
 def test_without_a_think_block_the_answer_alone_obeys_the_contract(text):
-    assert parse_completion(text, 2.0, think=False).valid
+    assert parse_completion(text, 2.0, Contract(think=False)).valid
     assert not parse_completion(text, 2.0).contract, "with one it does not"
 
 
@@ -128,15 +129,15 @@ def test_without_a_think_block_the_answer_alone_obeys_the_contract(text):
 )
 def test_what_stands_beside_the_answer_breaks_a_contract_without_a_think_block(text):
     """`labels.think: none`: the number is read all the same, but no think block earns the contract's reward."""
-    parsed = parse_completion(text, 2.0, think=False)
+    parsed = parse_completion(text, 2.0, Contract(think=False))
     assert (parsed.delta, parsed.contract) == (-1.5, False)
     assert parsed.fault == "not one answer block and nothing else"
 
 
 def test_the_bound_and_the_number_are_judged_without_a_think_block_too():
-    below = parse_completion(ALONE, 1.0, think=False)
+    below = parse_completion(ALONE, 1.0, Contract(think=False))
     assert (below.contract, below.bound, below.fault) == (True, False, "below the bound -holding_t")
-    assert parse_completion(ALONE.replace("1.5", "1.5e0"), 2.0, think=False).fault == "scientific notation"
+    assert parse_completion(ALONE.replace("1.5", "1.5e0"), 2.0, Contract(think=False)).fault == "scientific notation"
 
 
 def test_a_long_hostile_text_takes_no_time():
@@ -171,9 +172,9 @@ pieces = st.sampled_from(
 
 @given(st.lists(pieces, max_size=14).map("".join) | st.text(max_size=40), st.floats(0, 1e12), st.booleans())
 def test_never_raises_and_never_lies(text, holding, think):
-    parsed = parse_completion(text, holding, think=think)
+    parsed = parse_completion(text, holding, Contract(think=think))
     assert parsed.delta is None or math.isfinite(parsed.delta)
-    read = parse_completion(text, holding, think=think, lenient=True)
+    read = parse_completion(text, holding, Contract(think=think), lenient=True)
     assert (read.contract, read.fault) == (parsed.contract, parsed.fault), "one contract for both"
     assert parsed.delta in (None, read.delta)
     if parsed.contract:

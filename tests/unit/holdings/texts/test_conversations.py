@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from tests.conftest import make_panel, make_run, sample_of
+from workflow_scripts.holdings.texts.answers import Contract
 from workflow_scripts.holdings.texts.completions import parse_completion
 from workflow_scripts.holdings.texts.conversations import (
     ThinkStyle,
@@ -66,7 +67,7 @@ def test_without_think_blocks_sft_imitates_the_answer_alone(bare_prompts, sample
     rows, _ = sft_rows(bare_prompts, sample, "holding_delta", 2, None)
     answer = rows[0]["messages"][-1]["content"]
     assert answer == '<answer>{"holding_delta": -3.35}</answer>'
-    assert parse_completion(answer, 3.357637, think=False).valid
+    assert parse_completion(answer, 3.357637, Contract(think=False)).valid
 
 
 def test_labels_lost_to_rounding_are_counted_and_never_negative_zero():

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 import pytest
 
 from tests.conftest import make_panel, make_run, sample_of
+from workflow_scripts.holdings.texts.answers import Contract
 from workflow_scripts.holdings.texts.completions import parse_completion
 from workflow_scripts.holdings.texts.probe_answers import DIGITS, OTHERS, AnswerStyle, answer_rows, digit_grid
 from workflow_scripts.holdings.texts.probe_prompts import (
@@ -159,9 +160,7 @@ def test_sets_hold_the_true_answer_once_and_others_that_could_be_true(windows):
     assert len(by_probe[DIGITS]) > 0.8 * len(known)
     for row in rows:
         one = known[row["window"]]
-        numbers = [
-            parse_completion(answer, one["holding_t"], "holding_delta", think=False) for answer in row["answers"]
-        ]
+        numbers = [parse_completion(answer, one["holding_t"], Contract(think=False)) for answer in row["answers"]]
         assert all(number.valid for number in numbers), "answers obey the contract and its bound"
         truth = round(one["holding_t1"] - one["holding_t"], 3)
         assert numbers[row["true_place"]].delta == truth

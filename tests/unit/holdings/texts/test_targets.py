@@ -13,6 +13,7 @@ from workflow_scripts.holdings.forecasts.baselines import BASELINES, baseline_fo
 from workflow_scripts.holdings.report.summary import CHANGE_TITLES, TRAINED_ON
 from workflow_scripts.holdings.rewards.preflight import check_preflight, preflight_table
 from workflow_scripts.holdings.rewards.rewards import RewardSettings
+from workflow_scripts.holdings.texts.answers import Contract
 from workflow_scripts.holdings.texts.completions import parse_completion
 from workflow_scripts.holdings.texts.conversations import ThinkStyle, grpo_rows, sft_rows, target_numbers
 from workflow_scripts.holdings.texts.prompts import PromptSettings, build_prompts
@@ -84,7 +85,7 @@ def test_a_target_goes_from_the_prompt_to_the_forecast(target, sample):
     trained = grpo_rows(prompts, sample, target=target.name)
     truth = label_arrays(sample)[target.label]
     for row, asked, true in zip(rows, trained, truth, strict=True):
-        answer = parse_completion(row["messages"][-1]["content"], asked["holding_t"], target.name)
+        answer = parse_completion(row["messages"][-1]["content"], asked["holding_t"], Contract(target.name))
         assert answer.valid
         assert asked[target.label] == true
         assert answer.delta == pytest.approx(true, abs=1e-5)
