@@ -359,8 +359,8 @@ def test_a_planted_leak_stops_the_run_before_training(edited):
     """A feature of the test windows taken from the next quarter, as a careless merge would."""
     path = edited.root / "workflow_scripts/holdings/windows/history.py"
     text = path.read_text()
-    there = "columns[lagged(feature, lag)] = panel[feature].to_numpy()[rows[lag]]"
-    leaky = "columns[lagged(feature, lag)] = panel[feature].to_numpy()[np.minimum(rows[lag] + 1, panel.num_rows - 1)]"
+    there = "{lagged(feature, lag): values[at] for lag, at in rows.items()}"
+    leaky = "{lagged(feature, lag): values[np.minimum(at + 1, len(values) - 1)] for lag, at in rows.items()}"
     assert there in text
     path.write_text(text.replace(there, leaky))
     result = edited.run(tiny_config(), "results/tiny/banks/adapters/sft/manifest.json")
