@@ -10,11 +10,7 @@ With `--keep FOLDER` zips and outputs stay there, and zips and quarters that lie
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 from scipy.stats import norm
 
-from workflow_scripts.plumbing.code_digest import ROOT
+from tests.benchmarks.data_stages import measured
 from workflow_scripts.settings.reading import read_config
 from workflow_scripts.settings.uses import USES
 
@@ -118,17 +114,11 @@ def write_zip(path: Path, quarter: int, rows: int) -> None:
                 lines(member, pa.table(table), header=start == 0)
 
 
-def measured(command: list[str]) -> str:
-    """Run a command; wall time, CPU time and peak memory as a text."""
-    started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    said = process.stdout.read().splitlines()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{command[0]} failed")
-    wall = time.perf_counter() - started
-    cost = f"{wall:7.1f} s, {usage.ru_utime + usage.ru_stime:7.1f} s CPU, {usage.ru_maxrss / 2**20:5.2f} GiB"
-    return f"{cost}\n  {said[-1]}"
+def told(name: str, *options: object) -> str:
+    """Run a stage; a line with its wall time, CPU time and peak memory, and below it what it said last."""
+    cost, output = measured(["-m", f"workflow_scripts.{name}", *options])
+    times = f"{cost.wall:7.1f} s, {cost.user + cost.system:7.1f} s CPU, {cost.memory / 1024:5.2f} GiB"
+    return f"{name:<20}{times}\n  {output.splitlines()[-1]}"
 
 
 def main() -> None:
@@ -139,7 +129,8 @@ def main() -> None:
     args = parser.parse_args()
     config = read_config({"run": "benchmark", "panel": "sec", "sec": {"zips": "zips"}})
     settings = {
-        rule: json.dumps(USES[rule](config, SimpleNamespace())) for rule in ("build_sec_positions", "build_sec_panel")
+        rule: ["--settings", json.dumps(USES[rule](config, SimpleNamespace()))]
+        for rule in ("build_sec_positions", "build_sec_panel")
     }
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.keep or Path(temporary)
@@ -153,24 +144,15 @@ def main() -> None:
                 continue
             if not path.is_file():
                 write_zip(path, quarter, args.rows)
-            options = ["--zip", str(path), "--positions", str(made[-1][0]), "--filings", str(made[-1][1])]
             print(f"{path.name}: {args.rows:,} rows, {path.stat().st_size / 1e6:.0f} MB", flush=True)
-            print(f"read_sec_zip        {measured(['workflow_scripts.read_sec_zip', *options])}", flush=True)
-        positions, filings = ([str(one) for one in files] for files in zip(*made, strict=True))
-        options = [
-            "--positions",
-            *positions,
-            "--filings",
-            *filings,
-            "--settings",
-            settings["build_sec_positions"],
-            "--out",
-            str(folder),
-        ]
-        print(f"build_sec_positions {measured(['workflow_scripts.build_sec_positions', *options])}", flush=True)
-        options = ["--positions", str(folder / "positions.parquet"), "--managers", str(folder / "managers.parquet")]
-        options += ["--settings", settings["build_sec_panel"], "--slices", str(folder / "panel"), "--out", str(folder)]
-        print(f"build_sec_panel     {measured(['workflow_scripts.build_sec_panel', *options])}")
+            files = ["--zip", path, "--positions", made[-1][0], "--filings", made[-1][1]]
+            print(told("read_sec_zip", *files), flush=True)
+        positions, filings = zip(*made, strict=True)
+        files = ["--positions", *positions, "--filings", *filings]
+        print(told("build_sec_positions", *files, *settings["build_sec_positions"], "--out", folder), flush=True)
+        files = ["--positions", folder / "positions.parquet", "--managers", folder / "managers.parquet"]
+        out = ["--slices", folder / "panel", "--out", folder]
+        print(told("build_sec_panel", *files, *settings["build_sec_panel"], *out))
 
 
 if __name__ == "__main__":
