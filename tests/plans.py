@@ -5,38 +5,57 @@ More than half of what `snakemake -n` computes are imports.
 
 import multiprocessing
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+STREAMS = {"stdout": 1, "stderr": 2}
 SERVER = multiprocessing.get_context("forkserver")
 # What a plan imports of installed packages; the modules of the project are those of the folder that is planned.
 SERVER.set_forkserver_preload(
-    ["snakemake.cli", "snakemake_logger_plugin_rich.handler", "smart_open", "pyarrow.parquet"]
+    [
+        "snakemake.cli",
+        "snakemake.profiles",
+        "snakemake.report.html_reporter",
+        "snakemake.storage",
+        "snakemake_logger_plugin_rich.handler",
+        "docutils.core",
+        "docutils.parsers.rst.states",
+        "docutils.writers",
+        "smart_open",
+        "pyarrow.parquet",
+        "pydantic.dataclasses",
+        "yte",
+    ]
 )
 
 
-def snakemake_in_a_fork(folder: Path, environment: Mapping[str, str], arguments: Sequence[str]) -> tuple[int, str]:
-    """Exit status and output of the command `snakemake` in a folder."""
-    with tempfile.TemporaryDirectory() as place:
-        output, status = Path(place) / "output", Path(place) / "status"
-        process = SERVER.Process(target=_snakemake, args=(folder, environment, arguments, output, status))
+def snakemake_in_a_fork(
+    folder: Path, environment: Mapping[str, str], arguments: Sequence[str]
+) -> subprocess.CompletedProcess:
+    """The command `snakemake` in a folder: its exit status and what it said."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        process = SERVER.Process(target=_snakemake, args=(folder, environment, arguments, place))
         process.start()
         process.join()
         # Where two threads look after their processes at once, one of them finds no exit code, and multiprocessing
         # says 255: so the process writes its own.
+        status = place / "status"
         code = int(status.read_text()) if status.is_file() else process.exitcode or 1
-        return code, output.read_text()
+        out, err = ((place / stream).read_text() for stream in STREAMS)
+        return subprocess.CompletedProcess(["snakemake", *arguments], code, out, err)
 
 
-def _snakemake(
-    folder: Path, environment: Mapping[str, str], arguments: Sequence[str], output: Path, status: Path
-) -> None:
+def _snakemake(folder: Path, environment: Mapping[str, str], arguments: Sequence[str], place: Path) -> None:
     os.chdir(folder)
+    os.environ.clear()
     os.environ.update(environment)
-    with open(output, "wb") as file:
-        for stream in (1, 2):
+    sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
+    for name, stream in STREAMS.items():
+        with open(place / name, "wb") as file:
             os.dup2(file.fileno(), stream)
     # A command such as `python -m tests.chaos` has been imported here again, and with it modules of this checkout.
     for name in [name for name in sys.modules if name.split(".")[0] == "workflow_scripts"]:
@@ -45,6 +64,7 @@ def _snakemake(
     sys.argv = ["snakemake", *arguments]
     from snakemake.cli import main
 
+    status = place / "status"
     try:
         main()
     except SystemExit as end:

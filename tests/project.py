@@ -50,23 +50,29 @@ class Project:
     root: Path
     # Snakemake's own lines, which name every job that runs.
     environment = os.environ | {"HF_TOKEN": SECRET, "VERBOSE": "1"}
+    # Jobs keep what they compile, as a user's do, whatever the shell of the tests says.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         command = [SNAKEMAKE, *arguments]
         return subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True)
 
     def run(self, config: dict, *targets: str) -> subprocess.CompletedProcess:
-        return self.snakemake(*targets, "--cores", "2", "--configfile", str(self.write(config)))
+        return self.snakemake(*self.arguments(config, *targets))
 
     def plan(self, config: dict, *targets: str) -> dict[str, int]:
         """Jobs per rule that a run would start."""
-        status, output = snakemake_in_a_fork(self.root, self.environment, self.planning(config, *targets))
-        assert status == 0, output
-        return job_counts(output)
+        result = self.told(*self.arguments(config, *targets, "-n"))
+        assert result.returncode == 0, result.stdout + result.stderr
+        return job_counts(result.stdout + result.stderr)
 
-    def planning(self, config: dict, *targets: str) -> list[str]:
-        """The arguments of the command that shows a plan."""
-        return [*targets, "-n", "--cores", "2", "--configfile", str(self.write(config))]
+    def told(self, *arguments: str) -> subprocess.CompletedProcess:
+        """What Snakemake says where it begins no job: the same as `snakemake`, several times as fast."""
+        return snakemake_in_a_fork(self.root, self.environment, arguments)
+
+    def arguments(self, config: dict, *targets: str) -> list[str]:
+        """The arguments of a run."""
+        return [*targets, "--cores", "2", "--configfile", str(self.write(config))]
 
     def write(self, config: dict) -> Path:
         # A name of its own, so that several plans can be made at a time.
@@ -107,4 +113,17 @@ def checkout(folder: Path) -> Project:
 def copy_of(project: Project, folder: Path) -> Project:
     """A copy of a project with its results and Snakemake's memory."""
     shutil.copytree(project.root, folder / "copy", symlinks=True)
+    return Project(folder / "copy")
+
+
+def linked_copy_of(project: Project, folder: Path) -> Project:
+    """A copy to make plans in. Results, and what Snakemake knows of them, share their bytes with the project's: only
+    the rest may be edited."""
+    shared = tuple(project.root / name for name in ("results", ".snakemake"))
+
+    def link_or_copy(source: str, target: str) -> None:
+        make = os.link if any(Path(source).is_relative_to(path) for path in shared) else shutil.copy2
+        make(source, target)
+
+    shutil.copytree(project.root, folder / "copy", symlinks=True, copy_function=link_or_copy)
     return Project(folder / "copy")

@@ -8,7 +8,7 @@ import sys
 import pandas as pd
 import pytest
 
-from tests.integration.test_reruns import CONFIG, SETTINGS
+from tests.integration.reruns import CONFIG, SETTINGS
 from tests.project import Project, copy_of, tiny_config
 from workflow_scripts.plumbing.files import file_digest, read_json
 
@@ -36,7 +36,7 @@ def ablation(name: str, **changes) -> dict:
 
 @pytest.mark.parametrize("change", CHANGES, ids=json.dumps)
 def test_the_plan_is_that_of_the_setting_changed_in_the_run_itself(project, change):
-    """Whatever differs: as many jobs of each rule as `test_reruns` expects of the base run, were it changed there."""
+    """Whatever differs: as many jobs of each rule as `reruns.py` expects of the base run, were it changed there."""
     expected = next(jobs for changed, jobs in SETTINGS if changed == change)
     name = f"plan{CHANGES.index(change)}"
     assert project.plan(ablation(name, **change)) == {**expected, **OWN}
@@ -50,7 +50,7 @@ def test_a_learning_rate_of_grpo_trains_grpo_alone(project):
 
 def test_another_panel_is_refused_with_the_settings(project):
     config = ablation("other", simulation={"managers": 9}, seed=7)
-    result = project.run(config, "-n")
+    result = project.told(*project.arguments(config, "-n"))
     assert result.returncode != 0
     said = "base_run: tiny has another panel or other windows, so that nothing of it can be taken: "
     assert said + "seed (1 there, 7 here), simulation.managers (8 there, 9 here)." in result.stdout + result.stderr
@@ -58,7 +58,7 @@ def test_another_panel_is_refused_with_the_settings(project):
 
 
 def test_a_base_run_that_is_not_there_is_an_error(project):
-    result = project.run(tiny_config(run="lost", base_run="never"))
+    result = project.told(*project.arguments(tiny_config(run="lost", base_run="never")))
     assert "base_run: results/never/config.yaml does not exist" in result.stdout + result.stderr
     assert result.returncode != 0
 

@@ -11,7 +11,6 @@ import textwrap
 import pytest
 
 from tests.pages import Command, blocks, commands, pages, text_of
-from tests.plans import snakemake_in_a_fork
 from tests.project import Project, checkout
 from workflow_scripts.plumbing.code_digest import ROOT
 
@@ -83,20 +82,19 @@ def test_a_command_of_a_page_can_be_given(project, text):
     if program == "snakemake":
         look = [] if {"--list", "-n"} & set(words) else ["-n"]
         cores = [] if {"--cores", "--profile"} & set(words) else ["--cores", "1"]
-        status, output = snakemake_in_a_fork(project.root, project.environment, [*words, *look, *cores])
+        result = project.told(*words, *look, *cores)
     elif program == "make":
         # Looked at alone: the environment counts as made.
         look = ["make", "-n", "-C", str(ROOT), "--old-file=.venv/.installed", *words]
         result = subprocess.run(look, capture_output=True, text=True)
-        status, output = result.returncode, result.stdout + result.stderr
     elif program == "python" and words[0] == "-m":
         result = subprocess.run(
             [sys.executable, "-m", words[1], "--help"], cwd=project.root, capture_output=True, text=True
         )
-        status, output = result.returncode, result.stdout + result.stderr
     else:
         pytest.fail(f"{command.page}: nobody knows whether this works: {command.text}")
-    assert status == 0, f"{command.text}\n{output[-2000:]}"
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, f"{command.text}\n{output[-2000:]}"
 
 
 def test_what_is_listed_as_not_testable_stands_on_a_page():

@@ -97,7 +97,7 @@ def test_what_cannot_be_a_reward_is_told_before_the_first_job(edited, text, mess
     if text:
         (edited.root / "my_rewards.py").write_text(text)
         (edited.root / "helper_beside_it.py").write_text("")
-    result = edited.run(config_with(run="other"))
+    result = edited.told(*edited.arguments(config_with(run="other")))
     assert result.returncode == 1
     assert message in result.stderr
     assert not (edited.root / "results/other/banks").exists(), "no job was begun"

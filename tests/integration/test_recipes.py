@@ -6,7 +6,6 @@ import math
 import pytest
 import yaml
 
-from tests.plans import snakemake_in_a_fork
 from tests.project import Project, checkout, job_counts, merged, tiny_config
 from workflow_scripts.holdings.panel.contract import FIRM_TYPES
 from workflow_scripts.plumbing.code_digest import ROOT
@@ -25,8 +24,9 @@ def project(tmp_path_factory) -> Project:
 def test_a_recipe_is_planned_over_the_production_config(project, recipe):
     """The command of the README: both files are merged, and all results go below the recipe's own run."""
     arguments = ["-n", "--cores", "1", "--configfile", "config/config.yaml", f"config/recipes/{recipe.name}"]
-    status, output = snakemake_in_a_fork(project.root, project.environment, arguments)
-    assert status == 0, output
+    result = project.told(*arguments)
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
     jobs = job_counts(output)
     assert jobs["train_sft"] == jobs["train_grpo"] == len(FIRM_TYPES)
     assert f"results/{recipe.stem}/banks/adapters/grpo/" in output

@@ -33,14 +33,14 @@ def test_missing_inputs_over_finished_results_are_an_error(finished, changes, wo
     """Snakemake would say that all is done: it accepts outputs whose job lacks its inputs. A plan is still shown."""
     config = tiny_config(**changes)
     before = finished.results("config.yaml").read_bytes()
-    result = finished.run(config)
+    result = finished.told(*finished.arguments(config))
     assert result.returncode == 1
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("error: ")
     assert words in result.stderr
     assert "Traceback" not in result.stderr
     assert finished.results("config.yaml").read_bytes() == before
-    plan = finished.snakemake("-n", "--cores", "1", "--configfile", str(finished.write(config)))
+    plan = finished.told(*finished.arguments(config, "-n"))
     assert plan.returncode == 0, plan.stderr
     assert words in plan.stderr
 
@@ -49,7 +49,7 @@ def test_a_firm_type_without_its_slice_is_an_error(edited):
     folder = edited.root / "my_panel"
     folder.mkdir()
     shutil.copy(edited.results("panel/banks.parquet"), folder)
-    result = edited.run(tiny_config(panel="my_panel"))
+    result = edited.told(*edited.arguments(tiny_config(panel="my_panel")))
     assert result.returncode == 1
     assert "my_panel has no slice for mutual_funds; there are: banks" in result.stderr
 
@@ -204,7 +204,8 @@ def test_what_trainings_cannot_use_is_told_before_the_first_job(with_own_inputs,
     (endless / "chat_template.jinja").write_text(loop)
     if "GPU" in words and has_gpu():
         pytest.skip("this machine has a GPU")
-    result = project.run({**config, "run": "other", **changes}, "results/other/banks/completions/base.jsonl")
+    target = "results/other/banks/completions/base.jsonl"
+    result = project.told(*project.arguments({**config, "run": "other", **changes}, target))
     assert result.returncode == 1
     assert words in result.stderr
     assert not (project.root / "results/other/banks").exists(), "no job was begun"
@@ -233,8 +234,7 @@ def test_what_trainings_cannot_use_is_told_before_the_first_job(with_own_inputs,
 )
 def test_what_cannot_be_started_ends_with_one_line_that_says_what_was_meant(finished, arguments, words):
     """No rule, no line of a file and no traceback; the same with -n, and among other targets."""
-    config = str(finished.write(tiny_config()))
-    result = finished.snakemake(*arguments, "--cores", "1", "--configfile", config)
+    result = finished.told(*finished.arguments(tiny_config(), *arguments))
     assert result.returncode == 1
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("error: ")
@@ -244,8 +244,8 @@ def test_what_cannot_be_started_ends_with_one_line_that_says_what_was_meant(fini
 
 def test_a_plan_with_a_seed_run_that_is_not_there_yet_is_shown_with_a_warning(finished):
     """Without results of its own, too, where Snakemake would end with a rule and its missing input."""
-    config = str(finished.write(tiny_config(run="new", evaluation={"seed_runs": ["never"]})))
-    plan = finished.snakemake("-n", "--cores", "1", "--configfile", config)
+    config = tiny_config(run="new", evaluation={"seed_runs": ["never"]})
+    plan = finished.told(*finished.arguments(config, "-n"))
     assert plan.returncode == 0, plan.stderr
     assert "WARNING: evaluation.seed_runs: results/never/config.yaml does not exist" in plan.stderr
 
@@ -254,7 +254,7 @@ def test_a_cluster_without_slurm_is_told_before_the_first_job(finished):
     if shutil.which("sbatch"):
         pytest.skip("this machine has SLURM")
     config = str(finished.write(tiny_config(seed=2)))
-    result = finished.snakemake("all", "--profile", "slurm", "--configfile", config)
+    result = finished.told("all", "--profile", "slurm", "--configfile", config)
     assert result.returncode == 1
     assert result.stderr.strip().splitlines()[-1].startswith("error: there is no SLURM here")
 

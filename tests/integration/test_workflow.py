@@ -513,7 +513,7 @@ def test_a_source_that_is_not_there_yet(tmp_path):
     config = tiny_config(panel="imported")
     config["import"] = {"source": "raw.dta"}
     assert project.plan(config, "panel")["import_panel"] == 1, "a plan can be shown"
-    result = project.run(config, "panel")
+    result = project.told(*project.arguments(config, "panel"))
     assert result.returncode != 0
     assert "import.source: raw.dta does not exist" in result.stdout + result.stderr
 
@@ -537,7 +537,7 @@ def test_a_bad_slice_stops_with_a_message_and_leaves_nothing(tmp_path):
 
 def test_the_literal_cluster_command_plans_the_production_run(tmp_path):
     project = checkout(tmp_path)
-    result = project.snakemake("--profile", "slurm", "-n", "all")
+    result = project.told("--profile", "slurm", "-n", "all")
     output = result.stdout + result.stderr
     assert result.returncode == 0, output
     plan = job_counts(output)
@@ -554,7 +554,7 @@ def test_the_literal_cluster_command_plans_the_production_run(tmp_path):
         assert texts
         assert all(("slurm_partition=gpu" in job and "gpu=1" in job) == gpu for job in texts), rule
     assert "has no slice for" in output, "without data the plan says so"
-    real = project.snakemake(
+    real = project.told(
         "results/production/banks/windows.parquet", "--cores", "1", "--configfile", "config/config.yaml"
     )
     assert real.returncode != 0
@@ -563,7 +563,7 @@ def test_the_literal_cluster_command_plans_the_production_run(tmp_path):
 
 def test_unknown_settings_stop_before_anything_runs(tmp_path):
     project = checkout(tmp_path)
-    result = project.snakemake("-n", "--cores", "1", "--config", "sft_rank=8")
+    result = project.told("-n", "--cores", "1", "--config", "sft_rank=8")
     assert result.returncode != 0
     assert "sft_rank" in result.stdout + result.stderr
 

@@ -42,8 +42,9 @@ def test_a_cluster_that_refuses_gpus_is_asked_in_its_own_way(tmp_path, request_b
         "--config",
         'grpo={"num_gpus": 2}',
     ]
-    status, output = snakemake_in_a_fork(ROOT, environment, command)
-    assert status == 0, output
+    result = snakemake_in_a_fork(ROOT, environment, command)
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
     for rule, asked, number in (("train_grpo", train, 2), ("generate_completions", generate, 1)):
         (line, *_) = re.findall(rf"^rule {rule}:\n(?:    .*\n)*?    resources: (.*)$", output, re.MULTILINE)
         words = dict(word.split("=", 1) for word in line.split(", "))

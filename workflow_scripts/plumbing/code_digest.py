@@ -8,12 +8,18 @@ for `script:` nor for `shell:`.
 import ast
 import functools
 import hashlib
+import json
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from workflow_scripts.plumbing.remembered_digests import recall, remember
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "workflow_scripts"
+# Below the folder in which the workflow runs. A plan reads here what it would need a third of its time to parse.
+MEMORY = Path(".snakemake/code_digests.json")
 
 
 def module_path(module: str, root: Path = ROOT) -> Path | None:
@@ -59,13 +65,18 @@ def _without_docstrings(tree: ast.AST) -> ast.AST:
     return tree
 
 
-@functools.cache
-def _parsed(module: str, root: Path) -> tuple[str, frozenset[str]]:
-    """Digest of one module's own statements, and the project modules that it imports."""
-    path = module_path(module, root)
-    if path is None:
-        raise ValueError(f"{module} is not a module of this project")
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+def _statements(path: Path) -> list[str]:
+    """Digest of a module's own statements, and then the names that it imports, sorted."""
+    source = path.read_bytes()
+    key = hashlib.sha256(source + _reader()).hexdigest()
+    if key not in _known():
+        _known()[key] = _read(source, path)
+    return _known()[key]
+
+
+def _read(source: bytes, path: Path) -> list[str]:
+    """`_statements` of a module's text."""
+    tree = ast.parse(source, filename=str(path))
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -75,9 +86,33 @@ def _parsed(module: str, root: Path) -> tuple[str, frozenset[str]]:
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level:
             raise ValueError(f"{path}: relative import in line {node.lineno}; write it absolute")
-    imports = frozenset(name for name in names if module_path(name, root) is not None)
     text = ast.dump(_WithoutAnnotations().visit(_without_docstrings(tree)), include_attributes=False)
-    return hashlib.sha256(text.encode()).hexdigest(), imports
+    return [hashlib.sha256(text.encode()).hexdigest(), *sorted(names)]
+
+
+@functools.cache
+def _reader() -> bytes:
+    """What else decides about a digest: how it is worked out here, and Python, whose syntax trees differ by version."""
+    return Path(__file__).read_bytes() + sys.version.encode()
+
+
+@functools.cache
+def _known() -> dict[str, list[str]]:
+    """What modules hold, by a digest of their bytes, as far as this or an earlier process has read them."""
+    try:
+        return json.loads(recall(MEMORY))
+    except ValueError:
+        return {}
+
+
+@functools.cache
+def _parsed(module: str, root: Path) -> tuple[str, frozenset[str]]:
+    """Digest of one module's own statements, and the project modules that it imports."""
+    path = module_path(module, root)
+    if path is None:
+        raise ValueError(f"{module} is not a module of this project")
+    digest, *names = _statements(path)
+    return digest, frozenset(name for name in names if module_path(name, root) is not None)
 
 
 def imported_modules(*modules: str, root: Path = ROOT) -> list[str]:
@@ -95,7 +130,10 @@ def imported_modules(*modules: str, root: Path = ROOT) -> list[str]:
 @functools.cache
 def digest_of(*modules: str, root: Path = ROOT) -> str:
     """SHA-256 over the docstring-stripped syntax trees of the modules and their imports."""
+    known_before = len(_known())
     parts = [f"{module} {_parsed(module, root)[0]}" for module in imported_modules(*modules, root=root)]
+    if len(_known()) > known_before:
+        remember(MEMORY, json.dumps(_known()))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Digests of large files that are read once: panels and model weights of gigabytes.
+"""Digests that are worked out once: of large files, panels and model weights of gigabytes, and of code.
 
 What a file was when it was read (its size, times and inode) is remembered with its digest. A file that has since been
 written, replaced, moved or copied over has another time of change (ctime), which no user can set back: `cp -p`,
@@ -30,22 +30,32 @@ def content_digest(path: str | Path) -> str:
     if path.stat().st_size < SMALL:
         return file_digest(path)
     memory = MEMORY / json_digest([str(path), before])
-    try:
-        known = memory.read_text(encoding="utf-8").strip()
-    except OSError:
-        known = ""
+    known = recall(memory).strip()
     if re.fullmatch("[0-9a-f]{64}", known):
         return known
     started = time.time()
     digest = file_digest(path)
     # A digest is not remembered while somebody writes the file.
     if _state(path) == before and _last_change(path) < started - REST_SECONDS:
-        try:
-            write_text(memory, digest + "\n")
-        except OSError:
-            # A folder without the right to write, a full disk: the digest itself is right.
-            pass
+        remember(memory, digest + "\n")
     return digest
+
+
+def recall(memory: Path) -> str:
+    """What was remembered in a file, empty where nothing was."""
+    try:
+        return memory.read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def remember(memory: Path, text: str) -> None:
+    """Write what is to be remembered, whole; where nothing can be written, it is worked out again each time."""
+    try:
+        write_text(memory, text)
+    except OSError:
+        # A folder without the right to write, a full disk: what was worked out is right.
+        pass
 
 
 def _state(path: Path) -> list[int]:

@@ -18,4 +18,4 @@ def prompt_lengths(rows: list[dict], model: ModelSettings) -> list[int]:
         tokenizer.apply_chat_template(row["messages"], add_generation_prompt=True, tokenize=True, return_dict=True)
         for row in rows
     )
-    return [len(one["input_ids"]) for one in encoded]  # type: ignore[call-overload,index]  # return_dict: a dictionary
+    return [len(one["input_ids"]) for one in encoded]

@@ -7,7 +7,6 @@ it is the absolute error. It is a proper score: who says what he believes cannot
 """
 
 import numpy as np
-import scoringrules
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.texts.answers import LEVELS
@@ -21,6 +20,9 @@ WEIGHTS = _TRAPEZOIDS / _TRAPEZOIDS.sum()
 
 def pinball(true: Array, quantiles: Array) -> Array:
     """Pinball loss at LEVELS, shape (n, levels), of truths (n,) and quantiles (n, levels); Koenker and Bassett 1978."""
+    # Every run imports this module to read its settings, and the library loads SciPy, a tenth of a plan's time.
+    import scoringrules
+
     return scoringrules.quantile_score(true[:, None], quantiles, np.array(LEVELS))
 
 
