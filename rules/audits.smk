@@ -71,7 +71,7 @@ rule audit_baselines:
     input:
         panel=panel_slice,
         stocks="<results>/{firm_type}/stock_quarters.parquet",
-        train=expand("<results>/{{firm_type}}/training_windows/{split}.parquet", split=SPLITS[:-1]),
+        train=TRAINING_WINDOWS,
         histories=expand("<results>/{{firm_type}}/histories/{split}.parquet", split=SPLITS),
         samples=expand("<results>/{{firm_type}}/samples/{split}.parquet", split=SPLITS),
         predictions=expand("<results>/{{firm_type}}/predictions/{forecaster}.csv", forecaster=BASELINES),

@@ -6,7 +6,7 @@
 
 rule predict_baselines:
     input:
-        train=expand("<results>/{{firm_type}}/training_windows/{split}.parquet", split=SPLITS[:-1]),
+        train=TRAINING_WINDOWS,
         # Drawn as the test windows are.
         later=f"<results>/{{firm_type}}/samples/{SPLITS[-2]}.parquet",
         test="<results>/{firm_type}/samples/test.parquet",

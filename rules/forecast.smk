@@ -91,7 +91,7 @@ use rule parse_predictions as parse_forecasts with:
 # The oracle knows the law of a simulated panel: it is no forecaster.
 use rule predict_baselines as predict_forecast_baselines with:
     input:
-        train=expand("<results>/{{firm_type}}/training_windows/{split}.parquet", split=SPLITS[:-1]),
+        train=TRAINING_WINDOWS,
         later=f"<results>/{{firm_type}}/samples/{SPLITS[-2]}.parquet",
         test="<results>/{firm_type}/forecast/sample.parquet",
     output:

@@ -1,6 +1,6 @@
 # Windows of a firm type and the stratified sample of them.
 # Required inputs: the checked slice. Outputs: {windows,stock_quarters,manager_quarters}.parquet, samples/{split}.parquet, histories/{split}.parquet, training_windows/{split}.parquet
-# Steps: build_windows, build_stock_quarters -> build_manager_quarters -> sample_windows, collect_training_windows (per split)
+# Steps: build_windows, build_quarters -> sample_windows (per split), collect_training_windows
 
 
 # In the order in which they are given.
@@ -35,49 +35,28 @@ rule build_windows:
             """)
 
 
-rule build_stock_quarters:
+rule build_quarters:
     input:
         panel=panel_slice,
         # Keeps an unchecked slice out.
         report="<results>/{firm_type}/panel_report.json",
     output:
-        "<results>/{firm_type}/stock_quarters.parquet",
-    log:
-        "<results>/logs/build_stock_quarters/{firm_type}.log",
-    benchmark:
-        "<results>/benchmarks/build_stock_quarters/{firm_type}.tsv"
-    params:
-        code=code_of("workflow_scripts.build_stock_quarters"),
-        content=content_of(panel_slice),
-    shell:
-        logged(r"""
-            python -m workflow_scripts.build_stock_quarters \
-                --panel {input.panel:q} \
-                --firm-type {wildcards.firm_type} \
-                --out {output:q}
-            """)
-
-
-rule build_manager_quarters:
-    input:
-        panel=panel_slice,
         stocks="<results>/{firm_type}/stock_quarters.parquet",
-    output:
-        "<results>/{firm_type}/manager_quarters.parquet",
+        managers="<results>/{firm_type}/manager_quarters.parquet",
     log:
-        "<results>/logs/build_manager_quarters/{firm_type}.log",
+        "<results>/logs/build_quarters/{firm_type}.log",
     benchmark:
-        "<results>/benchmarks/build_manager_quarters/{firm_type}.tsv"
+        "<results>/benchmarks/build_quarters/{firm_type}.tsv"
     params:
-        code=code_of("workflow_scripts.build_manager_quarters"),
+        code=code_of("workflow_scripts.build_quarters"),
         content=content_of(panel_slice),
     shell:
         logged(r"""
-            python -m workflow_scripts.build_manager_quarters \
+            python -m workflow_scripts.build_quarters \
                 --panel {input.panel:q} \
-                --stocks {input.stocks:q} \
                 --firm-type {wildcards.firm_type} \
-                --out {output:q}
+                --stocks {output.stocks:q} \
+                --managers {output.managers:q}
             """)
 
 
@@ -111,18 +90,20 @@ rule sample_windows:
             """)
 
 
+# Of all splits that a baseline learns from, in their order: whoever reads one reads all.
+TRAINING_WINDOWS = [f"<results>/{{firm_type}}/training_windows/{split}.parquet" for split in SPLITS[:-1]]
+
+
 rule collect_training_windows:
     input:
         panel=panel_slice,
         tables=WINDOW_TABLES,
     output:
-        "<results>/{firm_type}/training_windows/{split}.parquet",
+        TRAINING_WINDOWS,
     log:
-        "<results>/logs/collect_training_windows/{firm_type}.{split}.log",
+        "<results>/logs/collect_training_windows/{firm_type}.log",
     benchmark:
-        "<results>/benchmarks/collect_training_windows/{firm_type}.{split}.tsv"
-    wildcard_constraints:
-        split=any_of(SPLITS[:-1]),
+        "<results>/benchmarks/collect_training_windows/{firm_type}.tsv"
     params:
         code=code_of("workflow_scripts.collect_training_windows"),
         content=content_of(panel_slice),
@@ -133,7 +114,6 @@ rule collect_training_windows:
                 --panel {input.panel:q} \
                 --tables {input.tables:q} \
                 --firm-type {wildcards.firm_type} \
-                --split {wildcards.split} \
                 --settings {params.settings:q} \
                 --out {output:q}
             """)

@@ -9,12 +9,11 @@ from argparse import Namespace
 from dataclasses import dataclass
 
 from workflow_scripts.holdings.panel.quarters import quarter_labels
-from workflow_scripts.holdings.panel.stock_quarters import StockQuarters
-from workflow_scripts.holdings.windows.assembling import TABLES, FirmTypeFiles, assemble
+from workflow_scripts.holdings.windows.assembling import TABLES, Assembler, FirmTypeFiles
 from workflow_scripts.holdings.windows.newest import ForecastSettings, draw_windows, newest_windows
 from workflow_scripts.plumbing import cli
 from workflow_scripts.plumbing.errors import InputError
-from workflow_scripts.plumbing.files import file_digest, read_batches, read_table, write_json, write_table
+from workflow_scripts.plumbing.files import file_digest, read_batches, write_json, write_table
 from workflow_scripts.plumbing.random_streams import random_stream
 
 
@@ -31,8 +30,8 @@ class Settings:
 def main(args: Namespace) -> str:
     """Write the windows to `--out` and the account to `--report`."""
     settings, files = args.settings, FirmTypeFiles(args.firm_type, args.panel, *args.tables)
-    quarters = read_table(files.stocks)
-    newest = int(quarters["quarter"].to_numpy().max())
+    assembler = Assembler(files)
+    newest = assembler.stocks.newest_quarter
     windows = read_batches(files.windows, ["mgrno", "permno", "quarter", "zero_holding", "delta_sign"])
     try:
         found, account = newest_windows(windows, newest, settings.drop_zero_holding)
@@ -40,7 +39,7 @@ def main(args: Namespace) -> str:
         raise InputError(f"{files.windows}: {error}") from error
     rng = random_stream(settings.seed, args.firm_type, "forecast")
     chosen = draw_windows(found, settings.forecast.max_windows, rng)
-    sample, _ = assemble(chosen, files, StockQuarters(quarters), settings.history_quarters)
+    [sample], _ = assembler.assemble([chosen], settings.history_quarters)
     write_table(args.out, sample)
     quarter, following = quarter_labels([newest, newest + 1])
     account |= {"forecast": sample.num_rows, "data_digest": file_digest(args.panel)}

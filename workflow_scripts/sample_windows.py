@@ -29,13 +29,13 @@ class Settings(SplitWindows):
 def main(args: Namespace) -> str:
     """Write the sample and the rows of its pairs to the two files of `--out`, and the account to `--report`."""
     settings = args.settings
-    assembler = Assembler(FirmTypeFiles(args.firm_type, args.panel, *args.tables), settings)
-    candidates, account = assembler.candidates(args.split, settings.sample.drop_zero_holding)
+    assembler = Assembler(FirmTypeFiles(args.firm_type, args.panel, *args.tables))
+    candidates, account = assembler.candidates(args.split, settings, settings.sample.drop_zero_holding)
     chosen, sampled = sample_windows(
         candidates, settings.sample, random_stream(settings.seed, args.firm_type, args.split)
     )
     account |= sampled
-    sample, history = assembler.assemble(chosen)
+    [sample], history = assembler.assemble([chosen], settings.history_quarters)
     price_ratio, split_ratio = (sample[name].to_numpy() for name in ("price_ratio", "split_ratio"))
     account["sampled_split_like"] = int(np.isfinite(split_ratio).sum())
     account["sampled_without_price"] = int(np.isnan(price_ratio).sum())

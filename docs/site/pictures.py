@@ -40,7 +40,7 @@ class Stage:
 
 STAGES = (
     Stage("Panel", "import, check", 0, 2, ("simulate_panel", "check_panel", "summarize_panel")),
-    Stage("Samples", "of 4 quarters", 1, 2, ("build_windows", "build_stock_quarters", "build_manager_quarters",
+    Stage("Samples", "of 4 quarters", 1, 2, ("build_windows", "build_quarters",
                                                  "sample_windows", "collect_training_windows")),
     Stage("Datasets", "prompts, labels", 2, 2, ("build_prompts", "build_sft_dataset", "build_grpo_dataset",
                                                 "build_test_dataset", "write_dataset_card")),

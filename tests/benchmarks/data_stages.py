@@ -37,7 +37,7 @@ ROWS_PER_MANAGER = 6170
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
 START = ["-c", "import numpy, pyarrow.compute, pyarrow.parquet"]
 # Windows, stocks, managers and one sample.
-SAMPLED = slice(1, 5)
+SAMPLED = slice(1, 4)
 # Millions of rows up to which a peer takes part: the loop takes minutes beyond, pandas more memory than a laptop has.
 LARGEST = {"loop": 0.2, "pandas": 20}
 # Up to here processes run several times.
@@ -106,26 +106,21 @@ def reading(slice_path: Path, folder: Path) -> dict[str, list]:
         "build_windows": module(
             "build_windows", **shared, report=report, settings=settings("build_windows"), out=windows
         ),
-        "build_stock_quarters": module("build_stock_quarters", **shared, out=tables(folder)[1]),
-        "build_manager_quarters": module(
-            "build_manager_quarters", **shared, stocks=tables(folder)[1], out=tables(folder)[2]
-        ),
+        "build_quarters": module("build_quarters", **shared, stocks=tables(folder)[1], managers=tables(folder)[2]),
     }
     for split in SPLITS:
         stages[f"sample_windows {split}"] = sampling(slice_path, folder, split, settings("sample_windows", split))
-    for split in SPLITS[:-1]:
-        rule = "collect_training_windows"
-        options = {"tables": tables(folder), "split": split, "settings": settings(rule, split)}
-        stages[f"{rule} {split}"] = module(rule, **shared, **options, out=training_windows(folder, split))
-    return stages
+    rule = "collect_training_windows"
+    options = {"tables": tables(folder), "settings": settings(rule), "out": training_windows(folder)}
+    return {**stages, rule: module(rule, **shared, **options)}
 
 
 def tables(folder: Path) -> list[Path]:
     return [folder / f"{name}.parquet" for name in ("windows", "stock_quarters", "manager_quarters")]
 
 
-def training_windows(folder: Path, split: str) -> Path:
-    return folder / f"training_windows/{split}.parquet"
+def training_windows(folder: Path) -> list[Path]:
+    return [folder / f"training_windows/{split}.parquet" for split in SPLITS[:-1]]
 
 
 def sampling(slice_path: Path, folder: Path, split: str, content: str) -> list:
@@ -151,7 +146,7 @@ def texts(folder: Path) -> dict[str, list]:
         options |= {"settings": settings(rule)} if rule in USES else {}
         options |= {"report": folder / "datasets/sft.json"} if split == "sft" else {}
         stages[rule] = module(rule, **options)
-    train = [training_windows(folder, split) for split in SPLITS[:-1]]
+    train = training_windows(folder)
     later, test = (folder / f"samples/{split}.parquet" for split in SPLITS[-2:])
     options = {"train": train, "later": later, "test": test, "firm_type": FIRM_TYPE}
     options |= {"settings": settings("predict_baselines")}
@@ -184,7 +179,7 @@ def audits(slice_path: Path, folder: Path) -> dict[str, list]:
         stages[f"audit_leakage {split}"] = module("audit_leakage", **shared, **files, **options)
     files = {"samples": [folder / f"samples/{split}.parquet" for split in SPLITS], "predictions": forecasts(folder)}
     files["histories"] = [history(folder, split) for split in SPLITS]
-    files["train"] = [training_windows(folder, split) for split in SPLITS[:-1]]
+    files["train"] = training_windows(folder)
     files["panel"] = [slice_path, tables(folder)[1]]
     options = {"settings": settings("audit_baselines"), "out": folder / "audit/baselines.csv"}
     return {**stages, "audit_baselines": module("audit_baselines", **shared, **files, **options)}

@@ -20,11 +20,11 @@ DATASETS = {"build_sft_dataset": 2, "build_grpo_dataset": 2, "build_test_dataset
 PROMPTS = {"build_prompts": 6, **DATASETS}
 CHOICE = {"choose_baseline": 2}
 BASELINES = {"predict_baselines": 2, "audit_baselines": 2, **CHOICE}
-TRAINING_WINDOWS = {"collect_training_windows": 4, **BASELINES}
+TRAINING_WINDOWS = {"collect_training_windows": 2, **BASELINES}
 SAMPLES = {"sample_windows": 6, "audit_sample": 6, **TRAINING_WINDOWS, **PROMPTS}
 WINDOWS = {"build_windows": 2, **SAMPLES}
-MANAGERS = {"build_manager_quarters": 2, **SAMPLES}
-PANEL = {"check_panel": 2, "summarize_panel": 1, "build_stock_quarters": 2, **MANAGERS, **WINDOWS}
+QUARTERS = {"build_quarters": 2, **SAMPLES}
+PANEL = {"check_panel": 2, "summarize_panel": 1, **QUARTERS, **WINDOWS}
 EVERYTHING = {"simulate_panel": 2, "build_demo_model": 1, **PANEL, **CONFIG}
 
 SETTINGS: list[tuple[dict, dict]] = [
@@ -33,7 +33,7 @@ SETTINGS: list[tuple[dict, dict]] = [
     ({"simulation": {"noise_sd": 0.3}}, {"simulate_panel": 2, **PANEL, **CONFIG}),
     ({"checks": {"max_share_above": 0.5}}, {**PANEL, **CONFIG}),
     ({"checks": {"timing": "warn"}}, {**PANEL, **CONFIG}),
-    ({"panel_exits": "from_filings"}, {"add_exits": 2, "build_stock_quarters": 2, **MANAGERS, **WINDOWS, **CONFIG}),
+    ({"panel_exits": "from_filings"}, {"add_exits": 2, **QUARTERS, **WINDOWS, **CONFIG}),
     ({"windows": {"set_aside": ["10001 2016Q4"]}}, {**WINDOWS, **CONFIG}),
     ({"windows": {"history_quarters": 3}}, {"build_demo_model": 1, **WINDOWS, **CONFIG}),
     ({"splits": {"embargo_quarters": 1}}, {**SAMPLES, **CONFIG}),
@@ -115,17 +115,17 @@ EDITS: list[tuple[str, str, str, dict]] = [
     # The tiny panel has its zero rows.
     ("holdings/panel/exits.py", "", SPARE, {}),
     ("holdings/panel/stock_quarters.py", "RETURN_SCALE = 0.25", "RETURN_SCALE = 0.3",
-     {"build_stock_quarters": 2, "build_demo_model": 1, **MANAGERS, **SUMMARY}),
+     {"build_demo_model": 1, **QUARTERS, **SUMMARY}),
     # A constant of the sampler simulates no panel again.
     ("holdings/windows/sampling.py", "MIN_BUCKETS, MAX_BUCKETS = 3, 12", "MIN_BUCKETS, MAX_BUCKETS = 4, 12",
      {**SAMPLES, **SUMMARY}),
     ("holdings/windows/splits.py", "", SPARE, {**SAMPLES, **SUMMARY}),
     ("holdings/windows/prices.py", "", SPARE, {**SAMPLES, **SUMMARY}),
-    ("holdings/windows/labels.py", "", SPARE, {"build_demo_model": 1, **MANAGERS, **SUMMARY}),
+    ("holdings/windows/labels.py", "", SPARE, {"build_demo_model": 1, **QUARTERS, **SUMMARY}),
     ("holdings/windows/managers.py", "UNIT, LIMIT = 1e-9, 1e3", "UNIT, LIMIT = 1e-9, 1e2",
-     {"build_demo_model": 1, **MANAGERS, **SUMMARY}),
+     {"build_demo_model": 1, **QUARTERS, **SUMMARY}),
     ("holdings/windows/assembling.py", "", SPARE, {**SAMPLES, **SUMMARY}),
-    ("holdings/windows/lags.py", "", SPARE, {"build_demo_model": 1, **MANAGERS, **SUMMARY}),
+    ("holdings/windows/lags.py", "", SPARE, {"build_demo_model": 1, **QUARTERS, **SUMMARY}),
     ("holdings/texts/prompts.py", "you forecast the next one.", "you predict the next one.",
      {"build_demo_model": 1, "audit_baselines": 2, **PROMPTS, **SUMMARY}),
     ("holdings/texts/tickers.py", "", SPARE, {**PROMPTS, **SUMMARY}),

@@ -181,7 +181,7 @@ def test_inputs_are_compared_by_content_whatever_their_times_say(with_own_inputs
     pq.write_table(table.set_column(table.column_names.index("prc"), "prc", price), buffer)
     in_place(panel, buffer.getvalue().to_pybytes())
     plan = project.plan(config, *targets)
-    assert plan["check_panel"] == plan["build_windows"] == plan["build_stock_quarters"] == 1
+    assert plan["check_panel"] == plan["build_windows"] == plan["build_quarters"] == 1
 
 
 @pytest.mark.parametrize(

@@ -206,11 +206,10 @@ def test_the_whole_run_on_slurm(disturbed, slurm):
             done.add((job["rule"], job["wildcards"].removeprefix("banks").removeprefix("_")))
     # What reads a slice or a model is a job; seconds of work on small files run beside Snakemake.
     assert done == {
-        *((rule, "") for rule in ("simulate_panel", "check_panel", "build_windows", "build_stock_quarters",
-                                  "build_manager_quarters", "build_demo_model")),
+        *((rule, "") for rule in ("simulate_panel", "check_panel", "build_windows", "build_quarters",
+                                  "collect_training_windows", "build_demo_model")),
         ("train_sft", "sft"), ("merge_adapter", "sft"), ("train_grpo", "grpo"),
         *((rule, split) for rule in ("sample_windows", "audit_sample") for split in ("sft", "grpo", "test")),
-        *(("collect_training_windows", split) for split in ("sft", "grpo")),
         *(("generate_completions", stage) for stage in ("base", "sft", "grpo")),
     }  # fmt: skip
 

@@ -17,7 +17,8 @@ print("pandas imported:", "pandas" in sys.modules)
 """
 SPLIT = {"seed": 1, "history_quarters": 4, "period": {}, "next_start": None, "embargo_quarters": 0,
          "needs_active_change": False}  # fmt: skip
-SAMPLE, TRAINING = {**SPLIT, "sample": {}}, {**SPLIT, "max_windows": 10, "drop_zero_holding": True}
+SAMPLE = {**SPLIT, "sample": {}}
+TRAINING = {"splits": {"sft": SPLIT, "grpo": SPLIT}, "max_windows": 10, "drop_zero_holding": True}
 
 FORECAST = {"seed": 1, "history_quarters": 4, "drop_zero_holding": True, "forecast": {}}
 
@@ -37,10 +38,9 @@ def stages(tmp_path) -> dict[str, dict]:
     return {
         "check_panel": {**read, "settings": "{}", "out": report, "text": tmp_path / "report.txt"},
         "build_windows": {**read, "report": report, "settings": "{}", "out": windows},
-        "build_stock_quarters": {**read, "out": stocks},
-        "build_manager_quarters": {**read, "stocks": stocks, "out": managers},
-        "collect_training_windows": {**read, "tables": [windows, stocks, managers], "split": "sft",
-                                     "settings": json.dumps(TRAINING), "out": tmp_path / "training.parquet"},
+        "build_quarters": {**read, "stocks": stocks, "managers": managers},
+        "collect_training_windows": {**read, "tables": [windows, stocks, managers], "settings": json.dumps(TRAINING),
+                                     "out": [tmp_path / f"training_{split}.parquet" for split in ("sft", "grpo")]},
         "sample_windows": {**read, "tables": [windows, stocks, managers], "split": "sft",
                            "out": [sample, history], "settings": json.dumps(SAMPLE),
                            "report": tmp_path / "sample.json"},

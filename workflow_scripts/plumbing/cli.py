@@ -79,7 +79,12 @@ def read_settings(cls: type[Settings], content: Mapping[str, Any]) -> Settings:
     for name, value in content.items():
         kinds = (hints[name], *typing.get_args(hints[name]))
         inner = next((kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)), None)
-        values[name] = read_settings(inner, value) if inner and isinstance(value, Mapping) else value
+        if inner is None or not isinstance(value, Mapping):
+            values[name] = value
+        elif typing.get_origin(hints[name]) is dict:
+            values[name] = {key: read_settings(inner, one) for key, one in value.items()}
+        else:
+            values[name] = read_settings(inner, value)
     return cls(**values)
 
 

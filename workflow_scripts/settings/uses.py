@@ -263,8 +263,8 @@ def _start_model(config: Config, wildcards: Wildcards) -> Content:
     return asdict(start_model(config, wildcards.firm_type, wildcards.stage))
 
 
-def _split_windows(config: Config, wildcards: Wildcards) -> Content:
-    split, embargo = wildcards.split, config.splits.embargo_quarters
+def _split_windows(config: Config, split: str) -> Content:
+    embargo = config.splits.embargo_quarters
     return {
         "seed": config.seed,
         "history_quarters": config.windows.history_quarters,
@@ -278,12 +278,12 @@ def _split_windows(config: Config, wildcards: Wildcards) -> Content:
 
 def _sample_windows(config: Config, wildcards: Wildcards) -> Content:
     sample = part(config.sample, Stratification) | asdict(getattr(config.sample, wildcards.split))
-    return {**_split_windows(config, wildcards), "sample": sample}
+    return {**_split_windows(config, wildcards.split), "sample": sample}
 
 
 def _collect_training_windows(config: Config, wildcards: Wildcards) -> Content:
-    dropped = {"drop_zero_holding": config.sample.drop_zero_holding}
-    return {**_split_windows(config, wildcards), **dropped, **asdict(config.baselines)}
+    splits = {split: _split_windows(config, split) for split in SPLITS[:-1]}
+    return {"splits": splits, "drop_zero_holding": config.sample.drop_zero_holding, **asdict(config.baselines)}
 
 
 def _audit_leakage(config: Config, wildcards: Wildcards) -> Content:

@@ -216,6 +216,11 @@ class StockQuarters:
         # One row more, for what is not there.
         self._columns = {name: np.append(stocks[name].to_numpy(), np.nan) for name in ("prc", "prc_t1", "split_ratio")}
 
+    @property
+    def newest_quarter(self) -> int:
+        """The id of the last quarter in which a stock has a row."""
+        return int((self._keys.codes & 0xFFFFFFFF).max())
+
     def find(self, name: str, permno: NDArray, quarter: NDArray) -> NDArray[np.float64]:
         """A column of `stock_quarters`, shape (n,)."""
         return self._columns[name][self._keys.rows(permno, quarter)]

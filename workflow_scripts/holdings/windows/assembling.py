@@ -1,5 +1,6 @@
 """Windows of a split, from those that may be used to samples with all that is known at t."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -47,15 +48,14 @@ TABLES = {"nargs": 3, "metavar": ("WINDOWS", "STOCK_QUARTERS", "MANAGER_QUARTERS
 
 
 class Assembler:
-    """Finds the windows of a split and attaches their history, prices and managers."""
+    """Finds the windows of splits and attaches their history, prices and managers."""
 
-    def __init__(self, files: FirmTypeFiles, settings: SplitWindows) -> None:
-        self.files, self.settings = files, settings
+    def __init__(self, files: FirmTypeFiles) -> None:
+        self.files = files
         self.stocks = StockQuarters(read_table(files.stocks))
 
-    def candidates(self, split: str, drop_zero_holding: bool) -> tuple[Candidates, dict]:
+    def candidates(self, split: str, settings: SplitWindows, drop_zero_holding: bool) -> tuple[Candidates, dict]:
         """The windows that may be used, and the account of what was dropped; InputError where none is left."""
-        settings = self.settings
         in_split = partial(
             split_mask,
             period=settings.period,
@@ -69,16 +69,17 @@ class Assembler:
         except InputError as error:
             raise InputError(f"{self.files.windows}, split {split}: {error}") from error
 
-    def assemble(self, chosen: pa.Table) -> tuple[pa.Table, pa.Table]:
-        """`assemble` of the chosen windows."""
-        return assemble(chosen, self.files, self.stocks, self.settings.history_quarters)
+    def assemble(self, chosen: Sequence[pa.Table], history_quarters: int) -> tuple[list[pa.Table], pa.Table]:
+        """Windows chosen once or several times with all columns of a sample, and the panel rows of all their pairs.
 
-
-def assemble(
-    chosen: pa.Table, files: FirmTypeFiles, stocks: StockQuarters, history_quarters: int
-) -> tuple[pa.Table, pa.Table]:
-    """The chosen windows with all columns of a sample, and the panel rows of their pairs."""
-    history = read_history(files.panel, chosen)
-    sample = attach_history(chosen, history, files.firm_type, history_quarters)
-    sample = attach_prices(sample, stocks, history_quarters)
-    return attach_managers(sample, ManagerQuarters(read_table(files.managers)), stocks), history
+        The slice is read once.
+        """
+        files = self.files
+        history = read_history(files.panel, pa.concat_tables(chosen).select(IDS))
+        managers = ManagerQuarters(read_table(files.managers))
+        samples = []
+        for windows in chosen:
+            sample = attach_history(windows, history, files.firm_type, history_quarters)
+            sample = attach_prices(sample, self.stocks, history_quarters)
+            samples.append(attach_managers(sample, managers, self.stocks))
+        return samples, history
