@@ -17,6 +17,14 @@ def same_pair(mgrno: NDArray, permno: NDArray, distance: int) -> NDArray[np.bool
     return (mgrno[distance:] == mgrno[:-distance]) & (permno[distance:] == permno[:-distance])
 
 
+def is_ascending(mgrno: NDArray, permno: NDArray, quarter: NDArray) -> bool:
+    """Whether rows are sorted by (mgrno, permno, quarter), equal keys allowed."""
+    same_manager = mgrno[1:] == mgrno[:-1]
+    same_pair = same_manager & (permno[1:] == permno[:-1])
+    ascending = (mgrno[1:] > mgrno[:-1]) | (same_manager & (permno[1:] > permno[:-1]))
+    return bool((ascending | (same_pair & (quarter[1:] >= quarter[:-1]))).all())
+
+
 def pair_numbers(*tables: pa.Table) -> list[NDArray[np.intp]]:
     """A number for every pair, the same in all tables, in whatever order their rows are; arrays of shape (n,)."""
     mgrno, permno = (np.concatenate([table[name].to_numpy() for table in tables]) for name in IDS)

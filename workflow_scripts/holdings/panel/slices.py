@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.contract import FEATURES, IDS, LABELS, MAX_EXAMPLES, PANEL_COLUMNS, PanelError
-from workflow_scripts.holdings.panel.pairs import key_arrays, same_pair
+from workflow_scripts.holdings.panel.pairs import is_ascending, key_arrays, same_pair
 from workflow_scripts.holdings.panel.quarters import quarter_ids
 from workflow_scripts.plumbing.errors import InputError
 from workflow_scripts.plumbing.files import ROW_GROUP_ROWS, read_batches
@@ -117,12 +117,9 @@ class _Order:
 
     def holds(self, table: pa.Table) -> bool:
         keys = key_arrays(table)
-        m, p, q = (np.r_[before, key] for before, key in zip(self.last, keys, strict=True)) if self.last else keys
+        goes_on = [np.r_[before, key] for before, key in zip(self.last, keys, strict=True)] if self.last else keys
         self.last = [key[-1:] for key in keys]
-        same_manager = m[1:] == m[:-1]
-        same_pair = same_manager & (p[1:] == p[:-1])
-        ascending = (m[1:] > m[:-1]) | (same_manager & (p[1:] > p[:-1])) | (same_pair & (q[1:] >= q[:-1]))
-        return bool(ascending.all())
+        return is_ascending(*goes_on)
 
 
 def check_keys(path: str | Path) -> bool:

@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from workflow_scripts.holdings.panel.contract import FEATURES, IDS, LABELS
-from workflow_scripts.holdings.panel.pairs import key_arrays, same_pair
+from workflow_scripts.holdings.panel.pairs import is_ascending, key_arrays, same_pair
 from workflow_scripts.holdings.panel.slices import read_pairs
 from workflow_scripts.holdings.windows.lags import history_lags, lagged
 from workflow_scripts.holdings.windows.managers import TRADE_FACTS
@@ -39,7 +39,8 @@ def attach_history(sample: pa.Table, panel: pa.Table, firm_type: str, history_qu
     the panel since the windows were built.
     """
     wanted, there = key_arrays(sample), key_arrays(panel)
-    order = np.lexsort(there[::-1])
+    # As they are in a sorted slice; to sort millions of rows again would take longer than all else here.
+    order = np.arange(len(there[0])) if is_ascending(*there) else np.lexsort(there[::-1])
     mgrno, permno, quarter = (key[order] for key in there)
     begins = np.append(True, ~same_pair(mgrno, permno, 1))[: len(order)]
     # Records compare slowly: they find pairs, of which there are few; a row is found by one number.
