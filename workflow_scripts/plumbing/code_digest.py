@@ -100,9 +100,10 @@ def _reader() -> bytes:
 def _known() -> dict[str, list[str]]:
     """What modules hold, by a digest of their bytes, as far as this or an earlier process has read them."""
     try:
-        return json.loads(recall(MEMORY))
+        known = json.loads(recall(MEMORY))
     except ValueError:
         return {}
+    return known if isinstance(known, dict) else {}
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from workflow_scripts.plumbing.code_digest import ROOT, imported_modules
+from workflow_scripts.plumbing.files import read_json, write_json
 
 ENTRY = "workflow_scripts.evaluate_forecasts"
 
@@ -69,3 +70,37 @@ def test_an_edited_statement_changes_its_own_rules_only(project):
     )
     assert digest(project) != before
     assert digest(project, "workflow_scripts.build_windows") == others
+
+
+def test_what_is_remembered_of_a_module_is_used_for_the_same_bytes_alone(project):
+    memory = project / ".snakemake/code_digests.json"
+    before = digest(project)
+    known = read_json(memory)
+    assert digest(project) == before
+    # What a process believes that reads it: the memory is used.
+    write_json(memory, {key: ["0" * 64, *names] for key, (_, *names) in known.items()})
+    assert digest(project) != before
+    write_json(memory, known)
+    edit(project, "holdings/evaluation/metrics.py", "np.mean(np.abs(", "np.median(np.abs(")
+    changed = digest(project)
+    memory.unlink()
+    assert digest(project) == changed != before
+    # Another way of working digests out, such as that of the next version, takes nothing from the memory.
+    edit(project, "plumbing/code_digest.py", "include_attributes=False", "include_attributes=True")
+    other = digest(project)
+    memory.unlink()
+    assert digest(project) == other != changed
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null"])
+def test_a_damaged_memory_is_none(project, text):
+    before = digest(project)
+    (project / ".snakemake/code_digests.json").write_text(text)
+    assert digest(project) == before
+
+
+def test_where_nothing_can_be_remembered_digests_are_the_same(project):
+    before = digest(project)
+    shutil.rmtree(project / ".snakemake")
+    (project / ".snakemake").write_text("A file, so that nothing can be written below it.")
+    assert digest(project) == before
