@@ -9,24 +9,21 @@ code can be compared (`diff -r`).
 """
 
 import argparse
+import functools
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from tests.benchmarks.data_stages import Cost, measured
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
 from workflow_scripts.holdings.forecasts.predictions import prediction_table
 from workflow_scripts.holdings.forecasts.quantiles import with_quantiles
 from workflow_scripts.holdings.forecasts.stages import STAGES
 from workflow_scripts.holdings.panel.quarters import quarter_labels
 from workflow_scripts.holdings.texts.answers import LEVELS
-from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.files import write_csv, write_json, write_jsonl
 
 FIRM_TYPE = "banks"
@@ -135,27 +132,17 @@ def commands(folder: Path) -> dict[str, list]:
     }
 
 
-def measured(name: str, options: list) -> tuple[float, float, float]:
-    """CPU seconds in user mode, seconds of wall time and peak memory in MB of an entry module's process."""
-    command = [sys.executable, "-m", f"workflow_scripts.{name}", *map(str, options)]
-    start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"failed: {name}")
-    return usage.ru_utime, time.perf_counter() - start, usage.ru_maxrss / 1024
-
-
 def benchmark(windows: int, folder: Path) -> None:
     """Make the inputs, run the stages one after the other, and print the figures."""
     make_inputs(folder, windows)
-    figures = {name: measured(name, options) for name, options in commands(folder).items()}
-    user, wall, memory = zip(*figures.values(), strict=True)
-    figures["all"] = sum(user), sum(wall), max(memory)
+    figures = {
+        name: measured(["-m", f"workflow_scripts.{name}", *options])[0] for name, options in commands(folder).items()
+    }
+    figures["all"] = functools.reduce(Cost.__add__, figures.values())
     print(f"{windows:,} windows, {len(BASELINES) + len(STAGES)} forecasters, {QUARTERS} quarters, {MANAGERS} managers")
-    print(f"{'process':<20}{'user CPU s':>12}{'wall s':>9}{'peak MB':>9}")
-    for name, (user, wall, memory) in figures.items():
-        print(f"{name:<20}{user:>12.2f}{wall:>9.2f}{memory:>9,.0f}", flush=True)
+    print(f"{'process':<24}{'user CPU s':>12}{'wall s':>9}{'peak MB':>9}")
+    for name, cost in figures.items():
+        print(f"{name:<24}{cost.user:>12.2f}{cost.wall:>9.2f}{cost.memory:>9,.0f}", flush=True)
 
 
 def main() -> None:
