@@ -1,4 +1,4 @@
-"""Plans by the hundred: one process imports Snakemake, and every plan is a fork of it.
+"""Plans by the hundred, and commands that end before their first job: forks of one process that imported Snakemake.
 
 More than half of what `snakemake -n` computes are imports.
 """

@@ -14,7 +14,7 @@ import yaml
 
 from tests.plans import snakemake_in_a_fork
 from workflow_scripts.plumbing.code_digest import ROOT
-from workflow_scripts.plumbing.files import json_digest
+from workflow_scripts.plumbing.files import PART, json_digest
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 # In the environment of every run: it must be found nowhere else.
@@ -45,7 +45,7 @@ def tiny_config(**changes) -> dict:
 
 @dataclass
 class Project:
-    """A checkout of its own; `run` and `plan` call Snakemake in it."""
+    """A checkout of its own; `run`, `plan` and `told` call Snakemake in it."""
 
     root: Path
     # Snakemake's own lines, which name every job that runs.
@@ -112,18 +112,24 @@ def checkout(folder: Path) -> Project:
 
 def copy_of(project: Project, folder: Path) -> Project:
     """A copy of a project with its results and Snakemake's memory."""
-    shutil.copytree(project.root, folder / "copy", symlinks=True)
+    shutil.copytree(project.root, folder / "copy", symlinks=True, ignore=_passing)
     return Project(folder / "copy")
 
 
 def linked_copy_of(project: Project, folder: Path) -> Project:
     """A copy to make plans in. Results, and what Snakemake knows of them, share their bytes with the project's: only
-    the rest may be edited."""
+    the rest may be edited. A plan writes new files there and replaces others, but changes none in place."""
     shared = tuple(project.root / name for name in ("results", ".snakemake"))
 
     def link_or_copy(source: str, target: str) -> None:
         make = os.link if any(Path(source).is_relative_to(path) for path in shared) else shutil.copy2
         make(source, target)
 
-    shutil.copytree(project.root, folder / "copy", symlinks=True, copy_function=link_or_copy)
+    shutil.copytree(project.root, folder / "copy", symlinks=True, copy_function=link_or_copy, ignore=_passing)
     return Project(folder / "copy")
+
+
+def _passing(folder: str, names: list[str]) -> set[str]:
+    """What plans that are made at the same time write, delete or change in place: no copy needs it."""
+    passing = {"iocache", "locks"} if Path(folder).name == ".snakemake" else set()
+    return {name for name in names if name in passing or name.endswith(PART)}

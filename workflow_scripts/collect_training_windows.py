@@ -25,7 +25,7 @@ class Settings:
 
 
 def main(args: Namespace) -> str:
-    """Write the windows, with the columns of a sample, to `--out`: a file for each split, in the order of SPLITS."""
+    """Write the windows, with the columns of a sample, to `--out`: a file for each training split, in their order."""
     settings = args.settings
     assembler = Assembler(FirmTypeFiles(args.firm_type, args.panel, *args.tables))
     chosen, counts = [], []

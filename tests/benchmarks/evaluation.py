@@ -4,8 +4,8 @@
     make benchmark-evaluation WINDOWS="1000 10000"     other sizes
 
 The test dataset and the predictions of all forecasters are made up, the same in every run; the settings are the
-defaults. With `--keep FOLDER` inputs and outputs stay in `FOLDER/{windows}`, so that those of two versions of the
-code can be compared (`diff -r`).
+defaults, and the processes have one thread for linear algebra, as a job has. With `--keep FOLDER` inputs and outputs
+stay in `FOLDER/{windows}`, so that those of two versions of the code can be compared (`diff -r`).
 """
 
 import argparse

@@ -50,6 +50,19 @@ def test_a_plan_in_a_fork_is_what_the_command_prints(finished, changes):
     assert words_of_a_plan(fork.stderr) == words_of_a_plan(command.stderr)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "changes"),
+    [(["panle"], {}), (["-n", "--config", "sede=3"], {}), ([], {"panel": "nowhere"})],
+    ids=["no target", "no setting", "no panel"],
+)
+def test_a_command_that_ends_before_its_first_job_ends_so_in_a_fork(finished, arguments, changes):
+    words = finished.arguments(tiny_config(**changes), *arguments)
+    command, fork = finished.snakemake(*words), finished.told(*words)
+    assert fork.returncode == command.returncode == 1
+    assert words_of_a_plan(fork.stdout) == words_of_a_plan(command.stdout)
+    assert words_of_a_plan(fork.stderr) == words_of_a_plan(command.stderr)
+
+
 def test_a_plan_says_which_setting_changed_in_a_line(finished):
     """Not the whole configuration before and now, which were 65 KB for one setting."""
     arguments = finished.arguments(tiny_config(sft={"learning_rate": 0.001}), "-n")

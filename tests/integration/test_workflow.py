@@ -1,4 +1,4 @@
-"""The whole DAG on tiny input with the real ms-swift, and exactly what reruns after a change."""
+"""The whole DAG on tiny input with the real ms-swift."""
 
 import filecmp
 import json
@@ -458,6 +458,17 @@ def test_data_stages_are_byte_identical_in_another_folder(finished, tmp_path):
         for name in names:
             a, b = (project.results(f"{firm_type}/{name}") for project in (finished, again))
             assert filecmp.cmp(a, b, shallow=False), name
+
+
+def test_the_windows_of_each_training_split_are_in_its_own_file(finished):
+    """All fit into the file here, so that those of the sample are among them."""
+    for firm_type in ("banks", "mutual_funds"):
+        for split in ("sft", "grpo"):
+            windows, sample = (
+                set(pq.read_table(finished.results(f"{firm_type}/{folder}/{split}.parquet"))["window_id"].to_pylist())
+                for folder in ("training_windows", "samples")
+            )
+            assert sample < windows, (firm_type, split)
 
 
 def test_one_firm_type_builds_only_what_it_needs(tmp_path):

@@ -63,7 +63,7 @@ def without_pandas() -> None:
 
 
 def read_settings(cls: type[Settings], content: Mapping[str, Any]) -> Settings:
-    """A settings dataclass, those of its fields included, from what `settings/uses.py` gives a rule.
+    """A settings dataclass, with those of its fields, from what `settings/uses.py` gives a rule; in dictionaries, too.
 
     The values have been checked when the configuration was read. Raises InputError for a field that the class does not
     have, and for one that has no default and is not given.

@@ -20,6 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "workflow_scripts"
 # Below the folder in which the workflow runs. A plan reads here what it would need a third of its time to parse.
 MEMORY = Path(".snakemake/code_digests.json")
+# What else decides about a digest: how it is worked out here, and Python, whose syntax trees differ by version. Read
+# when this code is, so that it is this code.
+READER = hashlib.sha256(Path(__file__).read_bytes() + sys.version.encode()).hexdigest()
 
 
 def module_path(module: str, root: Path = ROOT) -> Path | None:
@@ -68,7 +71,7 @@ def _without_docstrings(tree: ast.AST) -> ast.AST:
 def _statements(path: Path) -> list[str]:
     """Digest of a module's own statements, and then the names that it imports, sorted."""
     source = path.read_bytes()
-    key = hashlib.sha256(source + _reader()).hexdigest()
+    key = hashlib.sha256(source).hexdigest()
     if key not in _known():
         _known()[key] = _read(source, path)
     return _known()[key]
@@ -91,19 +94,13 @@ def _read(source: bytes, path: Path) -> list[str]:
 
 
 @functools.cache
-def _reader() -> bytes:
-    """What else decides about a digest: how it is worked out here, and Python, whose syntax trees differ by version."""
-    return Path(__file__).read_bytes() + sys.version.encode()
-
-
-@functools.cache
 def _known() -> dict[str, list[str]]:
-    """What modules hold, by a digest of their bytes, as far as this or an earlier process has read them."""
+    """What modules hold, by a digest of their bytes, as far as this or an earlier process like it has read them."""
     try:
-        known = json.loads(recall(MEMORY))
+        memory = json.loads(recall(MEMORY))
     except ValueError:
         return {}
-    return known if isinstance(known, dict) else {}
+    return memory["modules"] if isinstance(memory, dict) and memory.get("reader") == READER else {}
 
 
 @functools.cache
@@ -134,7 +131,7 @@ def digest_of(*modules: str, root: Path = ROOT) -> str:
     known_before = len(_known())
     parts = [f"{module} {_parsed(module, root)[0]}" for module in imported_modules(*modules, root=root)]
     if len(_known()) > known_before:
-        remember(MEMORY, json.dumps(_known()))
+        remember(MEMORY, json.dumps({"reader": READER, "modules": _known()}))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

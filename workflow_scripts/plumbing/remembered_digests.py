@@ -1,8 +1,8 @@
 """Digests that are worked out once: of large files, panels and model weights of gigabytes, and of code.
 
-What a file was when it was read (its size, times and inode) is remembered with its digest. A file that has since been
-written, replaced, moved or copied over has another time of change (ctime), which no user can set back: `cp -p`,
-`rsync -t` and `mv` keep the time of modification only.
+Code is remembered by its bytes (code_digest.py). Of a large file, what it was when it was read (its size, times and
+inode) is remembered with its digest. A file that has since been written, replaced, moved or copied over has another
+time of change (ctime), which no user can set back: `cp -p`, `rsync -t` and `mv` keep the time of modification only.
 """
 
 import re

@@ -78,7 +78,8 @@ def test_what_is_remembered_of_a_module_is_used_for_the_same_bytes_alone(project
     known = read_json(memory)
     assert digest(project) == before
     # What a process believes that reads it: the memory is used.
-    write_json(memory, {key: ["0" * 64, *names] for key, (_, *names) in known.items()})
+    modules = {key: ["0" * 64, *names] for key, (_, *names) in known["modules"].items()}
+    write_json(memory, {**known, "modules": modules})
     assert digest(project) != before
     write_json(memory, known)
     edit(project, "holdings/evaluation/metrics.py", "np.mean(np.abs(", "np.median(np.abs(")

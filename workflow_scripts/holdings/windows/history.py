@@ -39,7 +39,7 @@ def attach_history(sample: pa.Table, panel: pa.Table, firm_type: str, history_qu
     the panel since the windows were built.
     """
     wanted, there = key_arrays(sample), key_arrays(panel)
-    # As they are in a sorted slice; to sort millions of rows again would take longer than all else here.
+    # Rows of a sorted slice are in order already: to sort millions of them again would take longer than all else here.
     order = np.arange(len(there[0])) if is_ascending(*there) else np.lexsort(there[::-1])
     mgrno, permno, quarter = (key[order] for key in there)
     begins = np.append(True, ~same_pair(mgrno, permno, 1))[: len(order)]
