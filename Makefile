@@ -83,9 +83,8 @@ demo-sec: $(STAMP) ## a panel from zips in the SEC's layout, which it writes its
 test: $(STAMP) ## unit tests, one whole tiny run, what reruns when: some minutes
 	$(BIN)/python -m pytest -m "not slow" --numprocesses $(CORES) --dist loadfile
 
-# Slow tests wait for signals and for SLURM: one after the other, on a machine that does nothing else.
 test-all: test ## every test: also faults, kills, resuming, a real SLURM, and the mutants
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --numprocesses $(CORES) --dist loadfile
 	$(BIN)/python -m tests.mutants
 
 mutants: $(STAMP) ## break the code in known ways: do the unit tests notice?

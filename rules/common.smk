@@ -1,4 +1,5 @@
 # Names and functions that all rules use; inputs.smk has what depends on a job's wildcards.
+import gc
 from types import SimpleNamespace
 
 from workflow_scripts.holdings.forecasts.baselines import BASELINES
@@ -21,6 +22,9 @@ from workflow_scripts.training.generation import generation_versions
 from workflow_scripts.training.store import MANIFEST
 from workflow_scripts.training.options import ADAPTER_FILES
 from workflow_scripts.training.trainer import REWARDS_PLUGIN, TRAINING_LOG
+
+# What has been imported is no garbage. Python would look through it again and again, a fifth of a plan's time.
+gc.freeze()
 
 FIRM_TYPES = CONFIG.firm_types
 IS_SIMULATED = CONFIG.panel == SIMULATED

@@ -7,13 +7,15 @@ longer in the code.
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
+from tests.forks import preload_for_unit_tests, pytest_in_a_fork
 from tests.project import checkout
 
 
@@ -467,11 +469,10 @@ MUTANTS = [
 
 def fails(folder: Path, tests: list[str]) -> bool | None:
     """Whether one of the tests fails; None where they could not be run."""
-    paths = [f"tests/unit/{name}" for name in tests]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--durations=0", "-p", "no:cacheprovider", *paths]
     # Python would take the compiled module of the text before, where size and second of the file are the same.
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    status = subprocess.run(command, cwd=folder, env=environment, capture_output=True).returncode
+    paths = [f"tests/unit/{name}" for name in tests]
+    status = pytest_in_a_fork(folder, environment, ["-x", "-q", "-p", "no:cacheprovider", *paths]).returncode
     return {0: False, 1: True}.get(status)
 
 
@@ -490,20 +491,32 @@ def outcome(folder: Path, mutant: Mutant) -> str:
         path.write_text(code)
 
 
+def outcomes(folders: list[Path], mutants: list[Mutant]) -> dict[Mutant, str]:
+    """The outcome of each mutant; as many at a time as there are copies of the checkout."""
+    free: SimpleQueue[Path] = SimpleQueue()
+    for folder in folders:
+        free.put(folder)
+
+    def tried(mutant: Mutant) -> str:
+        folder, started = free.get(), time.monotonic()
+        found = outcome(folder, mutant)
+        free.put(folder)
+        print(f"{found:9} {mutant.fault:55} {mutant.tests:42} {time.monotonic() - started:5.1f} s", flush=True)
+        return found
+
+    with ThreadPoolExecutor(len(folders)) as threads:
+        return dict(zip(mutants, threads.map(tried, mutants), strict=True))
+
+
 def main(words: str) -> int:
     mutants = [mutant for mutant in MUTANTS if words in mutant.fault or words in mutant.module]
+    preload_for_unit_tests()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = checkout(Path(temporary)).root
-        if fails(folder, sorted({mutant.tests for mutant in mutants})) is not False:
+        folders = [checkout(Path(temporary) / str(number)).root for number in range(os.cpu_count() or 1)]
+        if fails(folders[0], sorted({mutant.tests for mutant in mutants})) is not False:
             print("the tests fail without any mutant; run them first")
             return 1
-        found = {}
-        for mutant in mutants:
-            started = time.monotonic()
-            found[mutant] = outcome(folder, mutant)
-            print(
-                f"{found[mutant]:9} {mutant.fault:55} {mutant.tests:42} {time.monotonic() - started:5.1f} s", flush=True
-            )
+        found = outcomes(folders, mutants)
     alive = [mutant.fault for mutant, result in found.items() if result != "killed"]
     print(f"{len(mutants) - len(alive)} of {len(mutants)} killed" + (f"; not: {', '.join(alive)}" if alive else ""))
     return 1 if alive else 0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.plans import snakemake_in_a_fork
+from tests.forks import snakemake_in_a_fork
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.plumbing.files import PART, json_digest
 

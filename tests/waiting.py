@@ -12,4 +12,4 @@ def wait_for(ready: Callable[[], bool], seconds: int = 300, progress: Callable[[
             seen, ends = now, time.monotonic() + seconds
         if time.monotonic() > ends:
             raise TimeoutError(f"not so after {seconds} s without progress")
-        time.sleep(0.1)
+        time.sleep(0.05)

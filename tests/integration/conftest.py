@@ -1,10 +1,10 @@
 """Trainings by hand with the real ms-swift, in a store of their own, on the data of the finished run."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +12,13 @@ from types import SimpleNamespace
 import pytest
 
 from tests.project import tiny_config
+from tests.waiting import wait_for
 from workflow_scripts.plumbing.files import read_json, read_jsonl
 from workflow_scripts.settings.reading import read_config
 from workflow_scripts.settings.uses import settings_of
+
+# Seconds after which a training of some steps hangs, however busy the machine is.
+LONGEST = 1200
 
 
 @dataclass
@@ -38,20 +42,35 @@ class Training:
 
     def finish(self, *more: str) -> str:
         process = self.start(*more)
-        output, _ = process.communicate(timeout=240)
+        output, _ = process.communicate(timeout=LONGEST)
         assert process.returncode == 0, output
         return output
 
+    def written(self) -> int:
+        """Bytes below the store: a busy machine makes a training slow, not silent."""
+        # The trainer replaces and deletes files meanwhile.
+        sizes = []
+        for path in self.folder.glob("store/**/*"):
+            with contextlib.suppress(FileNotFoundError):
+                sizes.append(path.stat().st_size)
+        return sum(sizes)
+
+    def start_until(self, step: int) -> subprocess.Popen:
+        """Start, and wait for the checkpoint of a step."""
+        process = self.start()
+
+        def is_there() -> bool:
+            assert process.poll() is None, process.stdout.read()
+            return any(self.folder.glob(f"store/*/checkpoints/checkpoint-{step}/trainer_state.json"))
+
+        wait_for(is_there, progress=self.written)
+        return process
+
     def stop_after(self, step: int, number: int) -> None:
         """Start, wait for the checkpoint of a step, and send a signal to our process alone."""
-        process = self.start()
-        deadline = time.monotonic() + 240
-        while not list(self.folder.glob(f"store/*/checkpoints/checkpoint-{step}/trainer_state.json")):
-            assert process.poll() is None, process.stdout.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        process = self.start_until(step)
         process.send_signal(number)
-        process.wait(60)
+        process.wait(LONGEST)
         assert process.returncode != 0, "a stopped training must not look finished"
         assert not (self.folder / "adapter").exists()
 

@@ -11,8 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from tests.forks import snakemake_in_a_fork
 from tests.integration.reruns import SETTINGS
-from tests.plans import snakemake_in_a_fork
 from tests.project import checkout, job_counts, tiny_config
 
 
@@ -42,7 +42,7 @@ def words_of_a_plan(output: str) -> list[str]:
 
 @pytest.mark.parametrize("changes", [{}, {"sft": {"learning_rate": 0.001}}, {"run": "other"}], ids=str)
 def test_a_plan_in_a_fork_is_what_the_command_prints(finished, changes):
-    """All plans here are made in forks (tests/plans.py)."""
+    """All plans here are made in forks (tests/forks.py)."""
     arguments = finished.arguments(tiny_config(**changes), "-n")
     command, fork = finished.snakemake(*arguments), finished.told(*arguments)
     assert fork.returncode == command.returncode == 0

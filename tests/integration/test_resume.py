@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from tests.integration.conftest import LONGEST
 from workflow_scripts.plumbing.files import read_jsonl
 from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.prompt_lengths import prompt_lengths
@@ -30,7 +31,7 @@ def test_a_hard_kill_and_a_truncated_checkpoint(training):
     sft.stop_after(3, signal.SIGKILL)
     again = sft.start()
     checkpoints = next(sft.folder.glob("store/*/checkpoints"))
-    assert again.wait(240) == 0, again.stdout.read()
+    assert again.wait(LONGEST) == 0, again.stdout.read()
     assert "resumes from checkpoint-" in again.stdout.read()
     sft.check(STEPS)
     # As if the machine had died while it wrote the last checkpoint, and before the result.
@@ -74,7 +75,7 @@ def test_grpo_goes_on_with_the_averages_of_its_checkpoint(training):
 def test_too_many_samples_that_are_too_long_end_the_training(training, stage):
     stopped = training(stage, max_steps=STEPS, max_length=64)
     process = stopped.start()
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=LONGEST)
     assert process.returncode == 1
     assert "16 of 16 samples are longer than max_length" in output
     assert "Traceback" not in output

@@ -1,13 +1,13 @@
 """The real ms-swift: trainings that are validated, go on with an adapter, are followed, or hang; answers compared."""
 
 import signal
-import time
 
 import pandas as pd
 import psutil
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from tests.integration.conftest import LONGEST
 from tests.project import tiny_config
 from workflow_scripts.plumbing.files import file_digest, read_json, read_jsonl, write_json
 
@@ -130,18 +130,13 @@ def test_curves_and_completions_are_kept_where_they_are_asked_for(training):
 
 def test_a_training_that_hangs_is_ended_and_goes_on(training):
     """A stopped process stands for one that hangs: it logs nothing, and does not hear SIGTERM. Its stacks are told."""
-    sft = training("sft", max_steps=12, per_device_train_batch_size=2, stall_minutes=1)
-    process = sft.start()
-    deadline = time.monotonic() + 240
-    while not list(sft.folder.glob("store/*/checkpoints/checkpoint-2/trainer_state.json")):
-        assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    sft = training("sft", max_steps=12, per_device_train_batch_size=2, stall_minutes=2)
+    process = sft.start_until(2)
     (trainer,) = psutil.Process(process.pid).children()
     trainer.suspend()
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=LONGEST)
     assert process.returncode == 1
-    assert "logged nothing for 1 minutes" in output
+    assert "logged nothing for 2 minutes" in output
     (log,) = sft.folder.glob("store/*/trainer.log")
     assert "Fatal Python error: Aborted" in log.read_text()
     assert not trainer.is_running() or trainer.status() == psutil.STATUS_ZOMBIE

@@ -6,7 +6,6 @@ Needs root on Debian; elsewhere the tests are skipped, and pytest's summary says
 import os
 import signal
 import subprocess
-import time
 import warnings
 from pathlib import Path
 
@@ -118,13 +117,17 @@ def slurm_log(project: Project, job: str) -> str:
 
 def process_of(project: Project, rule: str) -> psutil.Process:
     """The rule's own process on the node, once it runs."""
-    for _ in range(400):
+    found: list[psutil.Process] = []
+
+    def is_there() -> bool:
         for process in psutil.process_iter(["cmdline", "cwd"]):
             words = process.info["cmdline"] or []
             if f"workflow_scripts.{rule}" in words[:3] and process.info["cwd"] == str(project.root):
-                return process
-        time.sleep(0.1)
-    raise TimeoutError(f"no process of {rule}; {output(project)[-4000:]}")
+                found.append(process)
+        return bool(found)
+
+    wait_for(is_there, progress=lambda: written(project))
+    return found[0]
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +166,7 @@ def disturbed(slurm, tmp_path_factory) -> Project:
         # SLURM may start a job before Snakemake has got its number back; a Ctrl-C in that moment is lost.
         wait_for(lambda: "trainer log" in slurm_log(project, interrupted))
         process.send_signal(signal.SIGINT)
-        assert process.wait(120) != 0
+        assert process.wait(600) != 0
         job_in(project, "train_grpo", 1, "CANCELLED")
 
         process = start(project, "all")
@@ -288,7 +291,7 @@ def test_a_run_ends_when_slurm_has_forgotten_its_jobs(slurm, tmp_path):
     process = start(project, WINDOWS, heeds_interrupt=False)
     job_in(project, "simulate_panel", 0, "RUNNING")
     cluster.forget_all_jobs(slurm)
-    assert process.wait(300) != 0
+    assert process.wait(600) != 0
     assert "SLURM no longer knows job" in output(project)
     edit_module(project, "simulate_panel.py", "time.sleep(60)", "time.sleep(0)")
     finish(project, WINDOWS)

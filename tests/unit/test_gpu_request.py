@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 
-from tests.plans import snakemake_in_a_fork
+from tests.forks import snakemake_in_a_fork
 from workflow_scripts.plumbing.code_digest import ROOT
 
 

@@ -11,8 +11,8 @@ import yaml
 
 from docs.site import pictures
 from docs.site.conf import CHAPTERS
+from tests.forks import snakemake_in_a_fork
 from tests.pages import anchors, blocks, links, pages, target_of, text_of
-from tests.plans import snakemake_in_a_fork
 from tests.project import SECRET
 from workflow_scripts.plumbing.code_digest import ROOT
 from workflow_scripts.settings.reading import read_config
