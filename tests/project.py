@@ -116,19 +116,6 @@ def copy_of(project: Project, folder: Path) -> Project:
     return Project(folder / "copy")
 
 
-def linked_copy_of(project: Project, folder: Path) -> Project:
-    """A copy to make plans in. Results, and what Snakemake knows of them, share their bytes with the project's: only
-    the rest may be edited. A plan writes new files there and replaces others, but changes none in place."""
-    shared = tuple(project.root / name for name in ("results", ".snakemake"))
-
-    def link_or_copy(source: str, target: str) -> None:
-        make = os.link if any(Path(source).is_relative_to(path) for path in shared) else shutil.copy2
-        make(source, target)
-
-    shutil.copytree(project.root, folder / "copy", symlinks=True, copy_function=link_or_copy, ignore=_passing)
-    return Project(folder / "copy")
-
-
 def _passing(folder: str, names: list[str]) -> set[str]:
     """What plans that are made at the same time write, delete or change in place: no copy needs it."""
     passing = {"iocache", "locks"} if Path(folder).name == ".snakemake" else set()

@@ -7,13 +7,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.integration.reruns import CONFIG, EDITS, GRPO
-from tests.project import Project, linked_copy_of, tiny_config
+from tests.project import Project, copy_of, tiny_config
 from workflow_scripts.plumbing.code_digest import ROOT, imported_modules
 
 
@@ -25,32 +26,45 @@ def edit(project: Project, module: str, old: str, new: str) -> None:
 
 
 Edit = tuple[str, str, str, dict]
+# A plan keeps one core busy.
+AT_A_TIME = 2
 
 
 @pytest.fixture(scope="module")
 def plan_after(finished, tmp_path_factory) -> Callable[..., dict[str, int]]:
-    """Plans a run after edits, in a copy of the finished project."""
+    """Plans a run after edits, in a copy of the finished project, and takes the edits back.
+
+    There is a copy for each plan that is made at a time: a copy for each edit took as long as its plan.
+    """
+    free: SimpleQueue[Project] = SimpleQueue()
+    for number in range(AT_A_TIME):
+        free.put(copy_of(finished, tmp_path_factory.mktemp(f"edited{number}")))
 
     def plan(*edits: Edit) -> dict[str, int]:
-        folder = tmp_path_factory.mktemp("edited")
-        project = linked_copy_of(finished, folder)
-        for module, old, new, _ in edits:
-            edit(project, module, old, new)
-        jobs = project.plan(tiny_config())
-        shutil.rmtree(folder)
-        return jobs
+        project = free.get()
+        modules = [project.root / "workflow_scripts" / module for module, *_ in edits]
+        before = [(path, path.read_bytes(), path.stat()) for path in modules]
+        try:
+            for module, old, new, _ in edits:
+                edit(project, module, old, new)
+            return project.plan(tiny_config())
+        finally:
+            for path, text, stat in before:
+                path.write_bytes(text)
+                os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+            free.put(project)
 
     return plan
 
 
 @pytest.fixture(scope="module")
 def plans_after_edits(plan_after) -> Iterator[dict[str, Future]]:
-    """The plan after each edit, two at a time: a plan keeps one core busy for a second.
+    """The plan after each edit.
 
     Edits after which nothing is to be run are made together: if nothing is run then, nothing is after each of them.
     """
     quiet = [row for row in EDITS if not row[3]]
-    with ThreadPoolExecutor(2) as threads:
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
         together = threads.submit(plan_after, *quiet)
         alone = {row[0]: threads.submit(plan_after, row) for row in EDITS if row[3]}
         yield {**dict.fromkeys((row[0] for row in quiet), together), **alone}
