@@ -85,10 +85,10 @@ test: $(STAMP) ## unit tests, one whole tiny run, what reruns when: some minutes
 
 test-all: test ## every test: also faults, kills, resuming, a real SLURM, and the mutants
 	$(BIN)/python -m pytest -m slow --numprocesses $(CORES) --dist loadfile
-	$(BIN)/python -m tests.mutants
+	$(BIN)/python -m tests.mutants --cores $(CORES)
 
 mutants: $(STAMP) ## break the code in known ways: do the unit tests notice?
-	$(BIN)/python -m tests.mutants
+	$(BIN)/python -m tests.mutants --cores $(CORES)
 
 # The cluster command on a real SLURM that it brings up; part of `make test-all` where the machine is Debian and root.
 test-slurm: $(STAMP) ## the cluster tests alone, on a SLURM that they bring up

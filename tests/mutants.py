@@ -1,4 +1,4 @@
-"""`make mutants`: break the code in known ways, one at a time; the unit tests that are named must notice each.
+"""`make mutants`: break the code in known ways, each alone; the unit tests that are named must notice it.
 
 A mutant that survives is a fault that nobody would see. Each stands for a fault that once did survive, or for one whose
 result would be believed. It is made in a copy of the checkout. Ends with 1 where one survives, or where its text is no
@@ -12,11 +12,10 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 from typing import NamedTuple
 
 from tests.forks import preload_for_unit_tests, pytest_in_a_fork
-from tests.project import checkout
+from tests.project import Copies, Project, checkout
 
 
 class Mutant(NamedTuple):
@@ -476,47 +475,36 @@ def fails(folder: Path, tests: list[str]) -> bool | None:
     return {0: False, 1: True}.get(status)
 
 
-def outcome(folder: Path, mutant: Mutant) -> str:
-    """`killed`, or what is wrong."""
-    path = folder / "workflow_scripts" / mutant.module
+def outcome(project: Project, mutant: Mutant) -> str:
+    """`killed`, or what is wrong; the project's module is left as the mutant."""
+    path = project.root / "workflow_scripts" / mutant.module
     code = path.read_text()
     if code.count(mutant.text) != 1:
         return f"NOT APPLIED: the text is {code.count(mutant.text)} times in {mutant.module}"
     path.write_text(code.replace(mutant.text, mutant.other))
-    try:
-        return {True: "killed", False: "SURVIVED", None: "NOT RUN: tests could not be collected"}[
-            fails(folder, [mutant.tests])
-        ]
-    finally:
-        path.write_text(code)
+    return {True: "killed", False: "SURVIVED", None: "NOT RUN: tests could not be collected"}[
+        fails(project.root, [mutant.tests])
+    ]
 
 
-def outcomes(folders: list[Path], mutants: list[Mutant]) -> dict[Mutant, str]:
-    """The outcome of each mutant; as many at a time as there are copies of the checkout."""
-    free: SimpleQueue[Path] = SimpleQueue()
-    for folder in folders:
-        free.put(folder)
-
-    def tried(mutant: Mutant) -> str:
-        folder, started = free.get(), time.monotonic()
-        found = outcome(folder, mutant)
-        free.put(folder)
-        print(f"{found:9} {mutant.fault:55} {mutant.tests:42} {time.monotonic() - started:5.1f} s", flush=True)
-        return found
-
-    with ThreadPoolExecutor(len(folders)) as threads:
-        return dict(zip(mutants, threads.map(tried, mutants), strict=True))
-
-
-def main(words: str) -> int:
+def main(words: str, cores: int) -> int:
     mutants = [mutant for mutant in MUTANTS if words in mutant.fault or words in mutant.module]
     preload_for_unit_tests()
-    with tempfile.TemporaryDirectory() as temporary:
-        folders = [checkout(Path(temporary) / str(number)).root for number in range(os.cpu_count() or 1)]
-        if fails(folders[0], sorted({mutant.tests for mutant in mutants})) is not False:
-            print("the tests fail without any mutant; run them first")
-            return 1
-        found = outcomes(folders, mutants)
+    with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(cores) as threads:
+        copies = Copies([checkout(Path(temporary) / str(number)) for number in range(cores)])
+        with copies.lent() as project:
+            if fails(project.root, sorted({mutant.tests for mutant in mutants})) is not False:
+                print("the tests fail without any mutant; run them first")
+                return 1
+
+        def tried(mutant: Mutant) -> str:
+            with copies.lent(mutant.module) as project:
+                started = time.monotonic()
+                found = outcome(project, mutant)
+            print(f"{found:9} {mutant.fault:55} {mutant.tests:42} {time.monotonic() - started:5.1f} s", flush=True)
+            return found
+
+        found = dict(zip(mutants, threads.map(tried, mutants), strict=True))
     alive = [mutant.fault for mutant, result in found.items() if result != "killed"]
     print(f"{len(mutants) - len(alive)} of {len(mutants)} killed" + (f"; not: {', '.join(alive)}" if alive else ""))
     return 1 if alive else 0
@@ -525,4 +513,6 @@ def main(words: str) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("words", nargs="?", default="", help="part of a mutant's fault or module; all without it")
-    sys.exit(main(parser.parse_args().words))
+    parser.add_argument("--cores", type=int, default=2, help="mutants at a time, each in a copy of its own")
+    given = parser.parse_args()
+    sys.exit(main(given.words, given.cores))

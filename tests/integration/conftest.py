@@ -1,6 +1,5 @@
 """Trainings by hand with the real ms-swift, in a store of their own, on the data of the finished run."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -12,13 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from tests.project import tiny_config
-from tests.waiting import wait_for
+from tests.waiting import LONGEST, bytes_of, wait_for
 from workflow_scripts.plumbing.files import read_json, read_jsonl
 from workflow_scripts.settings.reading import read_config
 from workflow_scripts.settings.uses import settings_of
-
-# Seconds after which a training of some steps hangs, however busy the machine is.
-LONGEST = 1200
 
 
 @dataclass
@@ -46,15 +42,6 @@ class Training:
         assert process.returncode == 0, output
         return output
 
-    def written(self) -> int:
-        """Bytes below the store: a busy machine makes a training slow, not silent."""
-        # The trainer replaces and deletes files meanwhile.
-        sizes = []
-        for path in self.folder.glob("store/**/*"):
-            with contextlib.suppress(FileNotFoundError):
-                sizes.append(path.stat().st_size)
-        return sum(sizes)
-
     def start_until(self, step: int) -> subprocess.Popen:
         """Start, and wait for the checkpoint of a step."""
         process = self.start()
@@ -63,7 +50,7 @@ class Training:
             assert process.poll() is None, process.stdout.read()
             return any(self.folder.glob(f"store/*/checkpoints/checkpoint-{step}/trainer_state.json"))
 
-        wait_for(is_there, progress=self.written)
+        wait_for(is_there, progress=lambda: bytes_of(self.folder.glob("store/**/*")))
         return process
 
     def stop_after(self, step: int, number: int) -> None:

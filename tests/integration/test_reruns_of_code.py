@@ -7,14 +7,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.integration.reruns import CONFIG, EDITS, GRPO
-from tests.project import Project, copy_of, tiny_config
+from tests.project import Copies, Project, copy_of, tiny_config
 from workflow_scripts.plumbing.code_digest import ROOT, imported_modules
 
 
@@ -36,23 +35,13 @@ def plan_after(finished, tmp_path_factory) -> Callable[..., dict[str, int]]:
 
     There is a copy for each plan that is made at a time: a copy for each edit took as long as its plan.
     """
-    free: SimpleQueue[Project] = SimpleQueue()
-    for number in range(AT_A_TIME):
-        free.put(copy_of(finished, tmp_path_factory.mktemp(f"edited{number}")))
+    copies = Copies([copy_of(finished, tmp_path_factory.mktemp("edited")) for _ in range(AT_A_TIME)])
 
     def plan(*edits: Edit) -> dict[str, int]:
-        project = free.get()
-        modules = [project.root / "workflow_scripts" / module for module, *_ in edits]
-        before = [(path, path.read_bytes(), path.stat()) for path in modules]
-        try:
+        with copies.lent(*(module for module, *_ in edits)) as project:
             for module, old, new, _ in edits:
                 edit(project, module, old, new)
             return project.plan(tiny_config())
-        finally:
-            for path, text, stat in before:
-                path.write_bytes(text)
-                os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-            free.put(project)
 
     return plan
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.integration.conftest import LONGEST
+from tests.waiting import LONGEST
 from workflow_scripts.plumbing.files import read_jsonl
 from workflow_scripts.training.base_model import ModelSettings
 from workflow_scripts.training.prompt_lengths import prompt_lengths

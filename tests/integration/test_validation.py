@@ -7,8 +7,8 @@ import psutil
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.integration.conftest import LONGEST
 from tests.project import tiny_config
+from tests.waiting import LONGEST
 from workflow_scripts.plumbing.files import file_digest, read_json, read_jsonl, write_json
 
 pytestmark = pytest.mark.slow

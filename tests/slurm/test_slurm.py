@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,7 @@ import yaml
 from tests.faults import FullDisk, deterministic_files, differences, is_finished_training
 from tests.project import SECRET, SNAKEMAKE, Project, checkout, files_with, job_counts, tiny_config
 from tests.slurm import cluster
-from tests.waiting import wait_for
+from tests.waiting import LONGEST, T, bytes_of, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -81,7 +82,7 @@ def output(project: Project) -> str:
 
 
 def finish(project: Project, *arguments: str) -> None:
-    status = start(project, *arguments).wait(timeout=1200)
+    status = start(project, *arguments).wait(LONGEST)
     assert status == 0, output(project)[-8000:]
 
 
@@ -92,9 +93,16 @@ def jobs(project: Project, rule: str = "") -> list[dict[str, str]]:
 
 
 def written(project: Project) -> int:
-    """Bytes of all logs of a project: a busy machine makes jobs slow, not silent."""
-    logs = [project.root / "snakemake.log", *project.root.glob(".snakemake/slurm_logs/**/*.log")]
-    return sum(path.stat().st_size for path in logs if path.is_file())
+    """Bytes of all logs of a project."""
+    return bytes_of([project.root / "snakemake.log", *project.root.glob(".snakemake/slurm_logs/**/*.log")])
+
+
+def wait_in(project: Project, ready: Callable[[], T], fault: Callable[[], str]) -> T:
+    """Wait while the project's logs grow; the error says what is missing, and what Snakemake said."""
+    try:
+        return wait_for(ready, progress=lambda: written(project))
+    except TimeoutError as error:
+        raise TimeoutError(f"{fault()}; {output(project)[-4000:]}") from error
 
 
 def job_in(project: Project, rule: str, number: int, state: str) -> str:
@@ -103,10 +111,7 @@ def job_in(project: Project, rule: str, number: int, state: str) -> str:
     def states() -> list[str]:
         return [job["JobState"] for job in jobs(project, rule)][number:][:1]
 
-    try:
-        wait_for(lambda: states() == [state], progress=lambda: written(project))
-    except TimeoutError as error:
-        raise TimeoutError(f"job {number} of {rule} is {states()}, not {state}; {output(project)[-4000:]}") from error
+    wait_in(project, lambda: states() == [state], lambda: f"job {number} of {rule} is {states()}, not {state}")
     return jobs(project, rule)[number]["JobId"]
 
 
@@ -117,17 +122,13 @@ def slurm_log(project: Project, job: str) -> str:
 
 def process_of(project: Project, rule: str) -> psutil.Process:
     """The rule's own process on the node, once it runs."""
-    found: list[psutil.Process] = []
 
-    def is_there() -> bool:
-        for process in psutil.process_iter(["cmdline", "cwd"]):
-            words = process.info["cmdline"] or []
-            if f"workflow_scripts.{rule}" in words[:3] and process.info["cwd"] == str(project.root):
-                found.append(process)
-        return bool(found)
+    def processes() -> list[psutil.Process]:
+        found = psutil.process_iter(["cmdline", "cwd"])
+        here = [process for process in found if process.info["cwd"] == str(project.root)]
+        return [process for process in here if f"workflow_scripts.{rule}" in (process.info["cmdline"] or [])[:3]]
 
-    wait_for(is_there, progress=lambda: written(project))
-    return found[0]
+    return wait_in(project, processes, lambda: f"no process of {rule}")[0]
 
 
 @pytest.fixture(scope="module")
